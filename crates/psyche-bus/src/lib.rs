@@ -1,0 +1,1 @@
+//! psyche-bus
