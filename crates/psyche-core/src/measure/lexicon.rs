@@ -40,7 +40,9 @@ impl Lexicon {
         let mut words = Words::with_capacity_and_hasher(8_192, BuildHasherDefault::default());
         for (id, line) in (0..).zip(include_str!("vader/lexicon.tsv").lines()) {
             let mut columns = line.trim().split('\t');
-            if let (Some(word), Some(mean), Some(deviation)) = (columns.next(), number(columns.next()), number(columns.next())) {
+            if let (Some(word), Some(mean), Some(deviation)) =
+                (columns.next(), number(columns.next()), number(columns.next()))
+            {
                 let entry = words.entry(word).or_default();
                 entry.valence = Some(mean);
                 entry.id = id;

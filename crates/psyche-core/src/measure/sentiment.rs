@@ -5,6 +5,7 @@
 //! Source: Hutto, C.J. & Gilbert, E.E. (2014). VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
 //! Social Media Text. ICWSM-14.
 
+use super::four_digits;
 use super::lexicon::{Lexicon, Word, dampening_pair};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ const MIXED_MASS: f64 = 0.15;
 /// A mixed text's compound lies closer to zero than this: a net valence under one rating point (1/√(1 + 15) = 0.25).
 const MIXED_COMPOUND: f64 = 0.25;
 
-/// The sentiment of one text. No field is ever NaN.
+/// The sentiment of one text. No field is ever NaN; error and band have four digits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sentiment {
     /// Net sentiment, −1..1: s/√(s² + 15), s being the sum of the words' valences after all rules; four digits.
@@ -127,7 +128,13 @@ impl Vader {
             let key = &lower[start..];
             let entry = self.lexicon.word(key).copied();
             let negates = entry.is_some_and(|entry| entry.negates) || (key.contains('\'') && key.contains("n't"));
-            tokens.push(Token { start, end: lower.len(), entry: entry.unwrap_or_default(), negates, capitals: is_upper(word) });
+            tokens.push(Token {
+                start,
+                end: lower.len(),
+                entry: entry.unwrap_or_default(),
+                negates,
+                capitals: is_upper(word),
+            });
         }
         tokens
     }
@@ -177,7 +184,8 @@ impl Line<'_> {
 
     fn valence(&self, i: usize) -> Valence {
         let token = &self.tokens[i];
-        let mut out = Valence { valence: 0.0, gain: 0.0, standard_error: token.entry.standard_error, word: token.entry.id };
+        let mut out =
+            Valence { valence: 0.0, gain: 0.0, standard_error: token.entry.standard_error, word: token.entry.id };
         let Some(rating) = token.entry.valence else { return out };
         let next = |k: usize| (i + k < self.tokens.len()).then_some(i + k);
         if token.entry.boost != 0.0 || (self.word(i) == "kind" && next(1).is_some_and(|n| self.word(n) == "of")) {
@@ -205,7 +213,11 @@ impl Line<'_> {
                 }
             }
         }
-        if i > 0 && self.word(i - 1) == "least" && !self.rated(i - 1) && !(i > 1 && matches!(self.word(i - 2), "at" | "very")) {
+        if i > 0
+            && self.word(i - 1) == "least"
+            && !self.rated(i - 1)
+            && !(i > 1 && matches!(self.word(i - 2), "at" | "very"))
+        {
             out.valence *= NEGATION;
             out.gain *= NEGATION;
         }
@@ -339,14 +351,15 @@ fn summarise(words: &[Valence], emphasis: f64) -> Sentiment {
     let squared = sum * sum + ALPHA;
     let compound = round(sum / libm::sqrt(squared), 1e4);
     let standard_error = ALPHA / (squared * libm::sqrt(squared)) * libm::sqrt(rater_variance(words));
-    let (positive, negative, neutral) = (round(positive / total, 1e3), round(negative / total, 1e3), round(neutral / total, 1e3));
+    let (positive, negative, neutral) =
+        (round(positive / total, 1e3), round(negative / total, 1e3), round(neutral / total, 1e3));
     Sentiment {
         compound,
         positive,
         negative,
         neutral,
-        standard_error,
-        band: [(compound - Z95 * standard_error).max(-1.0), (compound + Z95 * standard_error).min(1.0)],
+        standard_error: four_digits(standard_error),
+        band: [-1.0, 1.0].map(|side| four_digits((compound + side * Z95 * standard_error).clamp(-1.0, 1.0))),
         label: label(compound, positive, negative),
     }
 }

@@ -1,0 +1,127 @@
+//! Conflict: speakers turn against each other. English only.
+//!
+//! For each utterance four cues, each 0..1:
+//! attack = 1 when a second-person word stands within 5 words of a hostile word that is not negated, or before
+//! "always", "never", "only" or "just"; disagreement = 1 when it opens with a refusal ("no", "wrong", "nonsense" …) or holds
+//! a phrase of disagreement; negation = min(1, 10 · negating words / words); opposition = when its compound is ≤ −0.05
+//! and that of the utterance it answers ≥ 0.05, the mean of the two absolute values, else 0.
+//! value = mean over the window of (attack + disagreement + negation + opposition) / 4.
+//! Source: the cues follow the prompts and politeness strategies that foretell derailment in Zhang et al. (2018), arXiv
+//! 1805.05345 (second-person starts, direct disagreement, negation, hostile words); the word lists are this project's own.
+//! Null: recorded healthy dialogue. 1 = the level of the escalating quarrel.
+//! Limits: irony and politely worded conflict are not seen; a quoted attack counts as one.
+
+use super::null::Null;
+use super::sentiment::Vader;
+use super::window::Window;
+use super::{Gauge, Turn};
+
+/// The value in recorded healthy dialogue, over windows of 20 utterances.
+pub const HEALTHY: Null = Null { low: 0.023, median: 0.048, high: 0.08 };
+/// The level of the canonical escalating quarrel.
+pub const EXTREME: f64 = 0.506;
+/// Fewer utterances than this give no reading.
+pub const MIN_TURNS: usize = 5;
+const REACH: usize = 5;
+const POLAR: f64 = 0.05;
+
+/// The four cues of one utterance, or their means, each 0..1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Conflict {
+    pub attack: f64,
+    pub disagreement: f64,
+    pub negation: f64,
+    pub opposition: f64,
+}
+
+impl Conflict {
+    pub fn value(self) -> f64 {
+        (self.attack + self.disagreement + self.negation + self.opposition) / 4.0
+    }
+}
+
+/// The cues of each turn.
+pub fn conflict(vader: &Vader, turns: &[Turn<'_>]) -> Vec<Conflict> {
+    cues(vader, turns, &Window::new(turns.iter().map(|turn| turn.text)))
+}
+
+pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Gauge {
+    if turns.len() < MIN_TURNS {
+        return Gauge::default();
+    }
+    let value = cues(vader, turns, window).iter().map(|cues| cues.value()).sum::<f64>() / turns.len() as f64;
+    let null = HEALTHY.for_turns(turns.len());
+    Gauge::new(value, null.standardise(value, EXTREME), null.band())
+}
+
+fn cues(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Vec<Conflict> {
+    let negates: Vec<bool> = window.types.iter().map(|word| vader.negates(word)).collect();
+    let cue = |(j, turn): (usize, &Turn<'_>)| {
+        let words: Vec<&str> = window.text(j).iter().map(|token| window.word(*token)).collect();
+        let negations = window.text(j).iter().filter(|token| negates[**token as usize]).count();
+        let answered = turn.answers.filter(|i| *i < j).map(|i| turns[i].compound);
+        Conflict {
+            attack: f64::from(u8::from(attacks(vader, &words))),
+            disagreement: f64::from(u8::from(disagrees(&words))),
+            negation: if words.is_empty() { 0.0 } else { (10.0 * negations as f64 / words.len() as f64).min(1.0) },
+            opposition: answered.map_or(0.0, |answered| opposition(turn.compound, answered)),
+        }
+    };
+    turns.iter().enumerate().map(cue).collect()
+}
+
+fn attacks(vader: &Vader, words: &[&str]) -> bool {
+    let hostile = |i: usize| {
+        HOSTILE.binary_search(&words[i]).is_ok()
+            && !words[i.saturating_sub(2)..i].iter().any(|before| vader.negates(before))
+    };
+    words.iter().enumerate().any(|(i, word)| {
+        SECOND_PERSON.contains(word)
+            && (words.get(i + 1).is_some_and(|next| matches!(*next, "always" | "never" | "only" | "just"))
+                || (i.saturating_sub(REACH)..words.len().min(i + REACH + 1)).any(hostile))
+    })
+}
+
+fn disagrees(words: &[&str]) -> bool {
+    words.first().is_some_and(|first| REFUSALS.contains(first))
+        || DISAGREEMENTS.iter().any(|phrase| words.windows(phrase.len()).any(|at| at == *phrase))
+}
+
+fn opposition(compound: f64, answered: f64) -> f64 {
+    if compound <= -POLAR && answered >= POLAR { f64::midpoint(-compound, answered) } else { 0.0 }
+}
+
+const SECOND_PERSON: [&str; 10] =
+    ["you", "your", "you're", "you've", "you'll", "you'd", "yours", "yourself", "yourselves", "u"];
+
+/// Words that open a reply by refusing it.
+const REFUSALS: [&str; 9] = ["no", "wrong", "nonsense", "rubbish", "never", "nope", "false", "enough", "liar"];
+
+#[rustfmt::skip]
+const DISAGREEMENTS: [&[&str]; 44] = [
+    &["i", "disagree"], &["i", "don't", "agree"], &["i", "do", "not", "agree"], &["can't", "agree"], &["cannot", "agree"],
+    &["i", "refuse"], &["i", "won't"], &["i", "will", "not"], &["i", "object"], &["i", "doubt", "that"], &["i", "doubt", "it"],
+    &["not", "true"], &["isn't", "true"], &["untrue"], &["that's", "false"], &["is", "false"], &["a", "lie"],
+    &["that's", "wrong"], &["that", "is", "wrong"], &["you're", "wrong"], &["you", "are", "wrong"], &["simply", "wrong"],
+    &["you're", "mistaken"], &["you", "are", "mistaken"], &["not", "so"], &["absolutely", "not"], &["certainly", "not"],
+    &["of", "course", "not"], &["don't", "believe", "you"], &["do", "not", "believe", "you"], &["how", "dare"],
+    &["shut", "up"], &["stop", "it"], &["nonsense"], &["rubbish"], &["ridiculous"], &["on", "the", "contrary"],
+    &["don't", "you", "dare"], &["who", "are", "you", "to"], &["what", "gives", "you"], &["not", "my", "fault"],
+    &["makes", "no", "sense"], &["leave", "me", "alone"], &["get", "out"],
+];
+
+/// Words that turn hostile beside a second person; sorted.
+#[rustfmt::skip]
+const HOSTILE: [&str; 105] = [
+    "absurd", "arrogant", "ashamed", "awful", "betray", "betrayed", "betrayer", "blame", "bully", "cheat",
+    "cheated", "childish", "clown", "contempt", "contemptible", "coward", "cowardice", "cowardly", "crazy",
+    "cruel", "delusional", "despicable", "despise", "destroy", "destroyed", "detest", "disgrace", "disgraceful",
+    "disgust", "disgusting", "dishonest", "dumb", "excuse", "excuses", "fake", "fault", "fool", "foolish",
+    "fraud", "hate", "hated", "hypocrisy", "hypocrite", "hypocritical", "idiot", "idiotic", "ignorant",
+    "incompetent", "insane", "insult", "insulting", "irresponsible", "lazy", "liar", "liars", "lie", "lied",
+    "lies", "loathe", "lying", "manipulate", "manipulative", "miserable", "monster", "monstrous", "nasty",
+    "nonsense", "parasite", "pathetic", "petty", "poison", "poisonous", "pretend", "pretending", "regret",
+    "ridiculous", "rotten", "rubbish", "ruin", "ruined", "ruining", "sabotage", "scum", "selfish", "shallow",
+    "shameful", "shameless", "shut", "sick", "sickening", "sneer", "spineless", "stupid", "stupidity", "thief",
+    "tyrant", "ugly", "unbearable", "useless", "vicious", "vile", "weakling", "wicked", "worthless", "wrong",
+];

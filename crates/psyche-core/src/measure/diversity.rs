@@ -1,0 +1,83 @@
+//! Diversity: how long the talk goes on before words recur. Works for any language that separates words; its reference
+//! level is English.
+//!
+//! value = MTLD: the mean number of words over which the type-token ratio stays above 0.72. The words are read in order;
+//! whenever the ratio of the current stretch falls to 0.72 a factor is counted and a new stretch begins; the rest counts as
+//! (1 − ratio)/(1 − 0.72) of a factor. MTLD = words / factors, averaged over reading forwards and backwards, and at
+//! most the number of words (a window that never falls to 0.72 reads its own length).
+//! Source: McCarthy & Jarvis (2010), Behavior Research Methods 42:381.
+//! Null: recorded healthy dialogue. standardised = (value − poor)/(median − poor): 1 = the median of healthy dialogue
+//! and above, 0 = the gratitude loop and below.
+//! Limits: blind to the repetition of long passages (see repetition).
+
+use super::Gauge;
+use super::null::Null;
+use super::window::Window;
+
+/// MTLD of the windows of healthy dialogue.
+pub const HEALTHY: Null = Null { low: 69.5, median: 75.69, high: 86.33 };
+/// MTLD of the canonical gratitude loop.
+pub const POOR: f64 = 20.69;
+/// Fewer words than this give no reading: below it MTLD depends on the length.
+pub const MIN_WORDS: usize = 100;
+const FACTOR: f64 = 0.72;
+
+/// MTLD of texts read one after the other; `None` without words.
+pub fn mtld<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
+    measure(&Window::new(texts))
+}
+
+pub(super) fn gauge(window: &Window) -> Gauge {
+    match measure(window) {
+        Some(value) if window.tokens.len() >= MIN_WORDS => {
+            Gauge::new(value, (value - POOR) / (HEALTHY.median - POOR), HEALTHY.band())
+        }
+        _ => Gauge::default(),
+    }
+}
+
+fn measure(window: &Window) -> Option<f64> {
+    if window.tokens.is_empty() {
+        return None;
+    }
+    let words = window.tokens.len() as f64;
+    let one_way = |factors: f64| words / factors.max(1.0);
+    let forwards = factors(window.tokens.iter().copied(), window.types.len());
+    let backwards = factors(window.tokens.iter().rev().copied(), window.types.len());
+    Some(f64::midpoint(one_way(forwards), one_way(backwards)))
+}
+
+fn factors(tokens: impl Iterator<Item = u32>, types: usize) -> f64 {
+    // The number of the stretch in which a word was last seen.
+    let mut seen_in = vec![0u32; types];
+    let (mut stretch, mut distinct, mut words) = (1u32, 0.0, 0.0);
+    for token in tokens {
+        let seen = &mut seen_in[token as usize];
+        distinct += f64::from(u8::from(*seen != stretch));
+        *seen = stretch;
+        words += 1.0;
+        if distinct / words <= FACTOR {
+            stretch += 1;
+            (distinct, words) = (0.0, 0.0);
+        }
+    }
+    let rest = if words > 0.0 { (1.0 - distinct / words) / (1.0 - FACTOR) } else { 0.0 };
+    f64::from(stretch - 1) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_values() {
+        // a b a b: ratios 1, 1, 2/3 → factor after three words; then one word with ratio 1.
+        assert_eq!(mtld(["a b a b"].into_iter()), Some(4.0));
+        // a a a a a a: a factor every two words.
+        assert_eq!(mtld(["a a a a a a"].into_iter()), Some(2.0));
+        assert_eq!(mtld(["one two three four"].into_iter()), Some(4.0));
+        assert_eq!(mtld([""].into_iter()), None);
+        // a b c d a: 4/5 left, 0.2/0.28 of a factor, less than one: reads its length.
+        assert_eq!(mtld(["a b c d a"].into_iter()), Some(5.0));
+    }
+}

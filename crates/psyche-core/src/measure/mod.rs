@@ -1,0 +1,168 @@
+//! What the numbers mean: sentiment of an utterance, six gauges of a conversation, strength and health of its network.
+//!
+//! Every gauge is a pure function of a window of utterances, so its cost does not grow with the session. Each has its
+//! own file, which states construct, formula, source, null and limits. Rules they share:
+//!
+//! * A gauge carries its raw `value`, the `null` band of values that mean "nothing going on", and the `standardised`
+//!   value. For conflict, repetition, emotional intensity and stagnation, 0 is the median of the null and 1 the level
+//!   of the canonical transcript that shows the construct at its extreme; for engagement likewise, its extreme being
+//!   healthy dialogue; for diversity, 1 is the median of the null (healthy dialogue) and 0 the impoverished extreme.
+//!   Values beyond are cut to 0..1. The canonical transcripts are part of this module and the tests hold the levels to them.
+//! * `level` reads the standardised value: high above 0.7, moderate above 0.4, else low. For engagement and diversity
+//!   low is the bad end, for the others high.
+//! * Too little material gives `None`, never a guess.
+//! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window and
+//!   seed give the same bytes on every processor.
+
+pub mod canonical;
+pub mod conflict;
+pub mod diversity;
+pub mod emotional_intensity;
+pub mod engagement;
+mod lexicon;
+mod null;
+pub mod repetition;
+pub mod sentiment;
+pub mod stagnation;
+pub mod strength;
+mod window;
+
+pub use canonical::{Canonical, canonical};
+pub use sentiment::{Label, Sentiment, Vader};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use window::Window;
+
+/// Stored with every session: a change to any formula or constant of this module changes it.
+pub const MEASURES_VERSION: u16 = 1;
+
+/// Utterances a gauge looks back on.
+pub const WINDOW: usize = 20;
+
+/// One utterance of the window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn<'a> {
+    pub speaker: &'a str,
+    /// `None` when spoken to all.
+    pub addressee: Option<&'a str>,
+    pub text: &'a str,
+    /// `Vader::score(text).compound`, −1..1.
+    pub compound: f64,
+    /// Index in the window of the utterance this one answers; an index that is not before this turn is ignored.
+    pub answers: Option<usize>,
+}
+
+/// The six gauges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GaugeName {
+    Conflict,
+    Engagement,
+    Diversity,
+    Repetition,
+    EmotionalIntensity,
+    Stagnation,
+}
+
+impl GaugeName {
+    pub const ALL: [Self; 6] = [
+        Self::Conflict,
+        Self::Engagement,
+        Self::Diversity,
+        Self::Repetition,
+        Self::EmotionalIntensity,
+        Self::Stagnation,
+    ];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Engagement => "engagement",
+            Self::Diversity => "diversity",
+            Self::Repetition => "repetition",
+            Self::EmotionalIntensity => "emotional_intensity",
+            Self::Stagnation => "stagnation",
+        }
+    }
+}
+
+/// How far up the standardised scale a gauge stands: high above 0.7, moderate above 0.4, else low, also without a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    #[default]
+    Low,
+    Moderate,
+    High,
+}
+
+impl Level {
+    pub fn of(standardised: f64) -> Self {
+        if standardised > 0.7 {
+            Self::High
+        } else if standardised > 0.4 {
+            Self::Moderate
+        } else {
+            Self::Low
+        }
+    }
+}
+
+/// A reading. The three optional fields are all present or, while there is too little material, all absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gauge {
+    /// In the unit of the construct; see its file.
+    pub value: Option<f64>,
+    /// 0..1.
+    pub standardised: Option<f64>,
+    /// The 5th and 95th percentile of `value` under the construct's null.
+    pub null: Option<[f64; 2]>,
+    pub level: Level,
+}
+
+impl Gauge {
+    fn new(value: f64, standardised: f64, null: [f64; 2]) -> Self {
+        let standardised = four_digits(standardised.clamp(0.0, 1.0));
+        let null = null.map(four_digits);
+        Self {
+            value: Some(four_digits(value)),
+            standardised: Some(standardised),
+            null: Some(null),
+            level: Level::of(standardised),
+        }
+    }
+}
+
+/// Readings are stored and compared as JSON: short decimals survive every parser exactly, the last bit of a double does not.
+fn four_digits(value: f64) -> f64 {
+    libm::round(value * 1e4) / 1e4
+}
+
+/// All six, always all present.
+pub type Gauges = BTreeMap<GaugeName, Gauge>;
+
+/// Reads all six gauges from a window; of more than [`WINDOW`] turns the last [`WINDOW`] count.
+/// `seed` feeds the shuffles of the nulls: the same window and seed give the same gauges.
+pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
+    let skipped = window.len().saturating_sub(WINDOW);
+    let turns: Vec<Turn<'_>> = window[skipped..]
+        .iter()
+        .enumerate()
+        .map(|(at, turn)| Turn {
+            answers: turn.answers.and_then(|i| i.checked_sub(skipped)).filter(|i| *i < at),
+            ..turn.clone()
+        })
+        .collect();
+    let words = Window::new(turns.iter().map(|turn| turn.text));
+    let shuffled = null::Shuffles::new(&words, seed);
+    BTreeMap::from([
+        (GaugeName::Conflict, conflict::gauge(vader, &turns, &words)),
+        (GaugeName::Engagement, engagement::gauge(&turns, &words, seed)),
+        (GaugeName::Diversity, diversity::gauge(&words)),
+        (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
+        (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
+        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled)),
+    ])
+}
