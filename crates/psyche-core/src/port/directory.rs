@@ -1,0 +1,238 @@
+//! The directory: people, sign-ins, sessions, memberships, casts.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::cast::Cast;
+use crate::ids::{SessionId, SignInId, TenantId, UserId};
+use crate::port::Determinism;
+use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
+use crate::time::Timestamp;
+use crate::words::Hash;
+
+use super::log::StoreError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Observer,
+    Researcher,
+    Admin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    Active,
+    Disabled,
+}
+
+/// An account. The password hash is a PHC string and never leaves the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    pub user_id: UserId,
+    pub tenant: TenantId,
+    pub username: String,
+    pub display_name: String,
+    pub email: String,
+    pub role: Role,
+    pub status: UserStatus,
+    pub password_hash: String,
+    /// Free JSON of the web app, at most 16 KiB.
+    pub preferences: serde_json::Value,
+    pub last_login: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub user: User,
+    /// Insert only when the tenant has no admin; otherwise `Conflict("admin")`. Concurrent set-ups make one admin.
+    pub only_first_admin: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct UserPatch {
+    pub display_name: Option<String>,
+    pub email: Option<String>,
+    pub role: Option<Role>,
+    pub status: Option<UserStatus>,
+    pub password_hash: Option<String>,
+    pub preferences: Option<serde_json::Value>,
+    pub last_login: Option<Timestamp>,
+}
+
+/// A user's sign-in on one device. Refresh tokens are stored as SHA-256 only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignIn {
+    pub id: SignInId,
+    pub user_id: UserId,
+    pub device: String,
+    pub ip: String,
+    pub user_agent: String,
+    pub created_at: Timestamp,
+    pub last_seen: Timestamp,
+    pub expires_at: Timestamp,
+    pub revoked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewSignIn {
+    pub sign_in: SignIn,
+    pub refresh_hash: Hash,
+}
+
+/// What became of a refresh token.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rotation {
+    /// The old token is spent, the new one is current.
+    Rotated(SignIn),
+    /// The token was spent before and its successor is unused for less than 30 s: the answer was lost, reissued.
+    Reissued(SignIn),
+    /// A spent token came back: the sign-in has been revoked.
+    Reused(SignIn),
+    Unknown,
+}
+
+/// How a person relates to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    None,
+    Viewer,
+    Participant,
+    Owner,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    pub tokens: u64,
+    pub cost: f64,
+}
+
+/// The parent of a fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub session_id: SessionId,
+    #[serde(rename = "gen")]
+    pub generation: u32,
+    pub seq: u64,
+}
+
+/// A session as lists show it: a projection of its log, replaced with every append.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionSummary {
+    pub session_id: SessionId,
+    pub name: String,
+    pub session_type: SessionType,
+    pub status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    pub owner: UserId,
+    pub cast_id: String,
+    pub cast_version: u32,
+    pub situation: String,
+    pub seed: u64,
+    pub model: String,
+    pub determinism: Determinism,
+    pub turn_order: TurnOrder,
+    pub pacing_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rounds: Option<u64>,
+    pub budget: Budget,
+    pub spent: Spent,
+    pub round: u64,
+    pub turn: u64,
+    pub seq: u64,
+    #[serde(rename = "gen")]
+    pub generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    pub tags: Vec<String>,
+    pub created_at: Timestamp,
+    pub last_activity: Timestamp,
+    /// Standardised stagnation of the last 20 rounds, for the list's sparkline.
+    #[serde(default)]
+    pub stagnation: Vec<Option<f64>>,
+    #[serde(default)]
+    pub emergencies: u64,
+}
+
+/// The row of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRow {
+    pub tenant: TenantId,
+    pub summary: SessionSummary,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// `None`: every session of the tenant (admins). Otherwise those the user owns or is a member of.
+    pub visible_to: Option<UserId>,
+    pub status: Option<SessionStatus>,
+    /// Case-insensitive part of the name.
+    pub query: Option<String>,
+    pub tag: Option<String>,
+}
+
+/// One page of a list, newest first. `next_cursor` is opaque.
+#[derive(Clone, Debug, Default)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCast {
+    pub tenant: TenantId,
+    pub cast: Cast,
+}
+
+#[async_trait]
+pub trait Directory: Send + Sync {
+    async fn create_user(&self, new: NewUser) -> Result<(), StoreError>;
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    /// By username, folded to lower case.
+    async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError>;
+    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError>;
+    /// Refuses with `Conflict("last admin")` to demote or disable the last active admin.
+    async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError>;
+    async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError>;
+
+    /// Stores the sign-in; the user keeps at most `keep` live ones, the least recently used end. Returns those ended.
+    async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError>;
+    async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError>;
+    async fn sign_ins(&self, user: UserId) -> Result<Vec<SignIn>, StoreError>;
+    /// Spends `old` for `new` in one transaction.
+    async fn rotate(&self, old: Hash, new: Hash, now: Timestamp, expires_at: Timestamp)
+    -> Result<Rotation, StoreError>;
+    async fn revoke_sign_in(&self, id: SignInId) -> Result<(), StoreError>;
+    /// Ends all sign-ins of a user but one.
+    async fn revoke_user(&self, user: UserId, except: Option<SignInId>) -> Result<Vec<SignInId>, StoreError>;
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        filter: SessionFilter,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<SessionRow>, StoreError>;
+    /// The relation of a user to a session; `Owner` for its owner.
+    async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError>;
+    /// `Relation::None` removes the membership.
+    async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError>;
+    async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError>;
+
+    /// Inserts or replaces; the version must be one more than the stored one (`Conflict("version")` otherwise).
+    async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError>;
+    async fn cast(&self, tenant: TenantId, id: &str) -> Result<Option<Cast>, StoreError>;
+    async fn casts(&self, tenant: TenantId) -> Result<Vec<Cast>, StoreError>;
+    async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError>;
+
+    /// Small values of the installation, such as the hash of the setup code.
+    async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    async fn put_setting(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StoreError>;
+}

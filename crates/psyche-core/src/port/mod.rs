@@ -1,0 +1,19 @@
+//! Ports: what the mind needs from outside. Object-safe, few and wide; one conformance suite each.
+
+mod bus;
+mod clock;
+mod directory;
+mod log;
+mod model;
+
+pub use bus::{Bus, EphemeralStore, Live, News, NewsStream};
+pub use clock::Clock;
+pub use directory::{
+    Directory, NewSignIn, NewUser, Page, Parent, Relation, Role, Rotation, SessionFilter, SessionRow, SessionSummary,
+    SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
+};
+pub use log::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+pub use model::{
+    ChatMessage, ChatRole, CircuitState, Determinism, Finish, GenerateRequest, LanguageModel, ModelCard, ModelCatalog,
+    ModelError, ModelErrorKind, ModelEvent, ModelStream, Price, PromptStyle, Sampling, Usage,
+};

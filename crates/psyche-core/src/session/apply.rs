@@ -1,0 +1,312 @@
+//! The fold. Total: every event, whatever its content, leads to a state.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::cast::StimulusKind;
+use crate::event::{
+    AgentActivity, AgentChanged, AgentMessage, Emergency, EmergencyAction, Event, Payload, SettingsChanged, TurnStarted,
+};
+use crate::ids::AgentId;
+use crate::measure::{GaugeName, WINDOW};
+use crate::port::ModelErrorKind;
+use crate::record::Record;
+use crate::words::Hash;
+
+use super::commands::USER;
+use super::{Flight, PendingStimulus, Said, Session, StepGoal, StepUnit, Unfinished};
+
+/// How many of its own utterances an agent keeps at hand: prompts show one, models avoid repeating these.
+const OWN_KEPT: usize = 4;
+/// Turns over which failures weigh on network health.
+const FAILURES_KEPT: usize = 20;
+/// Points of the list's sparkline.
+const SPARKLINE: usize = 20;
+
+impl Session {
+    /// Folds a stored event together with its hash.
+    pub fn apply_record(&mut self, record: &Record, event: &Event) {
+        self.apply(event);
+        self.hash = record.hash;
+    }
+
+    /// Folds one event.
+    pub fn apply(&mut self, event: &Event) {
+        self.seq = event.seq;
+        self.generation = event.generation;
+        self.last_at = event.at;
+        // The hash belongs to the record; whoever folds records sets it.
+        self.hash = Hash::ZERO;
+        match &event.payload {
+            Payload::CommandReceived(received) => self.received(&received.command, &received.actor, &received.args),
+            Payload::SessionStatusChanged(changed) => {
+                self.status = changed.status;
+                self.reason.clone_from(&changed.reason);
+                self.actor = Some(changed.actor.clone());
+                if changed.status != super::SessionStatus::Running {
+                    self.pause_requested = None;
+                    self.step = None;
+                }
+            }
+            Payload::TurnStarted(started) => self.turn_started(started),
+            Payload::AgentMessage(message) => self.spoke(event.seq, message),
+            Payload::AgentStateUpdate(update) => {
+                if let Some(agent) = self.agents.get_mut(&update.agent_id) {
+                    agent.activity = update.state;
+                    agent.confidence = update.confidence;
+                    agent.last_action.clone_from(&update.last_action);
+                }
+            }
+            Payload::NetworkUpdate(update) => {
+                self.connections.clone_from(&update.connections);
+                self.network = Some(update.metrics.clone());
+            }
+            Payload::HealthUpdate(update) => self.gauges.clone_from(&update.gauges),
+            Payload::Emergency(emergency) => self.emergency_changed(emergency),
+            Payload::PromptAdapted(adapted) => {
+                if let Some(agent) = self.agents.get_mut(&adapted.agent_id) {
+                    agent.rules.clone_from(&adapted.rules);
+                }
+            }
+            Payload::StimulusInjected(stimulus) => {
+                self.queue(event.seq, Some(stimulus.kind), stimulus.text.as_str(), stimulus.target.clone());
+            }
+            Payload::StimulusUsed(used) => {
+                if let Some(stimulus) = self.stimuli.iter_mut().find(|s| s.seq == used.stimulus_seq) {
+                    stimulus.used_in.insert(used.turn);
+                }
+            }
+            Payload::SituationChanged(changed) => {
+                self.situation = changed.situation.as_str().into();
+            }
+            Payload::InterventionSuggested(suggestion) => {
+                self.suggested.insert(suggestion.rule.clone());
+            }
+            Payload::TurnCommitted(committed) => {
+                self.settle(committed.turn, committed.tokens, committed.cost);
+                self.turns_committed += 1;
+                push(&mut self.recent_failures, false, FAILURES_KEPT);
+                if let Some(agent) = self.agents.get_mut(&committed.agent_id) {
+                    agent.thought = committed.reasoning.as_ref().map(|r| r.as_str().to_owned());
+                }
+                if let Some(flight) = self.in_flight.remove(&committed.turn) {
+                    self.hear_stimuli(&flight);
+                }
+                self.unfinished.remove(&committed.turn);
+                if committed.round == self.round {
+                    self.spoken.insert(committed.agent_id.clone());
+                    if self.round_is_over() {
+                        self.round_ended();
+                    }
+                }
+            }
+            Payload::TurnFailed(failed) => {
+                push(&mut self.recent_failures, true, FAILURES_KEPT);
+                self.not_finished(failed.turn, failed.tokens, Some(failed.kind), failed.retryable);
+            }
+            Payload::TurnAbandoned(abandoned) => self.not_finished(abandoned.turn, abandoned.tokens, None, true),
+            Payload::Reset(_) => self.to_beginning(),
+            Payload::SettingsChanged(changed) => self.settings_changed(changed),
+            Payload::AgentChanged(changed) => self.agent_changed(changed),
+            Payload::PathsChanged(changed) => {
+                self.set_paths(&changed.paths);
+                self.connections = self.connections_now();
+            }
+            Payload::Forked(forked) => self.parent = Some(forked.parent.clone()),
+            Payload::SessionCreated(_)
+            | Payload::CommandRefused(_)
+            | Payload::Annotation(_)
+            | Payload::UserSession(_)
+            | Payload::Unknown(_) => {}
+        }
+    }
+
+    fn received(&mut self, command: &str, actor: &str, args: &BTreeMap<String, serde_json::Value>) {
+        match command {
+            "pause" => self.pause_requested = Some(actor.to_owned()),
+            "start" | "resume" | "retry" => self.pause_requested = None,
+            "step" => {
+                let unit = if args.get("unit").and_then(|u| u.as_str()) == Some("turn") {
+                    StepUnit::Turn
+                } else {
+                    StepUnit::Round
+                };
+                self.pause_requested = None;
+                self.step = Some(StepGoal { unit, from: self.turns_committed, actor: actor.to_owned() });
+            }
+            _ => {}
+        }
+    }
+
+    fn turn_started(&mut self, started: &TurnStarted) {
+        if started.round != self.round {
+            self.round = started.round;
+            self.spoken.clear();
+        }
+        self.turn = self.turn.max(started.turn);
+        self.reserved += started.reserved;
+        for agent in self.agents.values_mut() {
+            if matches!(agent.activity, AgentActivity::Active | AgentActivity::Integrating) {
+                agent.activity = AgentActivity::Waiting;
+            }
+        }
+        if let Some(agent) = self.agents.get_mut(&started.agent_id) {
+            agent.activity = AgentActivity::Processing;
+            if started.opener.is_some() {
+                agent.last_opener.clone_from(&started.opener);
+            }
+        }
+        let flight = Flight {
+            agent_id: started.agent_id.clone(),
+            attempt: started.attempt,
+            round: started.round,
+            started: started.clone(),
+        };
+        self.unfinished.remove(&started.turn);
+        self.in_flight.insert(started.turn, flight);
+    }
+
+    fn queue(&mut self, seq: u64, kind: Option<StimulusKind>, text: &str, target: Option<AgentId>) {
+        let (heard_by, used_in) = (BTreeSet::new(), BTreeSet::new());
+        self.stimuli.push(PendingStimulus { seq, kind, text: text.into(), target, heard_by, used_in });
+    }
+
+    fn spoke(&mut self, seq: u64, message: &AgentMessage) {
+        self.messages += 1;
+        if message.agent_id.as_str() == USER {
+            // A person is heard by everyone addressed, whatever the paths, and is not measured with the agents.
+            let target = message.recipients.first().filter(|_| message.recipient != "all").cloned();
+            self.queue(seq, None, message.content.as_str(), target);
+            return;
+        }
+        let flight = self.in_flight.get(&message.metadata.turn);
+        let said = Said {
+            seq,
+            turn: message.metadata.turn,
+            from: message.agent_id.clone(),
+            to: message.recipients.first().cloned(),
+            text: message.content.as_str().into(),
+            compound: message.sentiment.score,
+            answers: flight.and_then(|f| f.started.answers),
+        };
+        self.latency_sum_ms += message.metadata.latency_ms;
+        for path in &mut self.paths {
+            if path.from == said.from && message.recipients.contains(&path.to) {
+                path.last_turn = said.turn;
+                push(&mut path.inbox, said.clone(), path.window as usize);
+            }
+        }
+        if let Some(agent) = self.agents.get_mut(&said.from) {
+            agent.utterances += 1;
+            agent.sentiment = Some(said.compound);
+            push(&mut agent.own, said.clone(), OWN_KEPT);
+        }
+        if self.initial.cast.conscious_voice.as_ref() == Some(&said.from) {
+            self.conscious = Some((seq, Arc::clone(&said.text)));
+        }
+        push(&mut self.window, said, WINDOW);
+    }
+
+    fn emergency_changed(&mut self, emergency: &Emergency) {
+        match emergency.action {
+            EmergencyAction::Opened => {
+                if self.emergency.level.is_none() {
+                    self.emergency.since_round = Some(self.round);
+                    self.emergency.count += 1;
+                }
+                self.emergency.level = Some(emergency.level);
+            }
+            EmergencyAction::Closed => {
+                self.emergency.level = None;
+                self.emergency.since_round = None;
+            }
+        }
+        self.connections = self.connections_now();
+    }
+
+    /// Bookkeeping of a finished round; the decision of the turn that ended it has used the values before.
+    fn round_ended(&mut self) {
+        let stagnation = self.gauges.get(&GaugeName::Stagnation).and_then(|g| g.standardised);
+        push(&mut self.stagnation_by_round, stagnation, SPARKLINE);
+        (self.emergency.above, self.emergency.calm) = self.emergency_counts(stagnation);
+        let holding = crate::prompt::interventions(&self.gauges);
+        self.suggested.retain(|rule| holding.iter().any(|(name, _)| name == rule));
+    }
+
+    fn settle(&mut self, turn: u64, tokens: u64, cost: f64) {
+        let reserved = self.in_flight.get(&turn).map_or(0, |f| f.started.reserved);
+        self.reserved = self.reserved.saturating_sub(reserved);
+        self.spent.tokens += tokens;
+        self.spent.cost += cost;
+    }
+
+    fn not_finished(&mut self, turn: u64, tokens: u64, kind: Option<ModelErrorKind>, retryable: bool) {
+        self.settle(turn, tokens, 0.0);
+        let Some(flight) = self.in_flight.remove(&turn) else { return };
+        if let Some(agent) = self.agents.get_mut(&flight.agent_id) {
+            agent.activity = if kind.is_some() { AgentActivity::Failed } else { AgentActivity::Waiting };
+        }
+        let unfinished = Unfinished { agent_id: flight.agent_id, attempt: flight.attempt, kind, retryable };
+        self.unfinished.insert(turn, unfinished);
+    }
+
+    fn hear_stimuli(&mut self, flight: &Flight) {
+        for stimulus in &mut self.stimuli {
+            if flight.started.stimuli.contains(&stimulus.seq) {
+                stimulus.heard_by.insert(flight.agent_id.clone());
+            }
+        }
+        let agents = &self.agents;
+        self.stimuli.retain(|stimulus| match &stimulus.target {
+            Some(target) => !stimulus.heard_by.contains(target),
+            None => agents.values().any(|a| !a.definition.muted && !stimulus.heard_by.contains(&a.definition.id)),
+        });
+    }
+
+    fn settings_changed(&mut self, changed: &SettingsChanged) {
+        if let Some(name) = &changed.name {
+            self.name.clone_from(name);
+        }
+        if let Some(situation) = &changed.situation {
+            self.base_situation = situation.as_str().into();
+            self.situation = Arc::clone(&self.base_situation);
+        }
+        if let Some(pacing) = changed.pacing_ms {
+            self.pacing_ms = pacing;
+        }
+        if let Some(max) = changed.max_rounds {
+            self.max_rounds = max;
+        }
+        if let Some(budget) = changed.budget {
+            self.budget = budget;
+        }
+        if let Some(tags) = &changed.tags {
+            self.tags.clone_from(tags);
+        }
+    }
+
+    fn agent_changed(&mut self, changed: &AgentChanged) {
+        let Some(agent) = self.agents.get_mut(&changed.agent_id) else { return };
+        let definition = Arc::make_mut(&mut agent.definition);
+        if let Some(temperature) = changed.temperature {
+            definition.temperature = temperature;
+        }
+        if let Some(prompt) = &changed.system_prompt {
+            definition.system_prompt.clone_from(prompt);
+        }
+        if let Some(model) = &changed.model {
+            definition.model = (!model.is_empty()).then(|| model.clone());
+        }
+        if let Some(muted) = changed.muted {
+            definition.muted = muted;
+            agent.activity = if muted { AgentActivity::Muted } else { AgentActivity::Waiting };
+        }
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T, keep: usize) {
+    queue.push_back(item);
+    while queue.len() > keep {
+        queue.pop_front();
+    }
+}

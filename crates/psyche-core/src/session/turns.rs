@@ -1,0 +1,411 @@
+//! Turns: who speaks next and to whom, and what an utterance causes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cast::PathKind;
+use crate::event::{
+    AgentActivity, AgentMessage, AgentStateUpdate, Connection, Event, HealthUpdate, MessageMetadata, MessageType,
+    NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SentimentScore, StimulusUsed, TurnCommitted, TurnFailed,
+    TurnStarted,
+};
+use crate::ids::AgentId;
+use crate::measure::strength::{self, Delivery};
+use crate::measure::{self, Turn, Vader};
+use crate::port::{Finish, ModelErrorKind, PromptStyle, Usage};
+use crate::prompt::{self, Rule};
+use crate::random;
+use crate::speech;
+use crate::words::{Subject, Words};
+
+use super::{Inputs, PathState, Refusal, RefusalKind, Said, Session, SessionStatus, TurnOrder};
+
+/// Turns after which a message weighs half as much in a path's strength.
+const HALF_LIFE_TURNS: f64 = 10.0;
+
+/// Attempts at one turn before a person has to ask for another.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// What a decision needs to know of an agent's model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    pub id: String,
+    pub style: PromptStyle,
+}
+
+/// A finished reply. `text` includes the opener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub text: String,
+    pub reasoning: Option<String>,
+    pub finish: Finish,
+    pub usage: Option<Usage>,
+    pub cost: f64,
+    pub confidence: Option<f64>,
+    pub latency_ms: u64,
+}
+
+/// A model call that gave no usable words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub kind: ModelErrorKind,
+    pub retryable: bool,
+    pub message: String,
+    pub tokens: u64,
+}
+
+/// Sentiment of an utterance as events carry it.
+pub(super) fn score(vader: &Vader, text: &str) -> SentimentScore {
+    let s = vader.score(text);
+    SentimentScore {
+        score: s.compound,
+        label: s.label,
+        positive: s.positive,
+        negative: s.negative,
+        neutral: s.neutral,
+        standard_error: s.standard_error,
+        band: s.band,
+    }
+}
+
+impl Session {
+    /// Whether everyone who may speak has spoken in this round.
+    pub fn round_is_over(&self) -> bool {
+        self.speakers().all(|id| self.spoken.contains(id))
+    }
+
+    fn speakers(&self) -> impl Iterator<Item = &AgentId> {
+        self.order.iter().filter(|id| self.agents.get(*id).is_some_and(|a| !a.definition.muted))
+    }
+
+    /// The turns that come next: those to be tried again, else the next speaker, else the first of a new round.
+    pub(super) fn begin_turns(&self, facts: &BTreeMap<AgentId, ModelFacts>) -> Result<Vec<Payload>, Refusal> {
+        if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
+            let message = "turns begin when the session runs and none is under way".to_owned();
+            return Err(Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message });
+        }
+        let mut round = self.round.max(1);
+        let mut turns: Vec<(u64, u32, AgentId)> =
+            self.unfinished.iter().map(|(turn, u)| (*turn, u.attempt + 1, u.agent_id.clone())).collect();
+        if turns.is_empty() {
+            let new_round = self.round == 0 || self.round_is_over();
+            if new_round {
+                round = self.round + 1;
+            }
+            let mut speakers: Vec<&AgentId> =
+                self.speakers().filter(|id| new_round || !self.spoken.contains(*id)).collect();
+            if speakers.is_empty() {
+                return Ok(vec![self.status(SessionStatus::Paused, Some("error"), "system")]);
+            }
+            // Emergency messages go first; the sort is stable, so the cast's order decides otherwise.
+            speakers.sort_by_key(|id| self.route(id).is_none_or(|p| p.kind == PathKind::Normal));
+            if self.initial.turn_order == TurnOrder::Sequential {
+                speakers.truncate(1);
+            }
+            turns = (self.turn + 1..).zip(speakers).map(|(turn, id)| (turn, 1, id.clone())).collect();
+        }
+        let mut payloads = Vec::new();
+        let mut reserved = 0;
+        for (turn, attempt, agent) in turns {
+            let Some(facts) = facts.get(&agent) else { continue };
+            let started = self.start_turn(turn, attempt, round, &agent, facts, &mut payloads);
+            reserved += started.reserved;
+            let used = started.stimuli.clone();
+            payloads.push(started.into());
+            let unused = |seq: &u64| self.stimuli.iter().any(|s| s.seq == *seq && !s.used_in.contains(&turn));
+            payloads.extend(used.into_iter().filter(unused).map(|seq| StimulusUsed { stimulus_seq: seq, turn }.into()));
+        }
+        if self.budget.tokens.is_some_and(|limit| self.spent.tokens + self.reserved + reserved > limit) {
+            return Ok(vec![self.status(SessionStatus::Paused, Some("budget_exceeded"), "system")]);
+        }
+        Ok(payloads)
+    }
+
+    fn start_turn(
+        &self,
+        turn: u64,
+        attempt: u32,
+        round: u64,
+        agent: &AgentId,
+        facts: &ModelFacts,
+        payloads: &mut Vec<Payload>,
+    ) -> TurnStarted {
+        let state = &self.agents[agent];
+        let rules = prompt::rules(&self.gauges);
+        if rules != state.rules {
+            let guidance = prompt::guidance(&rules);
+            payloads.push(PromptAdapted { agent_id: agent.clone(), rules: rules.clone(), guidance }.into());
+        }
+        let opener = self.opener(turn, agent, facts.style, &rules);
+        let route = self.route(agent);
+        let built = prompt::build(self, agent, facts.style, &rules, opener.as_deref());
+        let sampling = prompt::sampling(self, agent, facts.style);
+        TurnStarted {
+            turn,
+            attempt,
+            round,
+            agent_id: agent.clone(),
+            recipient: route.map_or("all", |p| p.to.as_str()).to_owned(),
+            recipients: route.map(|p| p.to.clone()).into_iter().collect(),
+            message_type: match route {
+                Some(path) if path.kind == PathKind::Emergency => MessageType::Emergency,
+                _ => MessageType::Normal,
+            },
+            seed: random::seed(self.initial.seed, turn, agent.as_str()),
+            model: facts.id.clone(),
+            style: facts.style,
+            opener,
+            prompt_digest: built.digest(),
+            answers: built.answers,
+            event_seqs: built.event_seqs,
+            stimuli: built.stimuli,
+            reserved: prompt::estimate(&built.messages) + u64::from(sampling.max_tokens),
+            sampling,
+        }
+    }
+
+    /// The open path an agent speaks over: the one unused for longest, emergency paths first among equals.
+    pub fn route(&self, agent: &AgentId) -> Option<&PathState> {
+        let open = self.paths.iter().filter(|p| p.from == *agent && self.is_open(p));
+        let listening = open.filter(|p| self.agents.get(&p.to).is_some_and(|a| !a.definition.muted));
+        listening.min_by_key(|p| (p.last_turn, p.kind == PathKind::Normal))
+    }
+
+    /// A beginning for a very small model's reply: by the first rule in force, never the same twice running.
+    fn opener(&self, turn: u64, agent: &AgentId, style: PromptStyle, rules: &[Rule]) -> Option<String> {
+        if style != PromptStyle::Compact {
+            return None;
+        }
+        let state = &self.agents[agent];
+        let named = |name: &str| state.definition.openers.get(name).filter(|list| !list.is_empty());
+        // Half of the turns under a rule keep their usual voice, so that guidance does not wash the roles out.
+        let mut rng = random::stream(self.initial.seed, turn, agent.as_str(), "opener");
+        let ruled = rules.first().filter(|_| random::pick(&mut rng, 2) == 0).and_then(|r| named(r.name()));
+        let choices: Vec<&String> = ruled
+            .or_else(|| named("neutral"))?
+            .iter()
+            .filter(|o| Some(o.as_str()) != state.last_opener.as_deref())
+            .collect();
+        let index = random::pick(&mut rng, choices.len().max(1));
+        choices.get(index).map(|o| (*o).clone())
+    }
+
+    /// Everything an utterance causes.
+    pub(super) fn commit(
+        &self,
+        turn: u64,
+        attempt: u32,
+        reply: &Reply,
+        inputs: &mut Inputs<'_>,
+    ) -> Result<Vec<Payload>, Refusal> {
+        let Some(flight) = self.in_flight.get(&turn).filter(|f| f.attempt == attempt) else {
+            return Err(self.not_under_way(turn, attempt));
+        };
+        let started = &flight.started;
+        let tokens = reply.usage.map_or(started.reserved, |u| u.total());
+        let cleaned =
+            speech::clean(&reply.text, started.style, self.agents.values().map(|a| a.definition.name.as_str()));
+        if cleaned.is_empty() {
+            let message = "the model answered without words; try again, or give this agent another model".to_owned();
+            let failure = Failure { kind: ModelErrorKind::BadAnswer, retryable: true, message, tokens };
+            return self.fail(turn, attempt, &failure);
+        }
+        let agent_id = &flight.agent_id;
+        let message = AgentMessage {
+            agent_id: agent_id.clone(),
+            recipient: started.recipient.clone(),
+            recipients: started.recipients.clone(),
+            sentiment: score(inputs.vader, &cleaned),
+            content: Words::new(cleaned, Subject::Session, &mut inputs.salts),
+            message_type: started.message_type,
+            metadata: MessageMetadata {
+                round: flight.round,
+                turn,
+                attempt,
+                model: started.model.clone(),
+                usage: reply.usage,
+                latency_ms: reply.latency_ms,
+                seed: started.seed,
+                opener: started.opener.clone(),
+                truncated: reply.finish == Finish::Length,
+                user_id: None,
+            },
+        };
+        // The state after the utterance, on which everything else is measured.
+        let mut next = self.clone();
+        let mut payloads: Vec<Payload> = vec![message.into()];
+        let folded =
+            Event { generation: self.generation, seq: self.seq + 1, at: inputs.now, payload: payloads[0].clone() };
+        next.apply(&folded);
+
+        let rules = self.agents.get(agent_id).map(|a| a.rules.as_slice()).unwrap_or_default();
+        let activity = if rules.is_empty() { AgentActivity::Active } else { AgentActivity::Integrating };
+        payloads.push(
+            AgentStateUpdate {
+                agent_id: agent_id.clone(),
+                state: activity,
+                confidence: reply.confidence,
+                last_action: format!("spoke to {}", started.recipient),
+                metadata: BTreeMap::new(),
+            }
+            .into(),
+        );
+        next.gauges = next.measure(inputs.vader, turn);
+        payloads.push(HealthUpdate { round: flight.round, gauges: next.gauges.clone() }.into());
+        payloads.push(next.network_update().into());
+
+        next.spoken.insert(agent_id.clone());
+        next.in_flight.remove(&turn);
+        let round_over = flight.round == self.round && next.round_is_over();
+        if round_over {
+            next.end_round(inputs, &mut payloads);
+        }
+        next.unfinished.remove(&turn);
+        next.spent.tokens += tokens;
+        next.spent.cost += reply.cost;
+        next.turns_committed += 1;
+        payloads.extend(next.boundary(round_over));
+        payloads.push(
+            TurnCommitted {
+                turn,
+                attempt,
+                round: flight.round,
+                agent_id: agent_id.clone(),
+                finish: reply.finish,
+                tokens,
+                cost: reply.cost,
+                confidence: reply.confidence,
+                reasoning: reply
+                    .reasoning
+                    .as_ref()
+                    .filter(|r| !r.trim().is_empty())
+                    .map(|r| Words::new(speech::plain(r), Subject::Session, &mut inputs.salts)),
+            }
+            .into(),
+        );
+        Ok(payloads)
+    }
+
+    /// A model call that failed. No words are put into the agent's mouth.
+    pub(super) fn fail(&self, turn: u64, attempt: u32, failure: &Failure) -> Result<Vec<Payload>, Refusal> {
+        let Some(flight) = self.in_flight.get(&turn).filter(|f| f.attempt == attempt) else {
+            return Err(self.not_under_way(turn, attempt));
+        };
+        let failed = TurnFailed {
+            agent_id: flight.agent_id.clone(),
+            turn,
+            attempt,
+            kind: failure.kind,
+            retryable: failure.retryable,
+            message: failure.message.clone(),
+            tokens: failure.tokens,
+        };
+        let mut payloads: Vec<Payload> = vec![failed.into()];
+        let mut next = self.clone();
+        next.apply(&Event {
+            generation: self.generation,
+            seq: self.seq + 1,
+            at: self.last_at,
+            payload: payloads[0].clone(),
+        });
+        payloads.extend(next.boundary(false));
+        Ok(payloads)
+    }
+
+    fn not_under_way(&self, turn: u64, attempt: u32) -> Refusal {
+        let message = format!("attempt {attempt} of turn {turn} is not under way");
+        Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message }
+    }
+
+    /// The end of a run that this turn boundary brings, if any. `self` is the state after the turn.
+    fn boundary(&self, round_over: bool) -> Option<Payload> {
+        if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
+            return None;
+        }
+        let status = |status, reason, actor: &str| Some(self.status(status, reason, actor));
+        let exhausted = |u: &&super::Unfinished| u.kind.is_some() && (!u.retryable || u.attempt % MAX_ATTEMPTS == 0);
+        if self.unfinished.values().any(|u| exhausted(&u)) {
+            return status(SessionStatus::Paused, Some("model_unavailable"), "system");
+        }
+        if let Some(actor) = &self.pause_requested {
+            return status(SessionStatus::Paused, None, actor);
+        }
+        if round_over && self.max_rounds.is_some_and(|max| self.round >= max) {
+            return status(SessionStatus::Stopped, Some("max_rounds"), "system");
+        }
+        if let Some(step) = &self.step
+            && (round_over || (step.unit == super::StepUnit::Turn && self.turns_committed > step.from))
+        {
+            return status(SessionStatus::Paused, None, &step.actor);
+        }
+        let over_tokens = self.budget.tokens.is_some_and(|limit| self.spent.tokens >= limit);
+        if over_tokens || self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
+            return status(SessionStatus::Paused, Some("budget_exceeded"), "system");
+        }
+        None
+    }
+
+    /// The six gauges over the window.
+    fn measure(&self, vader: &Vader, turn: u64) -> measure::Gauges {
+        let index_of = |seq: u64| self.window.iter().position(|s| s.seq == seq);
+        let window: Vec<Turn<'_>> = self
+            .window
+            .iter()
+            .map(|said| Turn {
+                speaker: said.from.as_str(),
+                addressee: said.to.as_ref().map(AgentId::as_str),
+                text: &said.text,
+                compound: said.compound,
+                answers: said.answers.and_then(index_of),
+            })
+            .collect();
+        measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"))
+    }
+
+    /// Who spoke to whom within the window.
+    fn deliveries(&self) -> Vec<Delivery<'_>> {
+        let now = self.window.back().map_or(0, |s| s.turn);
+        let addressed = self.window.iter().filter_map(|s| s.to.as_ref().map(|to| (s, to)));
+        addressed
+            .map(|(s, to)| Delivery {
+                from: s.from.as_str(),
+                to: to.as_str(),
+                turns_ago: now.saturating_sub(s.turn) as usize,
+            })
+            .collect()
+    }
+
+    /// Strength of every path as it stands.
+    pub(super) fn connections_now(&self) -> Vec<Connection> {
+        let deliveries = self.deliveries();
+        let strengths = strength::connection_strengths(&deliveries, HALF_LIFE_TURNS, self.speakers().count());
+        self.paths
+            .iter()
+            .map(|p| Connection {
+                from: p.from.clone(),
+                to: p.to.clone(),
+                strength: strengths.get(&(p.from.as_str(), p.to.as_str())).copied().unwrap_or(0.0),
+                active: self.is_open(p),
+                kind: p.kind,
+            })
+            .collect()
+    }
+
+    fn network_update(&self) -> NetworkUpdate {
+        let open: Vec<_> =
+            self.paths.iter().filter(|p| self.is_open(p)).map(|p| (p.from.as_str(), p.to.as_str())).collect();
+        let failed = self.recent_failures.iter().filter(|f| **f).count();
+        let health = strength::network_health(&self.deliveries(), &open, self.recent_failures.len() + 1, failed);
+        let spoken = self.turns_committed + 1;
+        NetworkUpdate {
+            connections: self.connections_now(),
+            metrics: NetworkMetrics {
+                total_messages: self.messages,
+                avg_response_time: Some(self.latency_sum_ms as f64 / spoken as f64),
+                network_health: health,
+            },
+            performance: BTreeMap::new(),
+        }
+    }
+}
