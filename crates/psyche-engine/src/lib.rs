@@ -1,1 +1,333 @@
-//! psyche-engine
+//! Runs minds. One task owns a running session and decides its events; everything it needs from outside is a port.
+
+mod error;
+mod generation;
+mod leases;
+mod load;
+mod rerun;
+mod retry;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use psyche_core::cast::Cast;
+use psyche_core::event::{Event, Payload, SessionCreated};
+use psyche_core::measure::{MEASURES_VERSION, Vader};
+use psyche_core::port::{
+    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Usage,
+};
+use psyche_core::prompt::{self, PROMPTS_VERSION};
+use psyche_core::random::MAX_SEED;
+use psyche_core::session::{Budget, Session, SessionType, TurnOrder, UserCommand};
+use psyche_core::speech;
+use psyche_core::words::{Hash, Salts, Subject, Words};
+use psyche_core::{OwnerId, SessionId, TenantId, UserId};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::EngineError;
+pub use load::{Loaded, fold};
+pub use rerun::{Difference, Rerun};
+pub use retry::delay as retry_delay;
+
+/// What the engine needs from outside.
+#[derive(Clone)]
+pub struct Ports {
+    pub log: Arc<dyn EventLog>,
+    pub directory: Arc<dyn Directory>,
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+    pub models: Arc<dyn ModelCatalog>,
+    pub vader: Arc<Vader>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}
+
+/// How the engine works. The defaults are those of a real installation.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub lease_ms: u64,
+    pub renew_every: Duration,
+    /// How often to look for sessions that nobody drives.
+    pub claim_every: Duration,
+    /// A session that is not running leaves memory after this long without a command.
+    pub idle: Duration,
+    /// Events between snapshots of the state.
+    pub snapshot_every: u64,
+    /// First pause before a failed turn is tried again; it doubles with each attempt.
+    pub retry_base: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease_ms: 10_000,
+            renew_every: Duration::from_secs(3),
+            claim_every: Duration::from_secs(2),
+            idle: Duration::from_secs(120),
+            snapshot_every: 500,
+            retry_base: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A session to be created.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub name: String,
+    pub session_type: SessionType,
+    pub owner: UserId,
+    pub cast: Cast,
+    /// The cast's own when absent.
+    pub situation: Option<String>,
+    /// Drawn when absent; below 2^53.
+    pub seed: Option<u64>,
+    /// The installation's default when absent.
+    pub model: Option<String>,
+    pub turn_order: TurnOrder,
+    pub pacing_ms: u64,
+    pub max_rounds: Option<u64>,
+    pub budget: Budget,
+    pub tags: Vec<String>,
+}
+
+/// Exactly what an agent saw before it spoke.
+#[derive(Clone, Debug, Serialize)]
+pub struct Context {
+    pub messages: Vec<ChatMessage>,
+    pub event_seqs: Vec<u64>,
+    pub sampling: Sampling,
+    pub model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opener: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    pub seed: u64,
+    pub prompt_digest: Hash,
+}
+
+pub(crate) enum Mail {
+    Command(UserCommand, oneshot::Sender<Result<u64, EngineError>>),
+    /// The lease is lost: another owner decides now.
+    Fenced,
+}
+
+/// A session that lives in memory.
+#[derive(Clone)]
+pub(crate) struct Resident {
+    pub mailbox: mpsc::Sender<Mail>,
+    pub state: Arc<RwLock<Session>>,
+    pub token: CancellationToken,
+}
+
+pub(crate) struct Inner {
+    pub ports: Ports,
+    pub options: Options,
+    pub owner: OwnerId,
+    pub residents: Mutex<HashMap<SessionId, Resident>>,
+    pub tracker: TaskTracker,
+    /// No new turns once this is cancelled.
+    pub closing: CancellationToken,
+    /// Turns under way are abandoned once this is cancelled.
+    pub closed: CancellationToken,
+    pub running: AtomicUsize,
+}
+
+/// The engine's handle: cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("owner", &self.inner.owner).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub fn residents(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Resident>> {
+        self.residents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a shared state; a reader that panicked has changed nothing.
+pub(crate) fn peek(state: &RwLock<Session>) -> std::sync::RwLockReadGuard<'_, Session> {
+    state.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Starts the engine; it takes up sessions that were running and that nobody drives. Call within a tokio runtime.
+    pub fn start(ports: Ports, options: Options) -> Self {
+        let owner = OwnerId(ports.clock.uuid());
+        let inner = Arc::new(Inner {
+            ports,
+            options,
+            owner,
+            residents: Mutex::default(),
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            running: AtomicUsize::new(0),
+        });
+        inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
+        inner.tracker.spawn(leases::take_up(Arc::clone(&inner)));
+        Self { inner }
+    }
+
+    /// Creates a session; it waits for `start`.
+    pub async fn create(&self, new: NewRun) -> Result<SessionSummary, EngineError> {
+        let Ports { clock, models, log, .. } = &self.inner.ports;
+        let invalid = |field: &'static str, message: String| EngineError::Invalid { field, message };
+        let name = speech::plain(&new.name);
+        if name.is_empty() || name.chars().count() > 200 {
+            return Err(invalid("name", "must have 1 to 200 characters".to_owned()));
+        }
+        if let Some(error) = new.cast.validate().into_iter().next() {
+            return Err(invalid("cast", error.to_string()));
+        }
+        let situation = speech::plain(new.situation.as_deref().unwrap_or(&new.cast.situation));
+        if situation.len() > psyche_core::session::MAX_TEXT_BYTES {
+            return Err(invalid("situation", "has more than 8192 bytes".to_owned()));
+        }
+        if new.max_rounds == Some(0) {
+            return Err(invalid("max_rounds", "must be at least 1, or absent for no limit".to_owned()));
+        }
+        let mut entropy = clock.entropy();
+        let drawn = u64::from_be_bytes(std::array::from_fn(|i| entropy[i])) & MAX_SEED;
+        entropy = clock.entropy();
+        let seed = new.seed.unwrap_or(drawn);
+        if seed > MAX_SEED {
+            return Err(invalid("seed", format!("is {seed}, must be at most {MAX_SEED}")));
+        }
+        let model = new.model.unwrap_or_else(|| models.default_model().to_owned());
+        let Some(card) = models.model(&model).map(|m| m.card().clone()) else {
+            let ids: Vec<_> = models.models().iter().map(|m| m.card().id.clone()).collect();
+            return Err(invalid("model", format!("there is no model {model:?}; there are {}", ids.join(", "))));
+        };
+        let mut salts = Salts::fresh(entropy);
+        let subject = if new.situation.is_some() { Subject::User(new.owner) } else { Subject::Session };
+        let created = SessionCreated {
+            name,
+            session_type: new.session_type,
+            owner: new.owner,
+            cast: new.cast,
+            situation: Words::new(situation, subject, &mut salts),
+            seed,
+            model,
+            determinism: card.determinism,
+            turn_order: new.turn_order,
+            pacing_ms: new.pacing_ms,
+            max_rounds: new.max_rounds,
+            budget: new.budget,
+            tags: new.tags,
+            measures_version: MEASURES_VERSION,
+            prompts_version: PROMPTS_VERSION,
+        };
+        let id = SessionId(clock.uuid());
+        let event = Event { generation: 1, seq: 1, at: clock.now(), payload: Payload::SessionCreated(created.clone()) };
+        let mut session = Session::new(id, &event, &created);
+        let record = event.record(&Hash::ZERO, 0);
+        session.apply_record(&record, &event);
+        let summary = session.summary();
+        log.create(NewSession { row: session.row(TenantId::DEFAULT), records: vec![record] }).await?;
+        Ok(summary)
+    }
+
+    /// Stores a command and decides it. Returns the `seq` of its `command_received`; the same id gives the same `seq`.
+    pub async fn submit(&self, session: SessionId, command: UserCommand) -> Result<u64, EngineError> {
+        // A task that is just leaving closes its mailbox: ask its successor once.
+        for _ in 0..2 {
+            let resident = task::resident(&self.inner, session).await?;
+            let (answer, result) = oneshot::channel();
+            match resident.mailbox.try_send(Mail::Command(command.clone(), answer)) {
+                Ok(()) => {
+                    if let Ok(result) = result.await {
+                        return result;
+                    }
+                }
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(EngineError::Busy),
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+        Err(EngineError::Unavailable("the session is changing hands; try again".to_owned()))
+    }
+
+    /// Looks at a session's current state.
+    pub async fn read<T>(&self, session: SessionId, look: impl FnOnce(&Session) -> T + Send) -> Result<T, EngineError> {
+        let resident = self.inner.residents().get(&session).cloned();
+        if let Some(resident) = resident {
+            return Ok(look(&peek(&resident.state)));
+        }
+        let loaded = load::load(self.inner.ports.log.as_ref(), session, u64::MAX).await?;
+        Ok(look(&loaded.session))
+    }
+
+    /// The state after event `seq`.
+    pub async fn at(&self, session: SessionId, seq: u64) -> Result<Session, EngineError> {
+        Ok(load::load(self.inner.ports.log.as_ref(), session, seq).await?.session)
+    }
+
+    /// Exactly what the agent saw that spoke the utterance `seq`.
+    pub async fn context(&self, session: SessionId, seq: u64) -> Result<Context, EngineError> {
+        let log = self.inner.ports.log.as_ref();
+        let record =
+            log.read(session, seq.saturating_sub(1), 1).await?.into_iter().next().ok_or(EngineError::NotFound)?;
+        let Payload::AgentMessage(message) = Event::decode(&record)?.payload else { return Err(EngineError::NotFound) };
+        let (turn, attempt) = (message.metadata.turn, message.metadata.attempt);
+        let started = load::find_turn(log, session, seq, turn, attempt).await?.ok_or(EngineError::NotFound)?;
+        let before = self.at(session, started.seq - 1).await?;
+        let (prompt, started) = prompt::of_turn(&before, &started).ok_or(EngineError::NotFound)?;
+        if prompt.digest() != started.prompt_digest {
+            return Err(EngineError::Corrupt(
+                "the prompt of this turn cannot be built again: words in it were erased, or another version of the program wrote it".to_owned(),
+            ));
+        }
+        Ok(Context {
+            messages: prompt.messages,
+            event_seqs: started.event_seqs,
+            sampling: started.sampling,
+            model: started.model,
+            opener: started.opener,
+            usage: message.metadata.usage,
+            seed: started.seed,
+            prompt_digest: started.prompt_digest,
+        })
+    }
+
+    /// Ends a session's task and removes the session.
+    pub async fn delete(&self, session: SessionId) -> Result<(), EngineError> {
+        let resident = self.inner.residents().remove(&session);
+        if let Some(resident) = resident {
+            resident.token.cancel();
+            resident.mailbox.closed().await;
+        }
+        self.inner.ports.log.delete(session).await?;
+        self.inner.ports.bus.publish(session, News::Deleted);
+        Ok(())
+    }
+
+    /// Sessions this engine drives at present.
+    pub fn running(&self) -> usize {
+        self.inner.running.load(Ordering::Relaxed)
+    }
+
+    /// Begins no more turns, lets those under way end within `grace`, abandons the rest, and gives the leases back.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.inner.closing.cancel();
+        self.inner.tracker.close();
+        if tokio::time::timeout(grace, self.inner.tracker.wait()).await.is_err() {
+            self.inner.closed.cancel();
+            self.inner.tracker.wait().await;
+        }
+    }
+}

@@ -24,7 +24,10 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Salts};
 
-pub use commands::{Action, Command, Refusal, RefusalKind, Settings, StepUnit, UserCommand};
+pub use commands::{
+    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, MAX_TEXT_BYTES, NoArgs, PathsArgs, Refusal,
+    RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER, UserCommand,
+};
 pub use turns::{Failure, ModelFacts, Reply};
 pub use view::{AgentView, EmergencyView, StateView, StimulusView};
 

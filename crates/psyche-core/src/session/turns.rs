@@ -19,7 +19,7 @@ use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
 
-use super::{Inputs, PathState, Refusal, RefusalKind, Said, Session, SessionStatus, TurnOrder};
+use super::{Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
 /// Turns after which a message weighs half as much in a path's strength.
 const HALF_LIFE_TURNS: f64 = 10.0;

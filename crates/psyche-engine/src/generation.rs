@@ -1,0 +1,170 @@
+//! One model call: its stream becomes live text, then a reply or a typed failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use psyche_core::port::{
+    Bus, Clock, GenerateRequest, LanguageModel, Live, ModelError, ModelErrorKind, ModelEvent, News,
+};
+use psyche_core::session::{Failure, Reply};
+use psyche_core::{AgentId, SessionId};
+use tokio::time::Instant;
+
+/// Live text of an agent is sent at most this often.
+const COALESCE: Duration = Duration::from_millis(40);
+/// Longest reply kept, in bytes; a model that goes on is cut off.
+const MAX_REPLY: usize = 256 * 1024;
+
+/// A model call to be made.
+pub(crate) struct Call {
+    pub session: SessionId,
+    pub agent: AgentId,
+    pub turn: u64,
+    pub attempt: u32,
+    pub request: GenerateRequest,
+    pub model: Result<Arc<dyn LanguageModel>, String>,
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How it ended.
+pub(crate) struct Outcome {
+    pub turn: u64,
+    pub attempt: u32,
+    pub result: Result<Reply, (Failure, Option<u64>)>,
+}
+
+impl Call {
+    pub async fn run(self) -> Outcome {
+        let (turn, attempt, agent_id) = (self.turn, self.attempt, self.agent.clone());
+        self.live(Live::AgentProcessingStarted { agent_id: agent_id.clone(), turn, attempt });
+        let result = self.generate().await;
+        self.live(Live::AgentProcessingComplete { agent_id, turn, attempt });
+        let result = result.map_err(|error| {
+            tracing::warn!(
+                session = %self.session, agent = %self.agent, turn, attempt, kind = ?error.kind,
+                detail = error.detail.as_deref().unwrap_or(""), "{}", error.message
+            );
+            let failure = Failure { kind: error.kind, retryable: error.retryable, message: error.message, tokens: 0 };
+            (failure, error.retry_after_ms)
+        });
+        Outcome { turn, attempt, result }
+    }
+
+    fn live(&self, live: Live) {
+        self.bus.publish(self.session, News::Live(Arc::new(live)));
+    }
+
+    async fn generate(&self) -> Result<Reply, ModelError> {
+        let model = self.model.as_ref().map_err(|message| ModelError {
+            kind: ModelErrorKind::Refused,
+            message: message.clone(),
+            detail: None,
+            retryable: false,
+            retry_after_ms: None,
+        })?;
+        let price = model.card().price;
+        let begun = self.clock.monotonic_ms();
+        let mut deltas = Deltas::new(self);
+        let mut text = String::new();
+        if let Some(opener) = &self.request.opener {
+            text.push_str(opener);
+            deltas.add(opener);
+            deltas.flush();
+        }
+        let mut reasoning = String::new();
+        let mut stream = model.generate(self.request.clone()).await?;
+        loop {
+            let next = match deltas.due {
+                Some(due) => tokio::select! {
+                    biased;
+                    item = stream.next() => item,
+                    () = tokio::time::sleep_until(due) => {
+                        deltas.flush();
+                        continue;
+                    }
+                },
+                None => stream.next().await,
+            };
+            match next {
+                Some(Ok(ModelEvent::Text(piece))) => {
+                    // An opener ends with a whole word; so does what follows begin with one.
+                    let joint = text.len() == self.request.opener.as_ref().map_or(0, String::len) && !text.is_empty();
+                    if joint && piece.starts_with(char::is_alphanumeric) {
+                        text.push(' ');
+                        deltas.add(" ");
+                    }
+                    text.push_str(&piece);
+                    deltas.add(&piece);
+                    if text.len() > MAX_REPLY {
+                        return Err(bad("the model did not stop talking: its reply passed 256 KiB"));
+                    }
+                }
+                Some(Ok(ModelEvent::Reasoning(piece))) => {
+                    if reasoning.len() + piece.len() <= MAX_REPLY {
+                        reasoning.push_str(&piece);
+                    }
+                }
+                Some(Ok(ModelEvent::Done { finish, usage, confidence })) => {
+                    deltas.flush();
+                    let cost = usage.map_or(0.0, |u| {
+                        (u.prompt_tokens as f64 * price.input + u.completion_tokens as f64 * price.output) / 1e6
+                    });
+                    let latency_ms = self.clock.monotonic_ms().saturating_sub(begun);
+                    let reasoning = Some(reasoning).filter(|r| !r.is_empty());
+                    return Ok(Reply { text, reasoning, finish, usage, cost, confidence, latency_ms });
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(bad("the model's answer broke off before its end")),
+            }
+        }
+    }
+}
+
+fn bad(message: &str) -> ModelError {
+    ModelError {
+        kind: ModelErrorKind::BadAnswer,
+        message: message.to_owned(),
+        detail: None,
+        retryable: true,
+        retry_after_ms: None,
+    }
+}
+
+/// Gathers text so that readers get at most one piece per [`COALESCE`].
+struct Deltas<'a> {
+    call: &'a Call,
+    text: String,
+    index: u32,
+    due: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl<'a> Deltas<'a> {
+    fn new(call: &'a Call) -> Self {
+        Self { call, text: String::new(), index: 0, due: None, last: None }
+    }
+
+    fn add(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        let now = Instant::now();
+        match self.last {
+            Some(last) if now < last + COALESCE => self.due = Some(last + COALESCE),
+            _ => self.flush(),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.due = None;
+        if self.text.is_empty() {
+            return;
+        }
+        let Call { agent, turn, attempt, .. } = self.call;
+        let text = std::mem::take(&mut self.text);
+        let (agent_id, turn, attempt, index) = (agent.clone(), *turn, *attempt, self.index);
+        self.call.live(Live::Delta { agent_id, turn, attempt, index, text });
+        self.index += 1;
+        self.last = Some(Instant::now());
+    }
+}

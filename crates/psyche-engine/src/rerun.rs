@@ -1,0 +1,177 @@
+//! Running a log again: the recorded replies and inputs go through the same rules and must give the same records, byte
+//! for byte. Nothing is asked of a model.
+
+use psyche_core::CommandId;
+use psyche_core::SessionId;
+use psyche_core::event::{Event, Payload};
+use psyche_core::measure::{MEASURES_VERSION, Vader};
+use psyche_core::prompt::PROMPTS_VERSION;
+use psyche_core::record::Record;
+use psyche_core::session::{Action, Command, Failure, Inputs, ModelFacts, Reply, Session, UserCommand};
+use psyche_core::words::Salts;
+
+/// Where the log and its re-run part.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    #[error("event {seq} cannot be read: {message}")]
+    Unreadable { seq: u64, message: String },
+    #[error("the log does not begin with `session_created`")]
+    NoBeginning,
+    #[error("event {seq}: the log has `{logged}`, running it again gives `{again}`")]
+    Other { seq: u64, logged: String, again: String },
+    #[error("event {seq}: the rules refuse what the log records: {message}")]
+    Refused { seq: u64, message: String },
+    #[error(
+        "the log was written with measures v{measures} and prompts v{prompts}; this program has v{} and v{}: its chain can be checked, running it again cannot be compared",
+        MEASURES_VERSION,
+        PROMPTS_VERSION
+    )]
+    Version { measures: u16, prompts: u16 },
+    #[error("event {seq}: its words were erased, so it cannot be run again")]
+    Erased { seq: u64 },
+}
+
+/// A log being run again, fed with records in order.
+#[derive(Debug)]
+pub struct Rerun<'a> {
+    vader: &'a Vader,
+    id: SessionId,
+    session: Option<Session>,
+    /// Records of one append: those that share a time.
+    group: Vec<(Record, Event)>,
+    pub turns: u64,
+}
+
+impl<'a> Rerun<'a> {
+    pub fn new(id: SessionId, vader: &'a Vader) -> Self {
+        Self { vader, id, session: None, group: Vec::new(), turns: 0 }
+    }
+
+    pub fn feed(&mut self, record: Record) -> Result<(), Difference> {
+        let event =
+            Event::decode(&record).map_err(|e| Difference::Unreadable { seq: record.seq, message: e.to_string() })?;
+        if self.group.first().is_some_and(|(first, _)| first.at != record.at) {
+            self.check_group()?;
+        }
+        self.group.push((record, event));
+        Ok(())
+    }
+
+    /// Checks what is left and gives the last state.
+    pub fn finish(mut self) -> Result<Option<Session>, Difference> {
+        self.check_group()?;
+        Ok(self.session)
+    }
+
+    fn check_group(&mut self) -> Result<(), Difference> {
+        let group = std::mem::take(&mut self.group);
+        let Some((first, event)) = group.first() else { return Ok(()) };
+        if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none())) {
+            return Err(Difference::Erased { seq: record.seq });
+        }
+        let Some(session) = &mut self.session else {
+            let Payload::SessionCreated(created) = &event.payload else { return Err(Difference::NoBeginning) };
+            let (measures, prompts) = (created.measures_version, created.prompts_version);
+            if (measures, prompts) != (MEASURES_VERSION, PROMPTS_VERSION) {
+                return Err(Difference::Version { measures, prompts });
+            }
+            self.session = Session::begin(self.id, first);
+            return Ok(());
+        };
+        if let Some(command) = command_of(session, &group)? {
+            let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
+            let mut inputs = Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader };
+            let again = session
+                .decide(&command, &mut inputs)
+                .map_err(|refusal| Difference::Refused { seq: first.seq, message: refusal.message })?;
+            let again = session.stamp(again, first.at);
+            compare(&group, &session.records(&again, first.epoch))?;
+        }
+        for (record, event) in &group {
+            session.apply_record(record, event);
+            self.turns += u64::from(matches!(event.payload, Payload::TurnCommitted(_)));
+        }
+        Ok(())
+    }
+}
+
+fn compare(logged: &[(Record, Event)], again: &[Record]) -> Result<(), Difference> {
+    for (i, (record, _)) in logged.iter().enumerate() {
+        let other = again.get(i);
+        if other.is_none_or(|o| o.hash != record.hash) {
+            let again = other.map_or("nothing".to_owned(), |o| format!("{} {}", o.kind, o.body));
+            return Err(Difference::Other {
+                seq: record.seq,
+                logged: format!("{} {}", record.kind, record.body),
+                again,
+            });
+        }
+    }
+    match again.get(logged.len()) {
+        None => Ok(()),
+        Some(extra) => Err(Difference::Other {
+            seq: extra.seq,
+            logged: "nothing".to_owned(),
+            again: format!("{} {}", extra.kind, extra.body),
+        }),
+    }
+}
+
+/// The command whose decision a group of records holds; `None` for one that follows from nothing in the log.
+fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Command>, Difference> {
+    let find = |wanted: fn(&Payload) -> bool| group.iter().map(|(_, e)| &e.payload).find(|p| wanted(p));
+    let (first, event) = &group[0];
+    if let Payload::CommandReceived(received) = &event.payload {
+        let invalid = |message: String| Difference::Unreadable { seq: first.seq, message };
+        let action = Action::recorded(received).map_err(invalid)?;
+        let actor = received.actor.parse().map_err(|_| invalid("the actor is not a user's id".to_owned()))?;
+        return Ok(Some(Command::User(UserCommand { id: CommandId::new(&received.command_id), actor, action })));
+    }
+    if let Some(Payload::TurnCommitted(committed)) = find(|p| matches!(p, Payload::TurnCommitted(_))) {
+        let Some(Payload::AgentMessage(message)) = find(|p| matches!(p, Payload::AgentMessage(_))) else {
+            let message = "turn_committed without agent_message".to_owned();
+            return Err(Difference::Unreadable { seq: first.seq, message });
+        };
+        let reply = Reply {
+            text: message.content.as_str().to_owned(),
+            reasoning: committed.reasoning.as_ref().map(|r| r.as_str().to_owned()),
+            finish: committed.finish,
+            usage: message.metadata.usage,
+            cost: committed.cost,
+            confidence: committed.confidence,
+            latency_ms: message.metadata.latency_ms,
+        };
+        return Ok(Some(Command::Commit { turn: committed.turn, attempt: committed.attempt, reply }));
+    }
+    if let Some(Payload::TurnFailed(failed)) = find(|p| matches!(p, Payload::TurnFailed(_))) {
+        let failure = Failure {
+            kind: failed.kind,
+            retryable: failed.retryable,
+            message: failed.message.clone(),
+            tokens: failed.tokens,
+        };
+        return Ok(Some(Command::Fail { turn: failed.turn, attempt: failed.attempt, failure }));
+    }
+    let status = find(|p| matches!(p, Payload::SessionStatusChanged(_)));
+    if group.iter().any(|(_, e)| matches!(e.payload, Payload::TurnStarted(_))) {
+        let facts = session.order.iter().map(|agent| {
+            let started = group.iter().find_map(|(_, e)| match &e.payload {
+                Payload::TurnStarted(s) if s.agent_id == *agent => Some(s),
+                _ => None,
+            });
+            let (id, style) =
+                started.map_or((String::new(), psyche_core::port::PromptStyle::Full), |s| (s.model.clone(), s.style));
+            (agent.clone(), ModelFacts { id, style })
+        });
+        return Ok(Some(Command::Begin(facts.collect())));
+    }
+    match (&event.payload, status) {
+        (Payload::TurnAbandoned(_), None) => Ok(Some(Command::Abandon)),
+        // A turn that could not begin: budget spent, or nobody left to speak.
+        (Payload::SessionStatusChanged(changed), _) => {
+            let reason = changed.reason.clone().unwrap_or_default();
+            Ok(Some(Command::System { status: changed.status, reason }))
+        }
+        _ => Ok(None),
+    }
+}

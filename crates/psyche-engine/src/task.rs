@@ -1,0 +1,493 @@
+//! The session task: the one place where a session's events are decided. It owns the lease, the mailbox, the model calls
+//! under way, and the order in which their results are committed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use psyche_core::SessionId;
+use psyche_core::event::{Event, Payload};
+use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
+use psyche_core::prompt;
+use psyche_core::session::{Command, Inputs, ModelFacts, Session, SessionStatus, UserCommand};
+use psyche_core::words::Salts;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::generation::{Call, Outcome};
+use crate::{EngineError, Inner, Mail, Resident, load, peek, retry};
+
+/// Commands that may wait for the task.
+const MAILBOX: usize = 64;
+/// Pause before a store that was away is asked again.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// The task of a session; started, with the lease claimed and the log folded, when there is none.
+pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Resident, EngineError> {
+    let alive = |r: &&Resident| !r.mailbox.is_closed();
+    if let Some(resident) = inner.residents().get(&id).filter(alive) {
+        return Ok(resident.clone());
+    }
+    let log = &inner.ports.log;
+    let head = match log.claim(id, inner.owner, inner.options.lease_ms).await? {
+        Claim::Granted(head) => head,
+        Claim::Held { until, .. } => {
+            return Err(EngineError::Unavailable(format!("another replica drives this session until {until}")));
+        }
+    };
+    let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
+    let (sender, mailbox) = mpsc::channel(MAILBOX);
+    let state = Arc::new(RwLock::new(loaded.session));
+    let token = CancellationToken::new();
+    let resident = Resident { mailbox: sender, state: Arc::clone(&state), token: token.clone() };
+    {
+        // Two callers may have loaded at once: the first one's task stays, this one is dropped unused.
+        let mut residents = inner.residents();
+        if let Some(first) = residents.get(&id).filter(alive) {
+            return Ok(first.clone());
+        }
+        residents.insert(id, resident.clone());
+    }
+    let task = Task {
+        inner: Arc::clone(inner),
+        id,
+        epoch: head.epoch,
+        state,
+        mailbox,
+        token,
+        calls: JoinSet::new(),
+        outcomes: BTreeMap::new(),
+        next_at: Instant::now(),
+        snapshot_seq: loaded.snapshot_seq,
+    };
+    inner.tracker.spawn(task.run());
+    Ok(resident)
+}
+
+struct Task {
+    inner: Arc<Inner>,
+    id: SessionId,
+    epoch: u64,
+    state: Arc<RwLock<Session>>,
+    mailbox: mpsc::Receiver<Mail>,
+    token: CancellationToken,
+    calls: JoinSet<Outcome>,
+    /// Results that wait for the turns before them.
+    outcomes: BTreeMap<u64, Outcome>,
+    /// The next turn begins no sooner: pacing, or the pause before another attempt.
+    next_at: Instant,
+    snapshot_seq: u64,
+}
+
+/// Why the task ends.
+enum End {
+    /// Nothing to do, or the program closes: the lease goes back.
+    Leave,
+    /// Another owner decides now.
+    Fenced,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let end = match self.recover().await {
+            Ok(()) => self.drive().await,
+            Err(end) => end,
+        };
+        self.calls.abort_all();
+        self.mailbox.close();
+        while let Ok(mail) = self.mailbox.try_recv() {
+            if let Mail::Command(_, answer) = mail {
+                let _ =
+                    answer.send(Err(EngineError::Unavailable("the session is changing hands; try again".to_owned())));
+            }
+        }
+        if matches!(end, End::Leave) {
+            let abandoned = self.decide_and_append(&Command::Abandon).await;
+            if let Err(error) = abandoned {
+                tracing::warn!(session = %self.id, %error, "turns under way could not be abandoned");
+            }
+            self.save_snapshot().await;
+            if let Err(error) = self.inner.ports.log.release(self.inner.owner, &[self.id]).await {
+                tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
+            }
+        }
+        // Another task may have taken the place of a fenced one.
+        let mut residents = self.inner.residents();
+        if residents.get(&self.id).is_some_and(|r| Arc::ptr_eq(&r.state, &self.state)) {
+            residents.remove(&self.id);
+        }
+    }
+
+    /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
+    async fn recover(&mut self) -> Result<(), End> {
+        let left = self.look(|s| !s.in_flight.is_empty());
+        while left && !self.inner.closing.is_cancelled() {
+            match self.decide_and_append(&Command::Abandon).await {
+                Ok(_) => return Ok(()),
+                Err(AppendError::Fenced) => return Err(End::Fenced),
+                Err(error) => {
+                    tracing::warn!(session = %self.id, %error, "recovery waits for the store");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn drive(&mut self) -> End {
+        let mut counted = Counted { inner: Arc::clone(&self.inner), running: false };
+        loop {
+            let (running, in_flight) = self.look(|s| (s.status == SessionStatus::Running, !s.in_flight.is_empty()));
+            counted.set(running);
+            let closing = self.inner.closing.is_cancelled();
+            let may_begin = running && !in_flight && !closing;
+            if may_begin && Instant::now() >= self.next_at {
+                match self.begin().await {
+                    Ok(()) => {}
+                    Err(AppendError::Fenced) => return End::Fenced,
+                    Err(error) => {
+                        tracing::warn!(session = %self.id, %error, "a turn could not be started");
+                        self.next_at = Instant::now() + STORE_RETRY;
+                    }
+                }
+                continue;
+            }
+            if closing && !in_flight {
+                return End::Leave;
+            }
+            let closed = self.inner.closed.clone();
+            let closing_now = self.inner.closing.clone();
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => return End::Leave,
+                () = self.token.cancelled() => return End::Leave,
+                () = closing_now.cancelled(), if !closing => {}
+                mail = self.mailbox.recv() => match mail {
+                    Some(Mail::Command(command, answer)) => {
+                        if self.answer(command, answer).await.is_err() {
+                            return End::Fenced;
+                        }
+                    }
+                    Some(Mail::Fenced) | None => return End::Fenced,
+                },
+                Some(outcome) = self.calls.join_next(), if !self.calls.is_empty() => {
+                    // A call that was aborted has no outcome; one that panicked is a failed turn.
+                    match outcome {
+                        Ok(outcome) => { self.outcomes.insert(outcome.turn, outcome); }
+                        Err(error) if error.is_panic() => self.call_panicked(),
+                        Err(_) => {}
+                    }
+                    if self.settle().await.is_err() {
+                        return End::Fenced;
+                    }
+                }
+                () = tokio::time::sleep_until(self.next_at), if may_begin => {}
+                () = tokio::time::sleep(self.inner.options.idle), if !running && !in_flight => return End::Leave,
+            }
+        }
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Session) -> T) -> T {
+        look(&peek(&self.state))
+    }
+
+    /// Starts the next turns and their model calls.
+    async fn begin(&mut self) -> Result<(), AppendError> {
+        let models = Arc::clone(&self.inner.ports.models);
+        let facts = self.look(|s| {
+            let fact = |agent: &psyche_core::AgentId| {
+                let id = s.model_of(agent.as_str()).to_owned();
+                // An unknown model fails in its call, visibly; the style of its prompt does not matter.
+                let style = models.model(&id).map_or(psyche_core::port::PromptStyle::Full, |m| m.card().prompt_style);
+                (agent.clone(), ModelFacts { id, style })
+            };
+            s.order.iter().map(fact).collect()
+        });
+        let Decided { events, before } = self.decide_and_append(&Command::Begin(facts)).await?;
+        for event in &events {
+            let Payload::TurnStarted(started) = &event.payload else { continue };
+            let built = prompt::build(
+                &before,
+                &started.agent_id,
+                started.style,
+                &prompt::rules(&before.gauges),
+                started.opener.as_deref(),
+            );
+            let request = GenerateRequest {
+                messages: built.messages,
+                opener: started.opener.clone(),
+                sampling: started.sampling.clone(),
+                seed: started.seed,
+                avoid: built.avoid,
+                digest: started.prompt_digest,
+                agent: started.agent_id.clone(),
+                turn: started.turn,
+            };
+            let missing =
+                || format!("there is no model `{}` any more; choose another one in the settings", started.model);
+            let call = Call {
+                session: self.id,
+                agent: started.agent_id.clone(),
+                turn: started.turn,
+                attempt: started.attempt,
+                request,
+                model: models.model(&started.model).ok_or_else(missing),
+                bus: Arc::clone(&self.inner.ports.bus),
+                clock: Arc::clone(&self.inner.ports.clock),
+            };
+            self.calls.spawn(call.run());
+        }
+        Ok(())
+    }
+
+    /// Commits results in the order of their turns, whatever the order in which they came.
+    async fn settle(&mut self) -> Result<(), End> {
+        loop {
+            let first =
+                self.look(|s| s.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt, f.started.reserved)));
+            let Some((turn, attempt, reserved)) = first else { return Ok(()) };
+            let Some(outcome) = self.outcomes.remove(&turn) else { return Ok(()) };
+            if outcome.attempt != attempt {
+                continue;
+            }
+            let (command, retry_after) = match outcome.result {
+                Ok(reply) => (Command::Commit { turn, attempt, reply }, None),
+                Err((mut failure, retry_after)) => {
+                    // A call that reached the provider may have been charged for.
+                    let reached = !matches!(failure.kind, ModelErrorKind::CircuitOpen | ModelErrorKind::Refused);
+                    failure.tokens = if reached { reserved } else { 0 };
+                    (Command::Fail { turn, attempt, failure }, Some(retry_after))
+                }
+            };
+            loop {
+                match self.decide_and_append(&command).await {
+                    Ok(decided) => {
+                        self.pace(attempt, retry_after, &decided.events);
+                        break;
+                    }
+                    // Committed before, by this owner, with the answer lost.
+                    Err(AppendError::TurnTaken(_)) => break,
+                    Err(AppendError::Fenced) => return Err(End::Fenced),
+                    Err(error) => {
+                        if self.inner.closed.is_cancelled() || self.token.is_cancelled() {
+                            return Ok(());
+                        }
+                        // Nothing uncommitted is shown; the turn is committed when the store is back.
+                        tracing::warn!(session = %self.id, %error, "a turn waits for the store");
+                        tokio::time::sleep(STORE_RETRY).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the next turn may begin.
+    fn pace(&mut self, attempt: u32, failed: Option<Option<u64>>, events: &[Event]) {
+        let failed_turn = events.iter().any(|e| matches!(e.payload, Payload::TurnFailed(_)));
+        let pause = if failed_turn {
+            let entropy = self.inner.ports.clock.entropy();
+            let jitter = u64::from_be_bytes(std::array::from_fn(|i| entropy[i]));
+            retry::delay(self.inner.options.retry_base, attempt, failed.flatten(), jitter)
+        } else {
+            Duration::from_millis(self.look(|s| s.pacing_ms))
+        };
+        self.next_at = self.next_at.max(Instant::now() + pause);
+    }
+
+    fn call_panicked(&mut self) {
+        let lost = self.look(|s| {
+            let waiting = s.in_flight.iter().filter(|(turn, _)| !self.outcomes.contains_key(turn));
+            waiting.map(|(turn, f)| (*turn, f.attempt)).collect::<Vec<_>>()
+        });
+        // Which call it was is not told; with one under way there is no doubt, with several all are tried again.
+        self.calls.abort_all();
+        for (turn, attempt) in lost {
+            let failure = psyche_core::session::Failure {
+                kind: ModelErrorKind::ServerError,
+                retryable: true,
+                message: "the model's adapter crashed; the log of the program says where".to_owned(),
+                tokens: 0,
+            };
+            self.outcomes.insert(turn, Outcome { turn, attempt, result: Err((failure, None)) });
+        }
+    }
+
+    /// Decides a person's command and answers. `Err` when the session was lost.
+    async fn answer(
+        &mut self,
+        command: UserCommand,
+        answer: oneshot::Sender<Result<u64, EngineError>>,
+    ) -> Result<(), ()> {
+        let result = self.handle(&command).await;
+        let fenced = matches!(&result, Err(Handled::Fenced));
+        let result = result.map_err(|error| match error {
+            Handled::Engine(error) => error,
+            Handled::Fenced => EngineError::Unavailable("the session is changing hands; try again".to_owned()),
+        });
+        let _ = answer.send(result);
+        if fenced { Err(()) } else { Ok(()) }
+    }
+
+    async fn handle(&mut self, command: &UserCommand) -> Result<u64, Handled> {
+        let log = Arc::clone(&self.inner.ports.log);
+        if let Some(seq) = log.find_command(self.id, command.id.as_str()).await.map_err(EngineError::from)? {
+            return Ok(seq);
+        }
+        let events = match self.decide_and_append(&Command::User(command.clone())).await {
+            Ok(decided) => decided.events,
+            Err(AppendError::CommandTaken { seq }) => return Ok(seq),
+            Err(AppendError::Fenced) => return Err(Handled::Fenced),
+            Err(AppendError::Store(StoreError::Conflict(_))) => {
+                let session = peek(&self.state);
+                let refusal = session.check(&command.action).err();
+                return Err(refusal.map_or(EngineError::Busy, EngineError::Refused).into());
+            }
+            Err(error) => return Err(EngineError::from(error).into()),
+        };
+        let statuses = events.iter().filter_map(|e| match &e.payload {
+            Payload::SessionStatusChanged(changed) => Some(changed.status),
+            _ => None,
+        });
+        match statuses.last() {
+            Some(SessionStatus::Running) => self.next_at = Instant::now(),
+            Some(_) if self.look(|s| s.in_flight.is_empty()) => {
+                self.calls.abort_all();
+                self.outcomes.clear();
+            }
+            _ => {}
+        }
+        Ok(events.first().map_or(0, |e| e.seq))
+    }
+
+    /// The way of every event: decide, store, fold, tell.
+    async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
+        let ports = self.inner.ports.clone();
+        for _ in 0..8 {
+            let (append, events, next) = {
+                let session = peek(&self.state);
+                let mut inputs =
+                    Inputs { now: ports.clock.now(), salts: Salts::fresh(ports.clock.entropy()), vader: &ports.vader };
+                let payloads = match session.decide(command, &mut inputs) {
+                    Ok(payloads) if payloads.is_empty() => {
+                        return Ok(Decided { events: Vec::new(), before: session.clone() });
+                    }
+                    Ok(payloads) => payloads,
+                    Err(refusal) => {
+                        tracing::debug!(session = %self.id, %refusal, "refused");
+                        return Err(AppendError::Store(StoreError::Conflict("status")));
+                    }
+                };
+                let events = session.stamp(payloads, inputs.now);
+                let records = session.records(&events, self.epoch);
+                let mut next = session.clone();
+                for (record, event) in records.iter().zip(&events) {
+                    next.apply_record(record, event);
+                }
+                let append = Append {
+                    session: self.id,
+                    epoch: Some(self.epoch),
+                    expected: session.hash,
+                    records,
+                    summary: Some(next.summary()),
+                };
+                (append, events, next)
+            };
+            match ports.log.append(append).await {
+                Ok(_) => {
+                    let before = self.show(&events, next);
+                    self.snapshot_if_due().await;
+                    return Ok(Decided { events, before });
+                }
+                Err(AppendError::Stale(_)) => self.catch_up().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(AppendError::Store(StoreError::Unavailable("the log kept moving under this session".to_owned())))
+    }
+
+    /// Folds what others have appended: commands that reached another replica.
+    async fn catch_up(&mut self) -> Result<(), AppendError> {
+        let after = self.look(|s| s.seq);
+        let records = self.inner.ports.log.read(self.id, after, 1_000).await?;
+        let mut next = self.look(Session::clone);
+        let mut events = Vec::with_capacity(records.len());
+        for record in &records {
+            let event = Event::decode(record).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            next.apply_record(record, &event);
+            events.push(event);
+        }
+        self.show(&events, next);
+        Ok(())
+    }
+
+    /// Facts first, then news. Gives back the state before.
+    fn show(&self, events: &[Event], next: Session) -> Session {
+        let (generation, seq) = (next.generation, next.seq);
+        let before = std::mem::replace(&mut *self.state.write().unwrap_or_else(PoisonError::into_inner), next);
+        self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: Some(events.into()) });
+        before
+    }
+
+    async fn snapshot_if_due(&mut self) {
+        if self.look(|s| s.seq) >= self.snapshot_seq + self.inner.options.snapshot_every {
+            self.save_snapshot().await;
+        }
+    }
+
+    async fn save_snapshot(&mut self) {
+        let snapshot = self.look(load::snapshot);
+        let Ok(snapshot) = snapshot else { return };
+        if snapshot.seq == self.snapshot_seq {
+            return;
+        }
+        let seq = snapshot.seq;
+        match self.inner.ports.log.save_snapshot(self.id, snapshot).await {
+            Ok(()) => self.snapshot_seq = seq,
+            // A missing snapshot only costs time.
+            Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
+        }
+    }
+}
+
+/// Events that are stored, and the state they were decided on.
+struct Decided {
+    events: Vec<Event>,
+    before: Session,
+}
+
+enum Handled {
+    Engine(EngineError),
+    Fenced,
+}
+
+impl From<EngineError> for Handled {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Counts a running session for as long as its task drives it.
+struct Counted {
+    inner: Arc<Inner>,
+    running: bool,
+}
+
+impl Counted {
+    fn set(&mut self, running: bool) {
+        match (self.running, running) {
+            (false, true) => _ = self.inner.running.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.inner.running.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+        self.running = running;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
