@@ -1,1 +1,15 @@
-//! psyche-llm
+//! Language models behind one port: chat-completions servers, the embedded one, scripts and records.
+//!
+//! Nothing here retries: an attempt is a visible event, so the engine is the one retry layer. What is here is the
+//! typed outcome of a single attempt, and [`guard`], which keeps a sick or limited server from being asked at all.
+
+pub mod config;
+mod failure;
+pub mod guard;
+pub mod openai;
+pub mod recorded;
+pub mod scripted;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use config::{ModelConfig, Provider, Secret};
