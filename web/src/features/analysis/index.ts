@@ -1,0 +1,1 @@
+export { default as AnalysisTab } from "./AnalysisTab.svelte";

@@ -1,0 +1,2 @@
+export { default as ConversationTab } from "./ConversationTab.svelte";
+export { default as Inspector } from "./Inspector.svelte";

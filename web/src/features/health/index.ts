@@ -1,0 +1,1 @@
+export { default as HealthTab } from "./HealthTab.svelte";

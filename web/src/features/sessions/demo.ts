@@ -1,0 +1,18 @@
+import type { Api } from "$lib/api/endpoints";
+import type { Session } from "$lib/api/types";
+
+export const DEMO = {
+  name: "The unopened letter",
+  situation:
+    "A letter arrives from someone you have not spoken to in ten years. It lies unopened on the table. It is evening, and nobody else is at home.",
+} as const;
+
+/** One click: makes the session and sends `start`. */
+export async function startDemo(api: Api, id: string): Promise<Session> {
+  const session = await api.createSession(
+    { ...DEMO, session_type: "single_user", turn_order: "sequential" },
+    id,
+  );
+  await api.command(session.session_id, "start", {}, id);
+  return session;
+}

@@ -1,0 +1,1 @@
+export { default as SessionsPage } from "./SessionsPage.svelte";

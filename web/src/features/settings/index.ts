@@ -1,0 +1,1 @@
+export { default as SettingsTab } from "./SettingsTab.svelte";

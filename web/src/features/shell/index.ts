@@ -1,0 +1,1 @@
+export { default as SessionShell } from "./SessionShell.svelte";

@@ -1,0 +1,1 @@
+export { default as VisualizationsTab } from "./VisualizationsTab.svelte";

@@ -1,0 +1,53 @@
+import { callOpen, type Client } from "./client";
+import type {
+  AgentPatch,
+  Cast,
+  Command,
+  Model,
+  NewSession,
+  Page,
+  Session,
+  SessionPatch,
+  StoredEvent,
+  UtteranceContext,
+} from "./types";
+
+/** The calls this page makes, one line each. */
+export class Api {
+  readonly #client: Client;
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  sessions = (query: { status?: string; q?: string; cursor?: string; limit?: number }) =>
+    this.#client.call<Page<Session>>("/sessions", { query });
+  session = (id: string) => this.#client.call<Session>(`/sessions/${id}`);
+  createSession = (body: NewSession, idempotencyKey: string) =>
+    this.#client.call<Session>("/sessions", { method: "POST", body, idempotencyKey });
+  changeSession = (id: string, body: SessionPatch) =>
+    this.#client.call<Session>(`/sessions/${id}`, { method: "PATCH", body });
+  deleteSession = (id: string) => this.#client.call<undefined>(`/sessions/${id}`, { method: "DELETE" });
+  changeAgent = (id: string, agentId: string, body: AgentPatch) =>
+    this.#client.call<unknown>(`/sessions/${id}/agents/${agentId}`, { method: "PATCH", body });
+
+  command = (id: string, command: Command, args: Record<string, unknown>, commandId: string) =>
+    this.#client.call<{ seq: number }>(`/sessions/${id}/commands`, {
+      method: "POST",
+      body: { command_id: commandId, command, args },
+    });
+
+  events = (id: string, after: number, limit: number) =>
+    this.#client.call<Page<StoredEvent>>(`/sessions/${id}/events`, { query: { after, limit } });
+  context = (id: string, seq: number) =>
+    this.#client.call<UtteranceContext>(`/sessions/${id}/utterances/${seq}/context`);
+
+  casts = () => this.#client.call<Page<Cast>>("/casts");
+  cast = (id: string) => this.#client.call<Cast>(`/casts/${id}`);
+  models = () => this.#client.call<Page<Model>>("/models");
+  systemStatus = () => this.#client.call<Record<string, unknown>>("/system/status");
+}
+
+export const setupNeeded = () => callOpen<{ needed: boolean }>("/setup");
+
+export const setUp = (body: { setup_code: string; username: string; email: string; password: string }) =>
+  callOpen<unknown>("/setup", { method: "POST", body });

@@ -1,0 +1,54 @@
+import type { ErrorEnvelope } from "./types";
+
+/** Every failure of a call, in the words of the server's envelope; status 0 when no answer came at all. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  constructor(
+    readonly status: number,
+    readonly kind: string,
+    message: string,
+    readonly requestId: string | null = null,
+    readonly retryAfterSeconds: number | null = null,
+    readonly details: { field: string; message: string }[] = [],
+  ) {
+    super(message);
+  }
+
+  /** What the server says about one field of a form. */
+  field(name: string): string | undefined {
+    return this.details.find((detail) => detail.field === name)?.message;
+  }
+}
+
+export function unreachable(): ApiError {
+  return new ApiError(
+    0,
+    "unreachable",
+    "The server did not answer. Check that it is running, then try again.",
+  );
+}
+
+export function asApiError(cause: unknown): ApiError {
+  if (cause instanceof ApiError) return cause;
+  return new ApiError(0, "internal", cause instanceof Error ? cause.message : String(cause));
+}
+
+export async function readError(response: Response): Promise<ApiError> {
+  const retryAfter = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const seconds = Number.isFinite(retryAfter) ? retryAfter : null;
+  const header = response.headers.get("X-Request-ID");
+  try {
+    const { error } = (await response.json()) as ErrorEnvelope;
+    return new ApiError(
+      response.status,
+      error.kind,
+      error.message,
+      error.request_id,
+      seconds,
+      error.details ?? [],
+    );
+  } catch {
+    const message = `The server answered ${response.status} without saying why.`;
+    return new ApiError(response.status, "internal", message, header, seconds);
+  }
+}

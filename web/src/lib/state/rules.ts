@@ -1,0 +1,30 @@
+/** Which command is allowed when, and why not, in words for a tooltip. The server decides; this only explains. */
+import type { Session, SessionStatus, SignedInUser } from "$lib/api/types";
+
+export type RunCommand =
+  "start" | "pause" | "resume" | "step" | "stop" | "reset" | "inject_stimulus" | "retry";
+
+const ALLOWED: Record<RunCommand, readonly SessionStatus[]> = {
+  start: ["created", "paused", "stopped"],
+  pause: ["running"],
+  resume: ["paused"],
+  step: ["created", "paused", "stopped"],
+  stop: ["running", "paused"],
+  reset: ["created", "paused", "stopped", "failed"],
+  inject_stimulus: ["created", "running", "paused", "stopped"],
+  retry: ["created", "running", "paused", "stopped", "failed"],
+};
+
+export function whyNot(
+  command: RunCommand,
+  status: SessionStatus | null,
+  user: SignedInUser | null,
+  session: Session | null,
+): string | undefined {
+  if (status === null || session === null) return "The session is not open yet.";
+  if (user?.permissions.includes("session:manage") !== true) return "Your role may only watch.";
+  const outsider = session.relation === "viewer" || session.relation === "none";
+  if (outsider && user.role !== "admin") return "You are here as a viewer.";
+  if (!ALLOWED[command].includes(status)) return `Not possible while the session is ${status}.`;
+  return undefined;
+}

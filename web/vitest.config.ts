@@ -1,0 +1,12 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+import { alias } from "./vite.config";
+
+export default defineConfig({
+  plugins: [svelte()],
+  resolve: { alias, conditions: ["browser"] },
+  test: {
+    environment: "happy-dom",
+    include: ["src/**/*.test.ts"],
+  },
+});
