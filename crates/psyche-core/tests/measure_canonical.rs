@@ -11,7 +11,7 @@ fn windows<'t>(turns: &'t [Turn<'t>]) -> impl Iterator<Item = Vec<Turn<'t>>> {
 }
 
 fn named(name: &str) -> Canonical {
-    canonical().into_iter().find(|transcript| transcript.name == name).unwrap()
+    canonical().into_iter().find(|transcript| transcript.name == name).expect("a canonical transcript")
 }
 
 #[test]

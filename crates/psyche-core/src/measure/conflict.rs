@@ -55,13 +55,14 @@ pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Gauge
 }
 
 fn cues(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Vec<Conflict> {
-    let negates: Vec<bool> = window.types.iter().map(|word| vader.negates(word)).collect();
+    let signs: Vec<Sign> = window.words().map(|word| Sign::of(vader, word)).collect();
     let cue = |(j, turn): (usize, &Turn<'_>)| {
-        let words: Vec<&str> = window.text(j).iter().map(|token| window.word(*token)).collect();
-        let negations = window.text(j).iter().filter(|token| negates[**token as usize]).count();
+        let text = window.text(j);
+        let words: Vec<(&str, Sign)> = text.iter().map(|word| (window.word(*word), signs[*word as usize])).collect();
+        let negations = words.iter().filter(|(_, sign)| sign.negates).count();
         let answered = turn.answers.filter(|i| *i < j).map(|i| turns[i].compound);
         Conflict {
-            attack: f64::from(u8::from(attacks(vader, &words))),
+            attack: f64::from(u8::from(attacks(&words))),
             disagreement: f64::from(u8::from(disagrees(&words))),
             negation: if words.is_empty() { 0.0 } else { (10.0 * negations as f64 / words.len() as f64).min(1.0) },
             opposition: answered.map_or(0.0, |answered| opposition(turn.compound, answered)),
@@ -70,21 +71,42 @@ fn cues(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Vec<Conflict> {
     turns.iter().enumerate().map(cue).collect()
 }
 
-fn attacks(vader: &Vader, words: &[&str]) -> bool {
-    let hostile = |i: usize| {
-        HOSTILE.binary_search(&words[i]).is_ok()
-            && !words[i.saturating_sub(2)..i].iter().any(|before| vader.negates(before))
-    };
-    words.iter().enumerate().any(|(i, word)| {
-        SECOND_PERSON.contains(word)
-            && (words.get(i + 1).is_some_and(|next| matches!(*next, "always" | "never" | "only" | "just"))
-                || (i.saturating_sub(REACH)..words.len().min(i + REACH + 1)).any(hostile))
+/// What the lists say about a word, looked up once per distinct word.
+#[derive(Clone, Copy)]
+struct Sign {
+    negates: bool,
+    second_person: bool,
+    hostile: bool,
+    /// Opens a phrase of disagreement.
+    opens: bool,
+}
+
+impl Sign {
+    fn of(vader: &Vader, word: &str) -> Self {
+        Self {
+            negates: vader.negates(word),
+            second_person: word.starts_with(['y', 'u']) && SECOND_PERSON.contains(&word),
+            hostile: HOSTILE.binary_search(&word).is_ok(),
+            opens: DISAGREEMENTS.iter().any(|phrase| phrase[0] == word),
+        }
+    }
+}
+
+fn attacks(words: &[(&str, Sign)]) -> bool {
+    let hostile =
+        |i: usize| words[i].1.hostile && !words[i.saturating_sub(2)..i].iter().any(|(_, before)| before.negates);
+    words.iter().enumerate().filter(|(_, (_, sign))| sign.second_person).any(|(i, _)| {
+        words.get(i + 1).is_some_and(|(next, _)| matches!(*next, "always" | "never" | "only" | "just"))
+            || (i.saturating_sub(REACH)..words.len().min(i + REACH + 1)).any(hostile)
     })
 }
 
-fn disagrees(words: &[&str]) -> bool {
-    words.first().is_some_and(|first| REFUSALS.contains(first))
-        || DISAGREEMENTS.iter().any(|phrase| words.windows(phrase.len()).any(|at| at == *phrase))
+fn disagrees(words: &[(&str, Sign)]) -> bool {
+    let stands = |at: usize, phrase: &[&str]| {
+        phrase.len() <= words.len() - at && phrase.iter().zip(&words[at..]).all(|(a, (b, _))| a == b)
+    };
+    words.first().is_some_and(|(first, _)| REFUSALS.contains(first))
+        || (0..words.len()).any(|at| words[at].1.opens && DISAGREEMENTS.iter().any(|phrase| stands(at, phrase)))
 }
 
 fn opposition(compound: f64, answered: f64) -> f64 {

@@ -42,8 +42,8 @@ fn measure(window: &Window) -> Option<f64> {
     }
     let words = window.tokens.len() as f64;
     let one_way = |factors: f64| words / factors.max(1.0);
-    let forwards = factors(window.tokens.iter().copied(), window.types.len());
-    let backwards = factors(window.tokens.iter().rev().copied(), window.types.len());
+    let forwards = factors(window.tokens.iter().copied(), window.types());
+    let backwards = factors(window.tokens.iter().rev().copied(), window.types());
     Some(f64::midpoint(one_way(forwards), one_way(backwards)))
 }
 

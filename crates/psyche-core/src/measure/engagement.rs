@@ -75,6 +75,9 @@ struct Links {
 impl Links {
     fn new(turns: &[Turn<'_>], window: &Window) -> Self {
         let content = ContentWords::new(window);
+        let number =
+            |name: &str| window.words().position(|word| word.eq_ignore_ascii_case(name)).map(|number| number as u32);
+        let names: Vec<Option<u32>> = turns.iter().map(|turn| number(turn.speaker)).collect();
         let mut answers = Vec::new();
         for (j, turn) in turns.iter().enumerate() {
             let others: Vec<usize> = (0..j).filter(|i| turns[*i].speaker != turn.speaker).collect();
@@ -88,8 +91,7 @@ impl Links {
                 .iter()
                 .map(|i| {
                     let similarity = content.similarity(j, *i);
-                    let named =
-                        window.text(j).iter().any(|word| window.word(*word).eq_ignore_ascii_case(turns[*i].speaker));
+                    let named = names[*i].is_some_and(|name| window.text(j).contains(&name));
                     (similarity, f64::from(u8::from(named || similarity > 0.0)))
                 })
                 .collect();
@@ -115,42 +117,50 @@ impl Links {
     }
 }
 
-/// The set of content words of each utterance, as sorted numbers.
+/// The set of content words of each utterance, as bits.
 struct ContentWords {
-    sets: Vec<Vec<u32>>,
+    sets: Vec<u64>,
+    /// 64-bit words a set takes.
+    width: usize,
+    sizes: Vec<u32>,
 }
 
 impl ContentWords {
     fn new(window: &Window) -> Self {
-        let mut stems: Vec<&str> = window.types.iter().map(|word| stem(word)).collect();
-        let numbers: Vec<Option<u32>> = {
-            let mut sorted = stems.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            stems
-                .drain(..)
-                .zip(&window.types)
-                .map(|(stem, word)| {
-                    (!is_function_word(word)).then(|| sorted.partition_point(|other| *other < stem) as u32)
-                })
-                .collect()
-        };
-        let set = |i: usize| {
-            let mut words: Vec<u32> = window.text(i).iter().filter_map(|token| numbers[*token as usize]).collect();
-            words.sort_unstable();
-            words.dedup();
-            words
-        };
-        Self { sets: (0..window.len()).map(set).collect() }
+        let mut stems: Vec<(&str, u32)> = window
+            .words()
+            .zip(0..)
+            .filter(|(word, _)| !is_function_word(word))
+            .map(|(word, number)| (stem(word), number))
+            .collect();
+        stems.sort_unstable();
+        let mut bits = vec![None; window.types()];
+        let mut used = 0;
+        for same in stems.chunk_by(|a, b| a.0 == b.0) {
+            for (_, number) in same {
+                bits[*number as usize] = Some(used);
+            }
+            used += 1;
+        }
+        let width = used / 64 + 1;
+        let mut sets = vec![0u64; window.len() * width];
+        for i in 0..window.len() {
+            for bit in window.text(i).iter().filter_map(|word| bits[*word as usize]) {
+                sets[i * width + bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        let sizes = sets.chunks(width).map(|set| set.iter().map(|bits| bits.count_ones()).sum()).collect();
+        Self { sets, width, sizes }
     }
 
     fn similarity(&self, j: usize, i: usize) -> f64 {
-        let (a, b) = (&self.sets[j], &self.sets[i]);
-        if a.is_empty() || b.is_empty() {
-            return 0.0;
+        let set = |i: usize| &self.sets[i * self.width..][..self.width];
+        let shared: u32 = set(j).iter().zip(set(i)).map(|(a, b)| (a & b).count_ones()).sum();
+        if shared == 0 {
+            0.0
+        } else {
+            f64::from(shared) / libm::sqrt(f64::from(self.sizes[j]) * f64::from(self.sizes[i]))
         }
-        let shared = a.iter().filter(|word| b.binary_search(word).is_ok()).count();
-        shared as f64 / libm::sqrt((a.len() * b.len()) as f64)
     }
 }
 

@@ -87,10 +87,12 @@ pub(super) struct WordHasher(u64);
 
 impl Hasher for WordHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut block = [0; 8];
-            block[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(block));
+        let (blocks, rest) = bytes.as_chunks::<8>();
+        for block in blocks {
+            self.write_u64(u64::from_le_bytes(*block));
+        }
+        if !rest.is_empty() {
+            self.write_u64(rest.iter().fold(0, |block, byte| block << 8 | u64::from(*byte)));
         }
     }
 
@@ -102,9 +104,8 @@ impl Hasher for WordHasher {
         self.write_u64(u64::from(block));
     }
 
-    fn write_u8(&mut self, block: u8) {
-        self.write_u64(u64::from(block));
-    }
+    /// The end mark that follows a string; the lengths differ only where the words do.
+    fn write_u8(&mut self, _: u8) {}
 
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 29)

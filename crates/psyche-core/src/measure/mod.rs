@@ -137,7 +137,8 @@ impl Gauge {
 
 /// Readings are stored and compared as JSON: short decimals survive every parser exactly, the last bit of a double does not.
 fn four_digits(value: f64) -> f64 {
-    libm::round(value * 1e4) / 1e4
+    // Adding zero turns a negative zero into zero.
+    libm::round(value * 1e4) / 1e4 + 0.0
 }
 
 /// All six, always all present.

@@ -4,6 +4,7 @@
 //! r = share of the window's four-word sequences (within an utterance) that stand in an earlier utterance of the window;
 //! c = 1 − phrases / words, phrases being the number of pieces when the window is cut greedily, from the start, into
 //! the longest sequences that occurred before (else a single word): the saving of a dictionary compressor.
+//! Both look at the latest 256 earlier places of a word.
 //! Source: Shaib et al. (2024), arXiv 2403.00553 (compression ratio, self-repetition of long n-grams); the cut is that of
 //! Ziv & Lempel (1977) over words instead of bytes, so that the size of a window's alphabet does not matter.
 //! Null: the same words shuffled over turns, 19 times. 1 = the level of the perfect loop.
@@ -12,8 +13,6 @@
 use super::Gauge;
 use super::null::{Null, Shuffles};
 use super::window::Window;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 
 /// The level of the canonical perfect loop.
 pub const EXTREME: f64 = 0.753;
@@ -39,60 +38,89 @@ impl Repetition {
 /// Both parts for a list of texts.
 pub fn repetition<'a>(texts: impl Iterator<Item = &'a str>) -> Repetition {
     let window = Window::new(texts);
-    measure(&window.tokens, &window.starts, window.types.len())
+    measure(&window.tokens, &window.starts, window.types())
 }
 
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() < 2 || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
-    let types = window.types.len();
+    let types = window.types();
     let value = measure(&window.tokens, &window.starts, types).value();
     let null = Null::of(shuffled.tokens.iter().map(|tokens| measure(tokens, &window.starts, types).value()).collect());
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
 }
 
 fn measure(tokens: &[u32], starts: &[usize], types: usize) -> Repetition {
-    Repetition { repeated: repeated(tokens, starts), compressed: compressed(tokens, types) }
+    let places = Places::new(tokens, types);
+    Repetition { repeated: repeated(tokens, starts, &places), compressed: compressed(tokens, &places) }
 }
 
-fn repeated(tokens: &[u32], starts: &[usize]) -> f64 {
-    let mut first_seen: HashMap<[u32; LONG], usize, BuildHasherDefault<super::lexicon::WordHasher>> =
-        HashMap::default();
+/// For every place in a sequence, the place before it that holds the same word.
+struct Places {
+    before: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Earlier places of a word that are looked at, the latest first: bounds the cost of a window of one word.
+const LOOK_BACK: usize = 256;
+
+impl Places {
+    fn new(tokens: &[u32], types: usize) -> Self {
+        let mut last = vec![NONE; types];
+        let place = |(at, token): (usize, &u32)| std::mem::replace(&mut last[*token as usize], at as u32);
+        Self { before: tokens.iter().enumerate().map(place).collect() }
+    }
+
+    /// Earlier places of the word at `at`.
+    fn earlier(&self, at: usize) -> impl Iterator<Item = usize> {
+        let step = |place: &usize| Some(self.before[*place]).filter(|place| *place != NONE).map(|place| place as usize);
+        std::iter::successors(step(&at), move |place| step(place)).take(LOOK_BACK)
+    }
+}
+
+fn repeated(tokens: &[u32], starts: &[usize], places: &Places) -> f64 {
     let (mut all, mut again) = (0usize, 0usize);
-    for (utterance, bounds) in starts.windows(2).enumerate() {
-        for gram in tokens[bounds[0]..bounds[1]].windows(LONG) {
-            let first = *first_seen.entry([gram[0], gram[1], gram[2], gram[3]]).or_insert(utterance);
+    for bounds in starts.windows(2) {
+        for at in bounds[0]..(bounds[1] + 1).saturating_sub(LONG) {
+            let sequence = &tokens[at..at + LONG];
+            // A sequence that runs over the end of an utterance is none.
+            let inside = |place: usize| starts[starts.partition_point(|start| *start <= place)] >= place + LONG;
+            let stands =
+                |place: usize| place + LONG <= bounds[0] && tokens[place..place + LONG] == *sequence && inside(place);
             all += 1;
-            again += usize::from(first < utterance);
+            again += usize::from(places.earlier(at).any(stands));
         }
     }
     if all == 0 { 0.0 } else { again as f64 / all as f64 }
 }
 
-fn compressed(tokens: &[u32], types: usize) -> f64 {
-    const NONE: u32 = u32::MAX;
-    // For every word its last place so far, and for every place the one before it of the same word.
-    let mut last = vec![NONE; types];
-    let mut before = vec![NONE; tokens.len()];
+fn compressed(tokens: &[u32], places: &Places) -> f64 {
     let (mut at, mut phrases) = (0, 0usize);
     while at < tokens.len() {
-        let mut longest = 1;
-        let mut place = last[tokens[at] as usize];
-        while place != NONE {
-            let start = place as usize;
-            // The source may not run into the phrase itself, else a run of one word would count as one phrase.
-            let length = tokens[start..at].iter().zip(&tokens[at..]).take_while(|(a, b)| a == b).count();
-            longest = longest.max(length);
-            place = before[start];
-        }
-        for i in at..at + longest {
-            let word = tokens[i] as usize;
-            before[i] = last[word];
-            last[word] = i as u32;
-        }
+        // The source may not run into the phrase itself, else a run of one word would count as one phrase.
+        let shared = |place: usize| tokens[place..at].iter().zip(&tokens[at..]).take_while(|(a, b)| a == b).count();
+        at += places.earlier(at).map(shared).max().unwrap_or(1);
         phrases += 1;
-        at += longest;
     }
     if tokens.is_empty() { 0.0 } else { 1.0 - phrases as f64 / tokens.len() as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_values() {
+        // Two of the four sequences stand in the first text; cut: a b c d e | a b c d e... the copy is one piece.
+        let read = repetition(["a b c d e", "a b c d e"].into_iter());
+        assert_eq!(read, Repetition { repeated: 0.5, compressed: 1.0 - 6.0 / 10.0 });
+        // A sequence across two texts is none, and one repeated within a text was not said in an earlier one.
+        assert_eq!(repetition(["a b", "c d", "a b c d"].into_iter()).repeated, 0.0);
+        assert_eq!(repetition(["a b c d a b c d"].into_iter()).repeated, 0.0);
+        // a | a | a a | a a a: the source of a piece ends before it.
+        assert_eq!(repetition(["a a a a a a a"].into_iter()).compressed, 1.0 - 4.0 / 7.0);
+        assert_eq!(repetition([""].into_iter()), Repetition { repeated: 0.0, compressed: 0.0 });
+    }
 }

@@ -77,7 +77,7 @@ impl Vader {
         let text = self.name_emoji(text);
         let mut lower = String::with_capacity(text.len() + 16);
         let tokens = self.tokens(&text, &mut lower);
-        let words = self.valences(&tokens, &lower);
+        let words = valences(&tokens, &lower);
         summarise(&words, emphasis(&text))
     }
 
@@ -87,7 +87,7 @@ impl Vader {
         let text = self.name_emoji(text);
         let mut lower = String::with_capacity(text.len() + 16);
         let tokens = self.tokens(&text, &mut lower);
-        let words = self.valences(&tokens, &lower);
+        let words = valences(&tokens, &lower);
         let sum: f64 = words.iter().map(|word| libm::fabs(word.valence)).sum();
         (if sum > 0.0 { sum + emphasis(&text) } else { 0.0 }, words.len())
     }
@@ -138,13 +138,13 @@ impl Vader {
         }
         tokens
     }
+}
 
-    fn valences(&self, tokens: &[Token], lower: &str) -> Vec<Valence> {
-        let line = Line { tokens, lower, capitals_differ: capitals_differ(tokens) };
-        let mut words: Vec<Valence> = (0..tokens.len()).map(|i| line.valence(i)).collect();
-        weigh_by_but(&line, &mut words);
-        words
-    }
+fn valences(tokens: &[Token], lower: &str) -> Vec<Scored> {
+    let line = Line { tokens, lower, capitals_differ: capitals_differ(tokens) };
+    let mut words: Vec<Scored> = (0..tokens.len()).map(|i| line.valence(i)).collect();
+    weigh_by_but(&line, &mut words);
+    words
 }
 
 /// One word of the text; its lower-case form is `lower[start..end]`.
@@ -159,7 +159,7 @@ struct Token {
 
 /// What a word adds to the sum, and with what factor its raters' error enters it.
 #[derive(Clone, Copy, Debug)]
-struct Valence {
+struct Scored {
     valence: f64,
     /// Factor on the word's own rating; 0 for words whose valence does not come from the lexicon.
     gain: f64,
@@ -182,10 +182,10 @@ impl Line<'_> {
         self.tokens[i].entry.valence.is_some()
     }
 
-    fn valence(&self, i: usize) -> Valence {
+    fn valence(&self, i: usize) -> Scored {
         let token = &self.tokens[i];
         let mut out =
-            Valence { valence: 0.0, gain: 0.0, standard_error: token.entry.standard_error, word: token.entry.id };
+            Scored { valence: 0.0, gain: 0.0, standard_error: token.entry.standard_error, word: token.entry.id };
         let Some(rating) = token.entry.valence else { return out };
         let next = |k: usize| (i + k < self.tokens.len()).then_some(i + k);
         if token.entry.boost != 0.0 || (self.word(i) == "kind" && next(1).is_some_and(|n| self.word(n) == "of")) {
@@ -240,20 +240,22 @@ impl Line<'_> {
     fn negation(&self, i: usize, distance: usize) -> f64 {
         let so = |k: usize| matches!(self.word(i - k), "so" | "this");
         let doubt = |k: usize| self.word(i - k) == "doubt";
-        let negated = if self.tokens[i - distance].negates { NEGATION } else { 1.0 };
-        match (distance, self.word(i - distance)) {
-            (2, "never") if so(1) => 1.25,
-            (2, "without") if doubt(1) => 1.0,
+        let word = self.word(i - distance);
+        let (strengthened, undoubted) = match distance {
+            2 => (word == "never" && so(1), word == "without" && doubt(1)),
             // The reference's precedence: "so" or "this" right before the word strengthens it, with or without "never".
-            (3, "never") if so(2) => 1.25,
-            (3, _) if so(1) => 1.25,
-            (3, "without") if doubt(2) || doubt(1) => 1.0,
-            _ => negated,
+            3 => (word == "never" && so(2) || so(1), word == "without" && (doubt(2) || doubt(1))),
+            _ => (false, false),
+        };
+        match (strengthened, undoubted) {
+            (true, _) => 1.25,
+            (_, false) if self.tokens[i - distance].negates => NEGATION,
+            _ => 1.0,
         }
     }
 
     /// Idioms that hold a rated word replace its valence; then two-word degree words weaken it.
-    fn idioms(&self, i: usize, out: &mut Valence) {
+    fn idioms(&self, i: usize, out: &mut Scored) {
         let word = |k: isize| self.lower_at(i, k);
         let mut replace = |valence: Option<f64>| {
             if let Some(valence) = valence {
@@ -299,7 +301,7 @@ fn triple(first: &str, second: &str, third: &str) -> Option<f64> {
 
 /// Halves what stands before the first "but" and strengthens what follows. The reference finds each word by its
 /// value, so of equal values the first unweighted one is changed; the port keeps that.
-fn weigh_by_but(line: &Line<'_>, words: &mut [Valence]) {
+fn weigh_by_but(line: &Line<'_>, words: &mut [Scored]) {
     let Some(but) = (0..words.len()).find(|i| line.word(*i) == "but") else { return };
     for i in 0..words.len() {
         let value = words[i].valence;
@@ -314,7 +316,7 @@ fn weigh_by_but(line: &Line<'_>, words: &mut [Valence]) {
     }
 }
 
-fn summarise(words: &[Valence], emphasis: f64) -> Sentiment {
+fn summarise(words: &[Scored], emphasis: f64) -> Sentiment {
     if words.is_empty() {
         return Sentiment {
             compound: 0.0,
@@ -327,7 +329,7 @@ fn summarise(words: &[Valence], emphasis: f64) -> Sentiment {
         };
     }
     let (mut sum, mut positive, mut negative, mut neutral) = (0.0, 0.0, 0.0, 0.0);
-    for Valence { valence, .. } in words {
+    for Scored { valence, .. } in words {
         sum += valence;
         if *valence > 0.0 {
             positive += valence + 1.0;
@@ -377,8 +379,8 @@ fn label(compound: f64, positive: f64, negative: f64) -> Label {
 }
 
 /// Variance of the sum: occurrences of one word share one rating, so their factors add before they are squared.
-fn rater_variance(words: &[Valence]) -> f64 {
-    let mut rated: Vec<&Valence> = words.iter().filter(|word| word.gain != 0.0).collect();
+fn rater_variance(words: &[Scored]) -> f64 {
+    let mut rated: Vec<&Scored> = words.iter().filter(|word| word.gain != 0.0).collect();
     rated.sort_by_key(|word| word.word);
     rated
         .chunk_by(|a, b| a.word == b.word)
@@ -418,7 +420,9 @@ fn strip_punctuation(word: &str) -> &str {
 
 fn push_lower(word: &str, lower: &mut String) {
     if word.is_ascii() {
-        lower.extend(word.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        let start = lower.len();
+        lower.push_str(word);
+        lower[start..].make_ascii_lowercase();
     } else {
         lower.push_str(&word.to_lowercase());
     }
@@ -431,6 +435,9 @@ fn is_space(symbol: char) -> bool {
 
 /// At least one upper-case character and none in lower or title case.
 fn is_upper(word: &str) -> bool {
+    if word.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return false;
+    }
     let mut upper = false;
     for symbol in word.chars() {
         if symbol.is_lowercase() || is_title(symbol) {

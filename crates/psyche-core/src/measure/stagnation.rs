@@ -15,11 +15,9 @@
 //! Limits: a loop that says the same in wholly new words is not seen; drift of sentence embeddings is not part of it.
 
 use super::Gauge;
-use super::lexicon::WordHasher;
 use super::null::{Null, Shuffles};
 use super::window::Window;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::ops::Range;
 
 /// The level of the canonical perfect loop.
 pub const EXTREME: f64 = 0.98;
@@ -45,12 +43,13 @@ pub struct Flow {
 /// Novelty, transience and resonance of each text among the others.
 pub fn flow<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Flow> {
     let window = Window::new(texts);
-    let features = Features::new(&window.tokens, &window.starts, window.types.len());
-    let novel = |j: usize, share: Option<f64>| share.map(|share| (1.0 - share) * features.alone(j));
-    (0..window.len())
+    let all = 0..window.len();
+    let features = Features::new(&window.tokens, &window.starts, window.types(), all.clone());
+    let divergence = |j: usize, share: Option<f64>| share.map(|share| (1.0 - share) * features.alone(j));
+    all.clone()
         .map(|j| {
-            let novelty = novel(j, features.familiarity(j, 0..j));
-            let transience = novel(j, features.familiarity(j, j + 1..window.len()));
+            let novelty = divergence(j, features.familiarity(j, 0..j));
+            let transience = divergence(j, features.familiarity(j, j + 1..all.end));
             Flow { novelty, transience, resonance: novelty.zip(transience).map(|(new, gone)| new - gone) }
         })
         .collect()
@@ -60,115 +59,172 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() <= RECENT || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
-    let measure = |tokens: &[u32]| Features::new(tokens, &window.starts, window.types.len()).recent_familiarity();
+    let recent = window.len() - RECENT..window.len();
+    let measure = |tokens: &[u32]| recent_familiarity(tokens, &window.starts, window.types(), recent.clone());
     let Some(value) = measure(&window.tokens) else { return Gauge::default() };
     let null = Null::of(shuffled.tokens.iter().filter_map(|tokens| measure(tokens)).collect());
     let capped = Null { median: null.median.min(NULL_CEILING), ..null };
     Gauge::new(value, capped.standardise(value, EXTREME), null.band())
 }
 
-/// Words and pairs of each utterance, counted.
+/// Mean familiarity of the utterances `recent`, weighted by their length; `None` when none of them has words.
+fn recent_familiarity(tokens: &[u32], starts: &[usize], types: usize, recent: Range<usize>) -> Option<f64> {
+    let features = Features::new(tokens, starts, types, recent.clone());
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for j in recent {
+        if let Some(familiarity) = features.familiarity(j, 0..j) {
+            sum += familiarity * features.sizes[j];
+            weight += features.sizes[j];
+        }
+    }
+    (weight > 0.0).then(|| sum / weight)
+}
+
+/// The words and pairs of the utterances in question, and how every utterance of the window shares them.
 struct Features {
-    /// Distinct features of each utterance; utterance `j` holds `list[starts[j]..starts[j + 1]]`.
-    list: Vec<u32>,
-    starts: Vec<usize>,
-    /// `counts[j * width + feature]`.
-    counts: Vec<u16>,
+    /// The first utterance in question.
+    first: usize,
+    /// `shares[(j - first) * width + f]` = p_j(f).
+    shares: Vec<f64>,
     width: usize,
+    /// KL(p_j ‖ 0.1·b) of the utterances in question.
+    alone: Vec<f64>,
+    /// For utterance i, `taken_off[starts[i]..starts[i + 1]]` holds each of its features f with
+    /// ln(q_i(f) / 0.1·b(f)): what sharing f takes off the divergence from i.
+    taken_off: Vec<(u32, f64)>,
+    starts: Vec<usize>,
     /// Features of each utterance, repeats included.
     sizes: Vec<f64>,
-    /// Share of each feature in the window.
-    background: Vec<f64>,
 }
 
 impl Features {
-    fn new(tokens: &[u32], starts: &[usize], types: usize) -> Self {
-        let mut pairs: HashMap<(u32, u32), u32, BuildHasherDefault<WordHasher>> = HashMap::default();
-        let mut all = Vec::with_capacity(2 * tokens.len());
-        let mut ends = vec![0];
-        for bounds in starts.windows(2) {
-            let words = &tokens[bounds[0]..bounds[1]];
-            all.extend_from_slice(words);
-            for pair in words.windows(2) {
-                let next = (types + pairs.len()) as u32;
-                all.push(*pairs.entry((pair[0], pair[1])).or_insert(next));
-            }
-            ends.push(all.len());
+    fn new(tokens: &[u32], starts: &[usize], types: usize, asked: Range<usize>) -> Self {
+        let texts = || starts.windows(2).map(|bounds| &tokens[bounds[0]..bounds[1]]);
+        let mut numbers = Numbers::new(types);
+        for text in texts().take(asked.end).skip(asked.start) {
+            numbers.add(text);
         }
-        let (width, utterances) = (types + pairs.len(), starts.len() - 1);
+        let width = numbers.count as usize;
+        let mut background = vec![0.0; width];
+        let mut counts = vec![0.0; width];
         let mut features = Self {
-            list: Vec::with_capacity(all.len()),
-            starts: vec![0],
-            counts: vec![0; width * utterances],
+            first: asked.start,
+            shares: vec![0.0; asked.len() * width],
             width,
-            sizes: Vec::with_capacity(utterances),
-            background: vec![0.0; width],
+            alone: Vec::with_capacity(asked.len()),
+            taken_off: Vec::with_capacity(tokens.len()),
+            starts: vec![0],
+            sizes: texts().map(|text| (2 * text.len()).saturating_sub(1) as f64).collect(),
         };
-        for (j, bounds) in ends.windows(2).enumerate() {
-            for feature in &all[bounds[0]..bounds[1]] {
-                let count = &mut features.counts[j * width + *feature as usize];
-                if *count == 0 {
-                    features.list.push(*feature);
+        for text in texts() {
+            let before = features.taken_off.len();
+            numbers.each(text, |feature| {
+                let count: &mut f64 = &mut counts[feature as usize];
+                if *count == 0.0 {
+                    features.taken_off.push((feature, 0.0));
                 }
-                *count = count.saturating_add(1);
-                features.background[*feature as usize] += 1.0;
+                *count += 1.0;
+                background[feature as usize] += 1.0;
+            });
+            for (feature, count) in &mut features.taken_off[before..] {
+                *count = std::mem::take(&mut counts[*feature as usize]);
             }
-            features.sizes.push((bounds[1] - bounds[0]) as f64);
-            features.starts.push(features.list.len());
+            features.starts.push(features.taken_off.len());
         }
-        for share in &mut features.background {
-            *share /= all.len() as f64;
+        let all: f64 = features.sizes.iter().sum();
+        let smooth: Vec<f64> = background.iter().map(|count| SMOOTHING * count / all).collect();
+        for i in 0..features.sizes.len() {
+            let size = features.sizes[i];
+            let mut alone = 0.0;
+            for (feature, value) in &mut features.taken_off[features.starts[i]..features.starts[i + 1]] {
+                let (share, smooth) = (*value / size, smooth[*feature as usize]);
+                if asked.contains(&i) {
+                    features.shares[(i - asked.start) * width + *feature as usize] = share;
+                    alone += share * libm::log(share / smooth);
+                }
+                *value = libm::log(1.0 + (1.0 - SMOOTHING) * share / smooth);
+            }
+            if asked.contains(&i) {
+                features.alone.push(alone);
+            }
         }
         features
     }
 
-    fn of(&self, j: usize) -> &[u32] {
-        &self.list[self.starts[j]..self.starts[j + 1]]
-    }
-
-    fn share(&self, j: usize, feature: u32) -> f64 {
-        f64::from(self.counts[j * self.width + feature as usize]) / self.sizes[j]
-    }
-
     /// KL(p_j ‖ 0.1·b).
     fn alone(&self, j: usize) -> f64 {
-        let term = |feature: &u32| {
-            let share = self.share(j, *feature);
-            share * libm::log(share / (SMOOTHING * self.background[*feature as usize]))
-        };
-        self.of(j).iter().map(term).sum()
+        self.alone[j - self.first]
     }
 
-    /// 1 − novelty/alone for the nearest of the utterances `others`.
-    fn familiarity(&self, j: usize, others: std::ops::Range<usize>) -> Option<f64> {
-        if self.of(j).is_empty() {
+    /// 1 − novelty_j / KL(p_j ‖ 0.1·b), for the nearest of the utterances `others`.
+    fn familiarity(&self, j: usize, others: Range<usize>) -> Option<f64> {
+        if self.sizes[j] == 0.0 {
             return None;
         }
-        let shared = |i: usize| -> f64 {
-            let row = &self.counts[i * self.width..][..self.width];
-            let scale = (1.0 - SMOOTHING) / (SMOOTHING * self.sizes[i].max(1.0));
-            let mut sum = 0.0;
-            for feature in self.of(j) {
-                let count = row[*feature as usize];
-                if count > 0 {
-                    sum += self.share(j, *feature)
-                        * libm::log1p(scale * f64::from(count) / self.background[*feature as usize]);
-                }
-            }
-            sum
+        let shares = &self.shares[(j - self.first) * self.width..][..self.width];
+        let taken_off = |i: usize| -> f64 {
+            let shared = &self.taken_off[self.starts[i]..self.starts[i + 1]];
+            shared.iter().map(|(feature, taken_off)| shares[*feature as usize] * taken_off).sum()
         };
-        others.map(shared).max_by(f64::total_cmp).map(|shared| shared / self.alone(j))
+        others.map(taken_off).max_by(f64::total_cmp).map(|taken_off| taken_off / self.alone(j))
+    }
+}
+
+/// Numbers words and pairs of adjacent words; a pair hangs in a chain from its first word.
+struct Numbers {
+    words: Vec<u32>,
+    chains: Vec<u32>,
+    /// Second word, number, next in the chain.
+    pairs: Vec<(u32, u32, u32)>,
+    count: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Numbers {
+    fn new(types: usize) -> Self {
+        Self { words: vec![NONE; types], chains: vec![NONE; types], pairs: Vec::with_capacity(256), count: 0 }
     }
 
-    fn recent_familiarity(&self) -> Option<f64> {
-        let utterances = self.sizes.len();
-        let (mut sum, mut words) = (0.0, 0.0);
-        for j in utterances.saturating_sub(RECENT)..utterances {
-            if let Some(familiarity) = self.familiarity(j, 0..j) {
-                sum += familiarity * self.sizes[j];
-                words += self.sizes[j];
+    fn add(&mut self, text: &[u32]) {
+        for (at, word) in text.iter().enumerate() {
+            if self.words[*word as usize] == NONE {
+                self.words[*word as usize] = self.count;
+                self.count += 1;
+            }
+            if let Some(second) = text.get(at + 1)
+                && self.pair(*word, *second).is_none()
+            {
+                let next = std::mem::replace(&mut self.chains[*word as usize], self.pairs.len() as u32);
+                self.pairs.push((*second, self.count, next));
+                self.count += 1;
             }
         }
-        (words > 0.0).then(|| sum / words)
+    }
+
+    fn pair(&self, first: u32, second: u32) -> Option<u32> {
+        let mut link = self.chains[first as usize];
+        while link != NONE {
+            let (word, number, next) = self.pairs[link as usize];
+            if word == second {
+                return Some(number);
+            }
+            link = next;
+        }
+        None
+    }
+
+    /// Calls `take` with the number of every word and pair of the text that has one.
+    fn each(&self, text: &[u32], mut take: impl FnMut(u32)) {
+        for (at, word) in text.iter().enumerate() {
+            let number = self.words[*word as usize];
+            if number == NONE {
+                continue;
+            }
+            take(number);
+            if let Some(number) = text.get(at + 1).and_then(|second| self.pair(*word, *second)) {
+                take(number);
+            }
+        }
     }
 }

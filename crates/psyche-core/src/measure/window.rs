@@ -1,38 +1,38 @@
 //! The words of a window, numbered once and shared by all gauges.
 
 use super::lexicon::WordHasher;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
 
 /// Numbered words of consecutive texts.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Every word of every text, in order, as an index into `types`.
+    /// Every word of every text, in order, by its number.
     pub tokens: Vec<u32>,
     /// Text `i` holds `tokens[starts[i]..starts[i + 1]]`.
     pub starts: Vec<usize>,
-    /// The distinct words in lower case.
-    pub types: Vec<String>,
+    /// The distinct words in lower case, one after the other; word `n` ends at `ends[n]`.
+    letters: String,
+    ends: Vec<usize>,
 }
 
 impl Window {
     pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut window = Self { starts: vec![0], ..Self::default() };
-        let mut numbers: HashMap<String, u32, BuildHasherDefault<WordHasher>> = HashMap::default();
+        let mut numbers = Numbers { slots: vec![FREE; 1024] };
         let mut word = String::new();
         for text in texts {
             each_word(text, &mut word, |word| {
-                let number = numbers.get(word).copied().unwrap_or_else(|| {
-                    let number = window.types.len() as u32;
-                    window.types.push(word.to_owned());
-                    numbers.insert(word.to_owned(), number);
-                    number
-                });
+                let number = numbers.number(word, &mut window);
                 window.tokens.push(number);
             });
             window.starts.push(window.tokens.len());
         }
         window
+    }
+
+    /// Number of distinct words.
+    pub(super) fn types(&self) -> usize {
+        self.ends.len()
     }
 
     /// Number of texts.
@@ -44,8 +44,59 @@ impl Window {
         &self.tokens[self.starts[i]..self.starts[i + 1]]
     }
 
-    pub(super) fn word(&self, token: u32) -> &str {
-        &self.types[token as usize]
+    pub(super) fn word(&self, number: u32) -> &str {
+        let number = number as usize;
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.letters[start..self.ends[number]]
+    }
+
+    /// The distinct words, in the order of their numbers.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|number| self.word(number))
+    }
+}
+
+const FREE: u32 = u32::MAX;
+
+/// Numbers of the words met so far: an open table of numbers, so that no word is stored twice.
+struct Numbers {
+    slots: Vec<u32>,
+}
+
+impl Numbers {
+    fn number(&mut self, word: &str, window: &mut Window) -> u32 {
+        let slot = self.slot(word, window);
+        if self.slots[slot] == FREE {
+            let number = window.ends.len() as u32;
+            window.letters.push_str(word);
+            window.ends.push(window.letters.len());
+            self.slots[slot] = number;
+            if 2 * window.ends.len() > self.slots.len() {
+                self.grow(window);
+            }
+            return number;
+        }
+        self.slots[slot]
+    }
+
+    /// The slot that holds the word, or the free one where it belongs.
+    fn slot(&self, word: &str, window: &Window) -> usize {
+        let mut hasher = WordHasher::default();
+        hasher.write(word.as_bytes());
+        let mask = self.slots.len() - 1;
+        let mut slot = hasher.finish() as usize & mask;
+        while self.slots[slot] != FREE && window.word(self.slots[slot]) != word {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    fn grow(&mut self, window: &Window) {
+        self.slots = vec![FREE; 2 * self.slots.len()];
+        for number in 0..window.ends.len() as u32 {
+            let slot = self.slot(window.word(number), window);
+            self.slots[slot] = number;
+        }
     }
 }
 
@@ -80,8 +131,16 @@ mod tests {
     #[test]
     fn words_are_numbered_over_texts() {
         let window = Window::new(["Don’t you? 'Yes'.", "", "YES — don't Élan"].into_iter());
-        assert_eq!(window.types, ["don't", "you", "yes", "élan"]);
+        assert_eq!(window.words().collect::<Vec<_>>(), ["don't", "you", "yes", "élan"]);
         assert_eq!(window.len(), 3);
         assert_eq!((window.text(0), window.text(1), window.text(2)), (&[0, 1, 2][..], &[][..], &[2, 0, 3][..]));
+    }
+
+    #[test]
+    fn numbers_stay_true_when_the_table_grows() {
+        let text: Vec<String> = (0..5000).map(|i| format!("w{}", i % 2500)).collect();
+        let window = Window::new([text.join(" ").as_str()].into_iter());
+        assert_eq!(window.types(), 2500);
+        assert!(window.tokens.iter().zip(&text).all(|(number, word)| window.word(*number) == word));
     }
 }
