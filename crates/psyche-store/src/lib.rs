@@ -1,1 +1,10 @@
-//! psyche-store
+//! The event log and the directory behind the ports of `psyche-core`: in memory, and in SQLite.
+//!
+//! Both adapters promise the same and run the same suite (`tests/conformance/`). The promises are those of the ports;
+//! what SQLite adds (group commit, sealing, the high-water file, one writer per data directory) is told in [`sqlite`].
+
+mod accounts;
+mod cursor;
+mod guard;
+pub mod memory;
+pub mod sqlite;

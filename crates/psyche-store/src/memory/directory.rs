@@ -1,0 +1,283 @@
+//! The directory in memory.
+
+use async_trait::async_trait;
+use psyche_core::cast::Cast;
+use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
+use psyche_core::port::{
+    Directory, NewSignIn, NewUser, Page, Relation, Role, Rotation, SessionFilter, SessionRow, SignIn, StoreError,
+    StoredCast, User, UserPatch,
+};
+use psyche_core::time::Timestamp;
+use psyche_core::words::Hash;
+use uuid::Uuid;
+
+use super::{Log, MemoryStore, Tables, Token};
+use crate::accounts::{Verdict, is_active_admin, is_live, judge, patched};
+use crate::cursor;
+
+#[async_trait]
+impl Directory for MemoryStore {
+    async fn create_user(&self, new: NewUser) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let user = new.user;
+        if new.only_first_admin && tables.admins(user.tenant).next().is_some() {
+            return Err(StoreError::Conflict("admin"));
+        }
+        if tables.users.contains_key(&user.user_id) {
+            return Err(StoreError::Conflict("user"));
+        }
+        let folded = user.username.to_lowercase();
+        if tables.users.values().any(|u| u.tenant == user.tenant && u.username.to_lowercase() == folded) {
+            return Err(StoreError::Conflict("username"));
+        }
+        tables.users.insert(user.user_id, user);
+        Ok(())
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.tables().users.get(&id).cloned())
+    }
+
+    async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError> {
+        let folded = username.to_lowercase();
+        let tables = self.tables();
+        Ok(tables.users.values().find(|u| u.tenant == tenant && u.username.to_lowercase() == folded).cloned())
+    }
+
+    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
+        let after = cursor::parse(cursor.as_deref())?;
+        let place = |user: &User| (user.created_at, user.user_id.0);
+        let tables = self.tables();
+        let users = tables.users.values().filter(|u| u.tenant == tenant);
+        Ok(newest_first(users, after, limit, place))
+    }
+
+    async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError> {
+        let mut tables = self.tables();
+        let user = tables.users.get(&id).ok_or(StoreError::NotFound("user"))?;
+        let patched = patched(user.clone(), patch);
+        let falls = is_active_admin(user) && !is_active_admin(&patched);
+        if falls && tables.admins(patched.tenant).filter(|u| is_active_admin(u)).count() == 1 {
+            return Err(StoreError::Conflict("last admin"));
+        }
+        tables.users.insert(id, patched.clone());
+        Ok(patched)
+    }
+
+    async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError> {
+        Ok(self.tables().admins(tenant).next().is_some())
+    }
+
+    async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
+        let NewSignIn { sign_in, refresh_hash } = new;
+        let mut tables = self.tables();
+        if !tables.users.contains_key(&sign_in.user_id) {
+            return Err(StoreError::NotFound("user"));
+        }
+        if tables.tokens.contains_key(&refresh_hash) || tables.sign_ins.contains_key(&sign_in.id) {
+            return Err(StoreError::Conflict("sign-in"));
+        }
+        let now = sign_in.created_at;
+        let (id, user) = (sign_in.id, sign_in.user_id);
+        let others = tables.sign_ins.values().filter(|s| s.user_id == user && is_live(s, now));
+        let mut live: Vec<_> = others.map(|s| (s.last_seen, s.id)).collect();
+        live.sort_unstable();
+        live.truncate((live.len() + 1).saturating_sub(keep));
+        let ended: Vec<_> = live.into_iter().map(|(_, id)| id).collect();
+        for id in &ended {
+            tables.revoke(*id);
+        }
+        tables.tokens.insert(refresh_hash, Token { sign_in: id, spent: None });
+        tables.sign_ins.insert(id, sign_in);
+        Ok(ended)
+    }
+
+    async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
+        Ok(self.tables().sign_ins.get(&id).cloned())
+    }
+
+    async fn sign_ins(&self, user: UserId) -> Result<Vec<SignIn>, StoreError> {
+        let tables = self.tables();
+        let mut found: Vec<_> = tables.sign_ins.values().filter(|s| s.user_id == user).cloned().collect();
+        found.sort_by_key(|s| std::cmp::Reverse((s.last_seen, s.id)));
+        Ok(found)
+    }
+
+    async fn rotate(
+        &self,
+        old: Hash,
+        new: Hash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let mut tables = self.tables();
+        let Some(token) = tables.tokens.get(&old) else { return Ok(Rotation::Unknown) };
+        let (id, spent) = (token.sign_in, token.spent);
+        let Some(sign_in) = tables.sign_ins.get(&id).filter(|s| is_live(s, now)) else {
+            return Ok(Rotation::Unknown);
+        };
+        let mut sign_in = sign_in.clone();
+        let successor_spent =
+            spent.and_then(|(_, next)| tables.tokens.get(&next)).is_some_and(|next| next.spent.is_some());
+        let verdict = judge(spent.map(|(at, _)| at), successor_spent, now);
+        if verdict == Verdict::Revoke {
+            sign_in.revoked = true;
+            tables.revoke(id);
+            return Ok(Rotation::Reused(sign_in));
+        }
+        if tables.tokens.contains_key(&new) {
+            return Err(StoreError::Conflict("refresh token"));
+        }
+        // A reissue also spends the successor whose answer was lost: should it turn up, the sign-in was shared.
+        if let Some((_, lost)) = spent
+            && let Some(lost) = tables.tokens.get_mut(&lost)
+        {
+            lost.spent = Some((now, new));
+        }
+        if let Some(token) = tables.tokens.get_mut(&old) {
+            token.spent = Some((spent.map_or(now, |(at, _)| at), new));
+        }
+        tables.tokens.insert(new, Token { sign_in: id, spent: None });
+        sign_in.last_seen = now;
+        sign_in.expires_at = expires_at;
+        tables.sign_ins.insert(id, sign_in.clone());
+        Ok(if verdict == Verdict::Rotate { Rotation::Rotated(sign_in) } else { Rotation::Reissued(sign_in) })
+    }
+
+    async fn revoke_sign_in(&self, id: SignInId) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        if !tables.sign_ins.contains_key(&id) {
+            return Err(StoreError::NotFound("sign-in"));
+        }
+        tables.revoke(id);
+        Ok(())
+    }
+
+    async fn revoke_user(&self, user: UserId, except: Option<SignInId>) -> Result<Vec<SignInId>, StoreError> {
+        let mut tables = self.tables();
+        let live = tables.sign_ins.values().filter(|s| s.user_id == user && !s.revoked && Some(s.id) != except);
+        let ended: Vec<_> = live.map(|s| s.id).collect();
+        for id in &ended {
+            tables.revoke(*id);
+        }
+        Ok(ended)
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        Ok(self.tables().sessions.get(&id).map(|log| log.row.clone()))
+    }
+
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        filter: SessionFilter,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<SessionRow>, StoreError> {
+        let after = cursor::parse(cursor.as_deref())?;
+        let place = |row: &SessionRow| (row.summary.created_at, row.summary.session_id.0);
+        let query = filter.query.as_ref().map(|q| q.to_lowercase());
+        let tables = self.tables();
+        let rows = tables.sessions.values().filter(|log| {
+            let summary = &log.row.summary;
+            log.row.tenant == tenant
+                && filter.visible_to.is_none_or(|user| log.relation(user) != Relation::None)
+                && filter.status.is_none_or(|status| summary.status == status)
+                && query.as_ref().is_none_or(|q| summary.name.to_lowercase().contains(q))
+                && filter.tag.as_ref().is_none_or(|tag| summary.tags.contains(tag))
+        });
+        Ok(newest_first(rows.map(|log| &log.row), after, limit, place))
+    }
+
+    async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError> {
+        Ok(self.tables().sessions.get(&session).map_or(Relation::None, |log| log.relation(user)))
+    }
+
+    async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let log = tables.sessions.get_mut(&session).ok_or(StoreError::NotFound("session"))?;
+        if relation == Relation::None {
+            log.members.remove(&user);
+        } else {
+            log.members.insert(user, relation);
+        }
+        Ok(())
+    }
+
+    async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(Vec::new()) };
+        let owner = log.row.summary.owner;
+        let others = log.members.iter().filter(|(user, _)| **user != owner).map(|(user, relation)| (*user, *relation));
+        Ok(std::iter::once((owner, Relation::Owner)).chain(others).collect())
+    }
+
+    async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError> {
+        let StoredCast { tenant, cast } = cast;
+        let mut tables = self.tables();
+        let key = (tenant, cast.id.clone());
+        if tables.casts.get(&key).is_some_and(|stored| cast.version != stored.version + 1) {
+            return Err(StoreError::Conflict("version"));
+        }
+        tables.casts.insert(key, cast);
+        Ok(())
+    }
+
+    async fn cast(&self, tenant: TenantId, id: &str) -> Result<Option<Cast>, StoreError> {
+        Ok(self.tables().casts.get(&(tenant, id.to_owned())).cloned())
+    }
+
+    async fn casts(&self, tenant: TenantId) -> Result<Vec<Cast>, StoreError> {
+        Ok(self.tables().casts.iter().filter(|((t, _), _)| *t == tenant).map(|(_, cast)| cast.clone()).collect())
+    }
+
+    async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError> {
+        self.tables().casts.remove(&(tenant, id.to_owned())).map(drop).ok_or(StoreError::NotFound("cast"))
+    }
+
+    async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tables().settings.get(key).cloned())
+    }
+
+    async fn put_setting(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        match value {
+            Some(value) => tables.settings.insert(key.to_owned(), value),
+            None => tables.settings.remove(key),
+        };
+        Ok(())
+    }
+}
+
+impl Tables {
+    fn admins(&self, tenant: TenantId) -> impl Iterator<Item = &User> {
+        self.users.values().filter(move |u| u.tenant == tenant && u.role == Role::Admin)
+    }
+
+    fn revoke(&mut self, id: SignInId) {
+        if let Some(sign_in) = self.sign_ins.get_mut(&id) {
+            sign_in.revoked = true;
+        }
+    }
+}
+
+impl Log {
+    fn relation(&self, user: UserId) -> Relation {
+        if self.row.summary.owner == user {
+            return Relation::Owner;
+        }
+        self.members.get(&user).copied().unwrap_or(Relation::None)
+    }
+}
+
+fn newest_first<'a, T: Clone + 'a>(
+    items: impl Iterator<Item = &'a T>,
+    after: Option<cursor::Place>,
+    limit: usize,
+    place: impl Fn(&T) -> (Timestamp, Uuid),
+) -> Page<T> {
+    let mut items: Vec<_> = items.filter(|item| after.is_none_or(|after| place(item) < after)).collect();
+    items.sort_by_key(|item| std::cmp::Reverse(place(item)));
+    let shown = items.into_iter().take(limit + 1).cloned().collect();
+    cursor::page(shown, limit, place)
+}

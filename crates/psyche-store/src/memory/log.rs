@@ -1,0 +1,206 @@
+//! The event log in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use psyche_core::ids::{OwnerId, SessionId, TenantId};
+use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::record::Record;
+use psyche_core::session::SessionStatus;
+use psyche_core::words::{ERASED, Hash, Subject};
+
+use super::{Lease, Log, MemoryStore};
+use crate::guard;
+
+const NO_SESSION: StoreError = StoreError::NotFound("session");
+
+#[async_trait]
+impl EventLog for MemoryStore {
+    async fn create(&self, new: NewSession) -> Result<(), StoreError> {
+        guard::chain(Hash::ZERO, &new.records, true)?;
+        let head = guard::first_head(&new.records)?;
+        let session = new.row.summary.session_id;
+        let mut tables = self.tables();
+        if tables.sessions.contains_key(&session) {
+            return Err(StoreError::Conflict("session"));
+        }
+        let turns = new.records.iter().filter_map(|r| r.committed_turn).collect();
+        let commands = new.records.iter().filter_map(|r| Some((r.command_id.clone()?, r.seq))).collect();
+        let records = new.records.into_iter().map(|r| stored(r, 0)).collect();
+        let (snapshots, members) = (BTreeMap::new(), BTreeMap::new());
+        let log = Log { row: new.row, head, lease: None, records, turns, commands, snapshots, members };
+        tables.sessions.insert(session, log);
+        Ok(())
+    }
+
+    async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
+        Ok(self.tables().sessions.get(&session).map(|log| log.head.clone()))
+    }
+
+    async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let log = tables.sessions.get_mut(&session).ok_or(NO_SESSION)?;
+        match &log.lease {
+            Some(lease) if lease.owner != owner && lease.until > now => {
+                Ok(Claim::Held { owner: lease.owner, until: lease.until })
+            }
+            _ => {
+                log.lease = Some(Lease { owner, until: now.plus_ms(ttl_ms as i64) });
+                log.head.owner = Some(owner);
+                log.head.epoch += 1;
+                Ok(Claim::Granted(log.head.clone()))
+            }
+        }
+    }
+
+    async fn renew(&self, owner: OwnerId, sessions: &[SessionId], ttl_ms: u64) -> Result<Vec<SessionId>, StoreError> {
+        let until = self.clock.now().plus_ms(ttl_ms as i64);
+        let mut tables = self.tables();
+        let mut renewed = Vec::new();
+        for session in sessions {
+            if let Some(lease) = tables.sessions.get_mut(session).and_then(|log| log.lease.as_mut())
+                && lease.owner == owner
+            {
+                lease.until = until;
+                renewed.push(*session);
+            }
+        }
+        Ok(renewed)
+    }
+
+    async fn release(&self, owner: OwnerId, sessions: &[SessionId]) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        for session in sessions {
+            if let Some(log) = tables.sessions.get_mut(session)
+                && log.lease.as_ref().is_some_and(|lease| lease.owner == owner)
+            {
+                log.lease = None;
+                log.head.owner = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn append(&self, append: Append) -> Result<Head, AppendError> {
+        guard::chain(append.expected, &append.records, append.epoch.is_some())?;
+        let mut tables = self.tables();
+        let log = tables.sessions.get_mut(&append.session).ok_or(NO_SESSION)?;
+        if append.epoch.is_some_and(|epoch| epoch != log.head.epoch) {
+            return Err(AppendError::Fenced);
+        }
+        if append.expected != log.head.hash || append.records.iter().any(|r| r.generation != log.head.generation) {
+            return Err(AppendError::Stale(log.head.clone()));
+        }
+        guard::follows(log.head.seq, &append.records)?;
+        let mut turns = BTreeSet::new();
+        let mut commands = BTreeMap::new();
+        for record in &append.records {
+            if let Some(turn) = record.committed_turn
+                && (log.turns.contains(&turn) || !turns.insert(turn))
+            {
+                return Err(AppendError::TurnTaken(turn));
+            }
+            if let Some(id) = &record.command_id
+                && let Some(seq) = log.commands.get(id).copied().or_else(|| commands.insert(id.clone(), record.seq))
+            {
+                return Err(AppendError::CommandTaken { seq });
+            }
+        }
+        log.turns.append(&mut turns);
+        log.commands.append(&mut commands);
+        let epoch = append.epoch.unwrap_or(0);
+        log.records.extend(append.records.into_iter().map(|r| stored(r, epoch)));
+        if let Some(last) = log.records.last() {
+            log.head.seq = last.seq;
+            log.head.hash = last.hash;
+        }
+        if let Some(summary) = append.summary {
+            log.row.summary = summary;
+        }
+        Ok(log.head.clone())
+    }
+
+    async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(Vec::new()) };
+        Ok(log.records.iter().skip(after as usize).take(limit).cloned().collect())
+    }
+
+    async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(None) };
+        Ok(log.commands.get(command_id).copied())
+    }
+
+    async fn save_snapshot(&self, session: SessionId, snapshot: Snapshot) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let log = tables.sessions.get_mut(&session).ok_or(NO_SESSION)?;
+        let index = (snapshot.seq as usize).wrapping_sub(1);
+        if log.records.get(index).is_none_or(|r| r.hash != snapshot.hash) {
+            return Err(StoreError::NotFound("event of the snapshot"));
+        }
+        log.snapshots.insert(snapshot.seq, snapshot);
+        Ok(())
+    }
+
+    async fn snapshot(&self, session: SessionId, seq: u64) -> Result<Option<Snapshot>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(None) };
+        Ok(log.snapshots.range(..=seq).next_back().map(|(_, snapshot)| snapshot.clone()))
+    }
+
+    async fn claimable(&self, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        let now = self.clock.now();
+        let tables = self.tables();
+        let free = tables.sessions.iter().filter(|(_, log)| {
+            log.row.tenant == tenant
+                && log.row.summary.status == SessionStatus::Running
+                && log.lease.as_ref().is_none_or(|lease| lease.until <= now)
+        });
+        Ok(free.map(|(id, _)| *id).take(limit).collect())
+    }
+
+    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<(), StoreError> {
+        if session.is_none() && subject == Subject::Session {
+            return Err(NO_SESSION);
+        }
+        let mut tables = self.tables();
+        for (id, log) in &mut tables.sessions {
+            if session.is_some_and(|s| s != *id) {
+                continue;
+            }
+            let mut spoke = false;
+            for text in log.records.iter_mut().flat_map(|r| &mut r.texts).filter(|t| t.subject == subject) {
+                text.text = None;
+                text.salt = [0; 16];
+                spoke = true;
+            }
+            if !spoke {
+                continue;
+            }
+            log.snapshots.clear();
+            if subject == Subject::Session || subject == Subject::User(log.row.summary.owner) {
+                ERASED.clone_into(&mut log.row.summary.situation);
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
+        self.tables().sessions.remove(&session).map(drop).ok_or(NO_SESSION)
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The record as it is kept: the store knows the epoch, and an erased text has no salt.
+fn stored(mut record: Record, epoch: u64) -> Record {
+    record.epoch = epoch;
+    for text in record.texts.iter_mut().filter(|t| t.text.is_none()) {
+        text.salt = [0; 16];
+    }
+    record
+}

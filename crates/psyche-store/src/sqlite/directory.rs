@@ -1,0 +1,131 @@
+//! The directory's port over the writer and the readers.
+
+use async_trait::async_trait;
+use psyche_core::cast::Cast;
+use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
+use psyche_core::port::{
+    Directory, NewSignIn, NewUser, Page, Relation, Rotation, SessionFilter, SessionRow, SignIn, StoreError, StoredCast,
+    User, UserPatch,
+};
+use psyche_core::time::Timestamp;
+use psyche_core::words::Hash;
+
+use super::{SqliteStore, casts, members, sessions, sign_ins, users};
+use crate::cursor;
+
+#[async_trait]
+impl Directory for SqliteStore {
+    async fn create_user(&self, new: NewUser) -> Result<(), StoreError> {
+        Ok(self.write(move |write| users::create(write, &new)).await?)
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.read_with(move |db, _| users::find(db, id)).await?)
+    }
+
+    async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError> {
+        let username = username.to_owned();
+        Ok(self.read_with(move |db, _| users::find_by_name(db, tenant, &username)).await?)
+    }
+
+    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
+        let after = cursor::parse(cursor.as_deref())?;
+        let found = self.read_with(move |db, _| users::list(db, tenant, after, limit.saturating_add(1))).await?;
+        Ok(cursor::page(found, limit, |user| (user.created_at, user.user_id.0)))
+    }
+
+    async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError> {
+        Ok(self.write(move |write| users::update(write, id, patch)).await?)
+    }
+
+    async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError> {
+        Ok(self.read_with(move |db, _| users::has_admin(db, tenant)).await?)
+    }
+
+    async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
+        Ok(self.write(move |write| sign_ins::create(write, &new, keep)).await?)
+    }
+
+    async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
+        Ok(self.read_with(move |db, _| sign_ins::find(db, id)).await?)
+    }
+
+    async fn sign_ins(&self, user: UserId) -> Result<Vec<SignIn>, StoreError> {
+        Ok(self.read_with(move |db, _| sign_ins::list(db, user)).await?)
+    }
+
+    async fn rotate(
+        &self,
+        old: Hash,
+        new: Hash,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        Ok(self.write(move |write| sign_ins::rotate(write, old, new, now, expires_at)).await?)
+    }
+
+    async fn revoke_sign_in(&self, id: SignInId) -> Result<(), StoreError> {
+        Ok(self.write(move |write| sign_ins::revoke_one(write, id)).await?)
+    }
+
+    async fn revoke_user(&self, user: UserId, except: Option<SignInId>) -> Result<Vec<SignInId>, StoreError> {
+        Ok(self.write(move |write| sign_ins::revoke_user(write, user, except)).await?)
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        Ok(self.read_with(move |db, _| sessions::find(db, id)).await?)
+    }
+
+    async fn sessions(
+        &self,
+        tenant: TenantId,
+        filter: SessionFilter,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<SessionRow>, StoreError> {
+        let after = cursor::parse(cursor.as_deref())?;
+        let list = move |db: &_, _: &_| sessions::list(db, tenant, &filter, after, limit.saturating_add(1));
+        let found = self.read_with(list).await?;
+        Ok(cursor::page(found, limit, |row| (row.summary.created_at, row.summary.session_id.0)))
+    }
+
+    async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError> {
+        Ok(self.read_with(move |db, _| members::relation(db, session, user)).await?)
+    }
+
+    async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {
+        Ok(self.write(move |write| members::set(write, session, user, relation)).await?)
+    }
+
+    async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError> {
+        Ok(self.read_with(move |db, _| members::list(db, session)).await?)
+    }
+
+    async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError> {
+        Ok(self.write(move |write| casts::put(write, &cast)).await?)
+    }
+
+    async fn cast(&self, tenant: TenantId, id: &str) -> Result<Option<Cast>, StoreError> {
+        let id = id.to_owned();
+        Ok(self.read_with(move |db, _| casts::find(db, tenant, &id)).await?)
+    }
+
+    async fn casts(&self, tenant: TenantId) -> Result<Vec<Cast>, StoreError> {
+        Ok(self.read_with(move |db, _| casts::list(db, tenant)).await?)
+    }
+
+    async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        Ok(self.write(move |write| casts::delete(write, tenant, &id)).await?)
+    }
+
+    async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.to_owned();
+        Ok(self.read_with(move |db, _| casts::setting(db, &key)).await?)
+    }
+
+    async fn put_setting(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let key = key.to_owned();
+        Ok(self.write(move |write| casts::put_setting(write, &key, value.as_deref())).await?)
+    }
+}

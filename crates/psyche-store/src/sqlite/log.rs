@@ -1,0 +1,112 @@
+//! The event log's port over the writer and the readers.
+
+use async_trait::async_trait;
+use psyche_core::ids::{OwnerId, SessionId, TenantId};
+use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::record::Record;
+use psyche_core::words::{Hash, Subject};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::records::{self, Batch, HEAD, head_of, mark_of};
+use super::sessions::Columns;
+use super::{SqliteStore, erasure, leases, snapshots};
+use crate::guard;
+
+#[async_trait]
+impl EventLog for SqliteStore {
+    async fn create(&self, new: NewSession) -> Result<(), StoreError> {
+        let NewSession { row, records } = new;
+        guard::chain(Hash::ZERO, &records, true)?;
+        let head = guard::first_head(&records)?;
+        let columns = Columns::of(&row.summary)?;
+        let (session, tenant) = (row.summary.session_id, row.tenant);
+        let create = self.write(move |write| {
+            columns.insert(write, tenant)?;
+            let mut insert = write.db.prepare_cached(
+                "INSERT INTO session_head (session_id, tenant, gen, owner, epoch, expires_at, last_seq, head_hash)
+                 VALUES (?1, ?2, ?3, NULL, 0, 0, ?4, ?5)",
+            )?;
+            insert.execute(params![session.0, tenant.0, head.generation, head.seq, head.hash.0])?;
+            records::insert(write, session, tenant, 0, &records)?;
+            write.head(session, Some(mark_of(&head)));
+            Ok(())
+        });
+        Ok(create.await?)
+    }
+
+    async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
+        let read =
+            self.read_with(move |db, _| Ok(db.prepare_cached(HEAD)?.query_row([session.0], head_of).optional()?));
+        Ok(read.await?)
+    }
+
+    async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError> {
+        Ok(self.write(move |write| leases::claim(write, session, owner, ttl_ms)).await?)
+    }
+
+    async fn renew(&self, owner: OwnerId, sessions: &[SessionId], ttl_ms: u64) -> Result<Vec<SessionId>, StoreError> {
+        let sessions = sessions.to_vec();
+        Ok(self.write(move |write| leases::renew(write, owner, sessions, ttl_ms)).await?)
+    }
+
+    async fn release(&self, owner: OwnerId, sessions: &[SessionId]) -> Result<(), StoreError> {
+        let sessions = sessions.to_vec();
+        Ok(self.write(move |write| leases::release(write, owner, &sessions)).await?)
+    }
+
+    async fn append(&self, append: Append) -> Result<Head, AppendError> {
+        let Append { session, epoch, expected, records, summary } = append;
+        guard::chain(expected, &records, epoch.is_some())?;
+        let summary = summary.as_ref().map(Columns::of).transpose()?;
+        let batch = Batch { session, epoch, expected, records };
+        let append = self.write(move |write| {
+            let head = records::append(write, &batch)?;
+            if let Some(summary) = summary {
+                summary.update(write, session)?;
+            }
+            Ok(head)
+        });
+        Ok(append.await?)
+    }
+
+    async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(self.read_with(move |db, keys| records::read(db, keys, session, after, limit)).await?)
+    }
+
+    async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {
+        let command_id = command_id.to_owned();
+        Ok(self.read_with(move |db, _| records::find_command(db, session, &command_id)).await?)
+    }
+
+    async fn save_snapshot(&self, session: SessionId, snapshot: Snapshot) -> Result<(), StoreError> {
+        Ok(self.write(move |write| snapshots::save(write, session, &snapshot)).await?)
+    }
+
+    async fn snapshot(&self, session: SessionId, seq: u64) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.read_with(move |db, keys| snapshots::find(db, keys, session, seq)).await?)
+    }
+
+    async fn claimable(&self, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        Ok(self.read_with(move |db, _| leases::claimable(db, tenant, limit)).await?)
+    }
+
+    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<(), StoreError> {
+        Ok(self.write(move |write| erasure::erase(write, session, subject)).await?)
+    }
+
+    async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
+        Ok(self.write(move |write| erasure::delete(write, session)).await?)
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        let stamp = self.clock().now().micros();
+        let write = self.write(move |write| {
+            let mut upsert = write.db.prepare_cached("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?1)")?;
+            Ok(upsert.execute([stamp]).map(drop)?)
+        });
+        write.await?;
+        let read = self.read_with(|db, _| Ok(db.query_row("SELECT at FROM probe", [], |row| row.get::<_, i64>(0))?));
+        read.await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The store in SQLite: one file, one writer thread that commits in groups, readers beside it.
+//!
+//! - Every acknowledged write is synced (`synchronous=FULL`); waiting operations of all sessions share a commit.
+//! - Texts and snapshots are sealed under keys of their subjects (docs/adr/0001). What lists search by (a session's
+//!   name, owner, status and summary) and the directory are stored in plain form.
+//! - One process writes to a data directory (the directory of the database file); its lock file holds the process id.
+//!   Commands that only read open it without the lock.
+//! - A high-water file beside the database remembers how far each log was durable. A database that is behind it is
+//!   refused until the loss is accepted.
+
+mod casts;
+mod directory;
+mod erasure;
+mod error;
+mod fault;
+mod high_water;
+mod keys;
+mod leases;
+mod lock;
+mod log;
+mod members;
+mod open;
+mod readers;
+mod records;
+mod schema;
+mod seal;
+mod sessions;
+mod sign_ins;
+mod snapshots;
+mod users;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use psyche_core::port::{Clock, StoreError};
+use rusqlite::Connection;
+
+use fault::Fault;
+use keys::Keys;
+use readers::Readers;
+use writer::{Write, Writer};
+
+pub use error::{Lost, OpenError};
+
+/// Whether a store may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Takes the lock of the data directory.
+    ReadWrite,
+    /// For `verify`, `export` and `replay`: no lock, and every write is refused.
+    ReadOnly,
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct Options {
+    /// The database file. Its directory is the data directory: `lock` and `high-water` lie there too.
+    pub path: PathBuf,
+    /// Wraps the keys of subjects.
+    pub master_key: [u8; 32],
+    /// Gives entropy for keys and nonces. Leases go by the database's clock.
+    pub clock: Arc<dyn Clock>,
+    pub access: Access,
+    /// Go on from a database that is behind its high-water file, under a new generation.
+    pub accept_loss: bool,
+    /// How long a statement waits for a lock that another program holds.
+    pub busy_timeout: Duration,
+}
+
+impl Options {
+    /// Read and write, no loss accepted, 5 s of patience.
+    pub fn new(path: impl Into<PathBuf>, master_key: [u8; 32], clock: Arc<dyn Clock>) -> Self {
+        let busy_timeout = Duration::from_secs(5);
+        Self { path: path.into(), master_key, clock, access: Access::ReadWrite, accept_loss: false, busy_timeout }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("path", &self.path).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// An open store. Clones share it. Call [`SqliteStore::close`] before the process ends.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Option<Writer>,
+    readers: Readers,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    lost: Vec<Lost>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the database. Blocks; a refused database is left as it is.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        open::open(options)
+    }
+
+    /// Finishes what waits, folds the WAL into the database, writes the high-water file and gives the lock back.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        if let Some(writer) = &self.inner.writer {
+            writer.close().await;
+        }
+    }
+
+    /// What the database lost against its high-water file: found by a read-only open, or accepted by this one.
+    pub fn lost(&self) -> &[Lost] {
+        &self.inner.lost
+    }
+
+    /// Transactions that wrote something since the store was opened. Fewer than the writes: they share commits.
+    pub fn commits(&self) -> u64 {
+        self.inner.writer.as_ref().map_or(0, Writer::commits)
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.inner.writer {
+            Some(writer) => writer.run(work).await,
+            None => Err(StoreError::Unavailable("the database was opened for reading only".to_owned()).into()),
+        }
+    }
+
+    async fn read_with<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Keys) -> Result<T, Fault> + Send + 'static,
+    {
+        let keys = Arc::clone(&self.inner.keys);
+        self.inner.readers.run(move |db| work(db, &keys)).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("lost", &self.inner.lost).finish_non_exhaustive()
+    }
+}

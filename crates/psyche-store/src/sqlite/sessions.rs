@@ -1,0 +1,123 @@
+//! The session's row: what lists show, replaced with every append in the same transaction.
+
+use psyche_core::ids::{SessionId, TenantId, UserId};
+use psyche_core::port::{SessionFilter, SessionRow, SessionSummary};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+
+use super::fault::{Fault, is_taken};
+use super::writer::Write;
+use crate::cursor::Place;
+use psyche_core::port::StoreError;
+
+/// A summary and the columns that lists search by.
+#[derive(Debug)]
+pub struct Columns {
+    session: SessionId,
+    owner: UserId,
+    status: &'static str,
+    name_folded: String,
+    created_at: i64,
+    last_activity: i64,
+    summary: String,
+}
+
+impl Columns {
+    pub fn of(summary: &SessionSummary) -> Result<Self, Fault> {
+        Ok(Self {
+            session: summary.session_id,
+            owner: summary.owner,
+            status: summary.status.name(),
+            name_folded: summary.name.to_lowercase(),
+            created_at: summary.created_at.micros(),
+            last_activity: summary.last_activity.micros(),
+            summary: serde_json::to_string(summary)?,
+        })
+    }
+
+    pub fn insert(&self, write: &Write<'_>, tenant: TenantId) -> Result<(), Fault> {
+        let mut insert = write.db.prepare_cached(
+            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let inserted = insert.execute(params![
+            self.session.0,
+            tenant.0,
+            self.owner.0,
+            self.status,
+            self.name_folded,
+            self.created_at,
+            self.last_activity,
+            self.summary,
+        ]);
+        match inserted {
+            Err(error) if is_taken(&error) => Err(StoreError::Conflict("session").into()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    /// Replaces the row of `session`. When a session was created and in which tenant does not change.
+    pub fn update(&self, write: &Write<'_>, session: SessionId) -> Result<(), Fault> {
+        let mut update = write.db.prepare_cached(
+            "UPDATE session SET owner = ?2, status = ?3, name_folded = ?4, last_activity = ?5, summary = ?6
+             WHERE session_id = ?1",
+        )?;
+        update.execute(params![
+            session.0,
+            self.owner.0,
+            self.status,
+            self.name_folded,
+            self.last_activity,
+            self.summary,
+        ])?;
+        Ok(())
+    }
+}
+
+pub fn find(db: &Connection, session: SessionId) -> Result<Option<SessionRow>, Fault> {
+    let mut select = db.prepare_cached("SELECT tenant, summary FROM session WHERE session_id = ?1")?;
+    let found = select.query_row([session.0], columns).optional()?;
+    found.map(parsed).transpose()
+}
+
+/// Sessions newest first, from after `after`, at most `limit`.
+pub fn list(
+    db: &Connection,
+    tenant: TenantId,
+    filter: &SessionFilter,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<SessionRow>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT tenant, summary FROM session AS s
+         WHERE tenant = :tenant
+           AND (:user IS NULL OR owner = :user
+                OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = :user))
+           AND (:status IS NULL OR status = :status)
+           AND (:query IS NULL OR instr(name_folded, :query) > 0)
+           AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(s.summary, '$.tags') WHERE value = :tag))
+           AND (:at IS NULL OR (created_at, session_id) < (:at, :id))
+         ORDER BY created_at DESC, session_id DESC LIMIT :limit",
+    )?;
+    let rows = select.query_map(
+        named_params! {
+            ":tenant": tenant.0,
+            ":user": filter.visible_to.map(|user| user.0),
+            ":status": filter.status.map(|status| status.name()),
+            ":query": filter.query.as_ref().map(|query| query.to_lowercase()),
+            ":tag": filter.tag,
+            ":at": after.map(|(at, _)| at.micros()),
+            ":id": after.map(|(_, id)| id),
+            ":limit": limit,
+        },
+        columns,
+    )?;
+    rows.map(|row| parsed(row?)).collect()
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, String)> {
+    Ok((TenantId(row.get(0)?), row.get(1)?))
+}
+
+fn parsed((tenant, summary): (TenantId, String)) -> Result<SessionRow, Fault> {
+    Ok(SessionRow { tenant, summary: serde_json::from_str(&summary)? })
+}

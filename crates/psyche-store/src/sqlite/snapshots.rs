@@ -1,0 +1,59 @@
+//! Snapshots of the fold, sealed under the session's key because they hold words in plain form.
+
+use psyche_core::ids::{SessionId, TenantId};
+use psyche_core::port::{Snapshot, StoreError};
+use psyche_core::words::{Hash, Subject};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::keys::{Keys, scope};
+use super::seal::about_snapshot;
+use super::writer::Write;
+
+/// Keeps a snapshot of a state that the log really reached.
+pub fn save(write: &Write<'_>, session: SessionId, snapshot: &Snapshot) -> Result<(), Fault> {
+    let Snapshot { seq, hash, form, bytes } = snapshot;
+    let mut reached = write.db.prepare_cached(
+        "SELECT h.tenant FROM event AS e JOIN session_head AS h ON h.session_id = e.session_id
+         WHERE e.session_id = ?1 AND e.seq = ?2 AND e.hash = ?3",
+    )?;
+    let tenant = reached.query_row(params![session.0, seq, hash.0], |row| Ok(TenantId(row.get(0)?))).optional()?;
+    let Some(tenant) = tenant else {
+        let mut known = write.db.prepare_cached("SELECT 1 FROM session WHERE session_id = ?1")?;
+        let what = if known.exists([session.0])? { "event of the snapshot" } else { "session" };
+        return Err(StoreError::NotFound(what).into());
+    };
+    let (key_id, key) = write.keys.current(write.db, tenant, &scope(session, Subject::Session))?;
+    let sealed = key.seal(write.keys.entropy(), &about_snapshot(*form, *seq, hash), bytes);
+    let mut insert = write.db.prepare_cached(
+        "INSERT OR REPLACE INTO snapshot (session_id, seq, hash, form, key_id, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    insert.execute(params![session.0, seq, hash.0, form, key_id, sealed])?;
+    Ok(())
+}
+
+/// The newest snapshot at or before `seq`. One that cannot be opened is as good as none: the fold starts earlier.
+pub fn find(db: &Connection, keys: &Keys, session: SessionId, seq: u64) -> Result<Option<Snapshot>, Fault> {
+    let mut select = db.prepare_cached(
+        "SELECT seq, hash, form, key_id, sealed FROM snapshot
+         WHERE session_id = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1",
+    )?;
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    let found = select
+        .query_row(params![session.0, seq], |row| {
+            let key_id: Uuid = row.get(3)?;
+            let sealed: Vec<u8> = row.get(4)?;
+            let bytes = Vec::new();
+            Ok((Snapshot { seq: row.get(0)?, hash: Hash(row.get(1)?), form: row.get(2)?, bytes }, key_id, sealed))
+        })
+        .optional()?;
+    let Some((mut snapshot, key_id, sealed)) = found else { return Ok(None) };
+    let about = about_snapshot(snapshot.form, snapshot.seq, &snapshot.hash);
+    let Some(bytes) = keys.find(db, key_id)?.and_then(|key| key.open(&about, &sealed)) else {
+        tracing::warn!(%session, seq = snapshot.seq, "a snapshot cannot be opened and is passed over");
+        return Ok(None);
+    };
+    snapshot.bytes = bytes.to_vec();
+    Ok(Some(snapshot))
+}

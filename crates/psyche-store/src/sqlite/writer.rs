@@ -1,0 +1,235 @@
+//! The one writer: a thread that commits waiting operations of all sessions in groups.
+//!
+//! A group is one `BEGIN IMMEDIATE` transaction with a savepoint for each operation, so that one that fails leaves the
+//! others alone. Callers are answered after COMMIT. While a commit waits for the disk, the next group gathers. When a
+//! commit fails, every member of the group fails with it and nothing of it was written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use psyche_core::ids::SessionId;
+use psyche_core::port::StoreError;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::fault::{Fault, closed};
+use super::high_water::{HighWater, Mark};
+use super::keys::Keys;
+use super::lock::DirectoryLock;
+
+/// Operations that may wait; beyond it callers wait to be let in.
+const QUEUE: usize = 256;
+/// Operations of one transaction at most.
+const GROUP: usize = 128;
+
+/// What an operation works with.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub db: &'a Connection,
+    pub keys: &'a Keys,
+    effects: Vec<Effect>,
+}
+
+/// What follows once a write is durable.
+#[derive(Debug)]
+enum Effect {
+    Head(SessionId, Option<Mark>),
+    Shredded,
+}
+
+impl Write<'_> {
+    /// Notes a session's new head; `None` when it was deleted.
+    pub fn head(&mut self, session: SessionId, mark: Option<Mark>) {
+        self.effects.push(Effect::Head(session, mark));
+    }
+
+    /// Notes that something was destroyed: what the WAL still holds of it must go too.
+    pub fn shredded(&mut self) {
+        self.effects.push(Effect::Shredded);
+    }
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub struct Writer {
+    queue: mpsc::Sender<Message>,
+    commits: Arc<AtomicU64>,
+}
+
+enum Message {
+    Operation(Box<dyn Member>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// The thread owns all that must outlive the last commit: connection, high-water file, lock.
+    pub fn start(db: Connection, keys: Arc<Keys>, high_water: HighWater, lock: DirectoryLock) -> std::io::Result<Self> {
+        let (queue, incoming) = mpsc::channel(QUEUE);
+        let commits = Arc::new(AtomicU64::new(0));
+        let thread = Thread { db, keys, high_water, lock, incoming, commits: Arc::clone(&commits) };
+        std::thread::Builder::new().name("psyche-writer".into()).spawn(move || thread.run())?;
+        Ok(Self { queue, commits })
+    }
+
+    /// Runs the operation in a transaction. It is rolled back when it fails.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (to, answer) = oneshot::channel();
+        let operation = Box::new(Operation { work: Some(work), outcome: None, to });
+        self.queue.send(Message::Operation(operation)).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed().into()))
+    }
+
+    /// Lets what waits finish, writes everything out and ends the thread.
+    pub async fn close(&self) {
+        let (to, done) = oneshot::channel();
+        if self.queue.send(Message::Close(to)).await.is_ok() {
+            // An error means that the thread has ended already.
+            let _ = done.await;
+        }
+    }
+
+    /// Transactions that wrote something.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// One operation of a group.
+trait Member: Send {
+    /// Whether its writes are to be kept.
+    fn run(&mut self, write: &mut Write<'_>) -> bool;
+    fn answer(self: Box<Self>, failure: Option<&str>);
+}
+
+struct Operation<T, F> {
+    work: Option<F>,
+    outcome: Option<Result<T, Fault>>,
+    to: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<T: Send, F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send> Member for Operation<T, F> {
+    fn run(&mut self, write: &mut Write<'_>) -> bool {
+        self.outcome = self.work.take().map(|work| work(write));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&str>) {
+        let outcome = match (failure, self.outcome) {
+            (None, Some(outcome)) => outcome,
+            // Even a member's own error counts no more: it may rest on what another member wrote.
+            (failure, _) => Err(StoreError::Unavailable(failure.unwrap_or("not run").to_owned()).into()),
+        };
+        // A caller that went away needs no answer.
+        let _ = self.to.send(outcome);
+    }
+}
+
+struct Thread {
+    db: Connection,
+    keys: Arc<Keys>,
+    high_water: HighWater,
+    lock: DirectoryLock,
+    incoming: mpsc::Receiver<Message>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut asked_to_close = Vec::new();
+        while let Some(first) = self.incoming.blocking_recv() {
+            let mut group = Vec::new();
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Operation(member) => group.push(member),
+                    Message::Close(to) => {
+                        self.incoming.close();
+                        asked_to_close.push(to);
+                    }
+                }
+                next = if group.len() < GROUP { self.incoming.try_recv().ok() } else { None };
+            }
+            if !group.is_empty() {
+                self.commit(group);
+            }
+        }
+        self.truncate_wal();
+        let Self { db, high_water, lock, .. } = self;
+        drop(db);
+        drop(high_water);
+        // Last: the next process may begin only when all is written.
+        drop(lock);
+        for to in asked_to_close {
+            let _ = to.send(());
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Member>>) {
+        let outcome = self.transact(&mut group);
+        if outcome.is_err() && !self.db.is_autocommit() {
+            // If this fails too, the transaction is gone with its connection; the next BEGIN says so.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+        let failure = match outcome {
+            Ok(effects) => {
+                self.follow(effects);
+                None
+            }
+            Err(fault) => Some(format!("nothing was written: {}", StoreError::from(fault))),
+        };
+        for member in group {
+            member.answer(failure.as_deref());
+        }
+    }
+
+    fn transact(&self, group: &mut [Box<dyn Member>]) -> Result<Vec<Effect>, Fault> {
+        let statement = |sql| self.db.prepare_cached(sql)?.execute([]).map(drop);
+        let mut effects = Vec::new();
+        let mut kept = false;
+        statement("BEGIN IMMEDIATE")?;
+        for member in group {
+            statement("SAVEPOINT member")?;
+            let mut write = Write { db: &self.db, keys: &self.keys, effects: Vec::new() };
+            let keep = member.run(&mut write);
+            if self.db.is_autocommit() {
+                // SQLite ends the whole transaction by itself on some failures, such as a full disk.
+                return Err(StoreError::Unavailable("the database gave up the transaction (full disk?)".into()).into());
+            }
+            if keep {
+                effects.append(&mut write.effects);
+                kept = true;
+            } else {
+                statement("ROLLBACK TO member")?;
+            }
+            statement("RELEASE member")?;
+        }
+        statement("COMMIT")?;
+        self.commits.fetch_add(u64::from(kept), Ordering::Relaxed);
+        Ok(effects)
+    }
+
+    fn follow(&self, effects: Vec<Effect>) {
+        let mut shredded = false;
+        for effect in effects {
+            match effect {
+                Effect::Head(session, mark) => self.high_water.note(session, mark),
+                Effect::Shredded => shredded = true,
+            }
+        }
+        if shredded {
+            self.keys.forget();
+            self.truncate_wal();
+        }
+    }
+
+    fn truncate_wal(&self) {
+        // The call answers with a row; a reader may be in the way, and then the next checkpoint does it.
+        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the write-ahead log could not be folded into the database");
+        }
+    }
+}
