@@ -347,6 +347,7 @@ impl Session {
         let cast = &initial.cast;
         self.order = cast.agents.iter().map(|a| a.id.clone()).collect();
         self.agents = cast.agents.iter().map(|a| (a.id.clone(), AgentState::new(Arc::new(a.clone())))).collect();
+        self.paths.clear();
         self.set_paths(&cast.paths);
         self.base_situation = Arc::clone(&initial.situation);
         self.situation = Arc::clone(&initial.situation);

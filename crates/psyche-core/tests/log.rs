@@ -1,0 +1,220 @@
+//! The formats of the log: golden bytes, round trips, the chain, and random commands against the invariants.
+
+mod support;
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use psyche_core::cast::StimulusKind;
+use psyche_core::event::{Event, Payload};
+use psyche_core::record::{Broken, Checker, Record};
+use psyche_core::session::{Action, Command, NoArgs, Session, StepArgs, StimulusArgs, StopArgs, TurnOrder};
+use support::{SESSION, Shape, Sim};
+
+fn check(records: &[Record]) -> Result<(), Broken> {
+    let mut checker = Checker::default();
+    records.iter().try_for_each(|r| checker.check(r))
+}
+
+/// Two agents and one path: the built-in cast may change, these bytes may not.
+const PAIR: &str = r#"
+id = "pair"
+name = "A pair"
+conscious_voice = "day"
+[[agents]]
+id = "day"
+name = "Day"
+system_prompt = "You are the day."
+[[agents]]
+id = "night"
+name = "Night"
+system_prompt = "You are the night."
+temperature = 0.9
+[[paths]]
+from = "day"
+to = "night"
+"#;
+
+/// One of every kind of append, by fixed inputs.
+fn first_events() -> Sim {
+    let cast = psyche_core::cast::Cast::from_toml(PAIR).unwrap();
+    let mut sim = Sim::shaped(Shape { cast, ..Shape::default() });
+    sim.inject("A letter arrives with no return address.", Some("night"));
+    sim.start();
+    sim.rounds(1);
+    sim.begin();
+    sim.step(&Command::Abandon).unwrap();
+    sim.begin();
+    sim.fail(true);
+    sim.user(Action::Stop(StopArgs { reason: Some("Enough for today.".to_owned()) })).unwrap();
+    sim.user(Action::Reset(NoArgs {})).unwrap();
+    sim
+}
+
+/// The first events byte for byte. A difference means that logs already written can no longer be read or proved:
+/// add a new version with a reader for the old one instead of regenerating this file (docs/adr/0001).
+#[test]
+fn golden_bytes() {
+    let sim = first_events();
+    let mut text = String::new();
+    for (record, event) in sim.records.iter().zip(&sim.events) {
+        let Record { generation, seq, version, kind, at, body, hash, .. } = record;
+        let _ = writeln!(text, "{generation} {seq} {kind} v{version} {} {hash}\n  body  {body}", at.micros());
+        for t in &record.texts {
+            let _ = writeln!(
+                text,
+                "  text  {} {} {:02x?} {:?}",
+                t.field,
+                t.subject,
+                t.salt,
+                t.text.as_deref().unwrap_or("")
+            );
+        }
+        let _ = writeln!(text, "  frame {}", event.frame(SESSION, seq - 1));
+    }
+    insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("first-events-v1", text);
+    });
+}
+
+#[test]
+fn records_decode_to_the_events_they_came_from() {
+    let sim = first_events();
+    for (record, event) in sim.records.iter().zip(&sim.events) {
+        assert_eq!(&Event::decode(record).unwrap(), event);
+    }
+}
+
+#[test]
+fn frames_are_flat_json_with_plain_words() {
+    let sim = first_events();
+    for event in &sim.events {
+        let frame: serde_json::Value = serde_json::from_str(&event.frame(SESSION, event.seq - 1)).unwrap();
+        assert_eq!(frame["type"], event.payload.kind());
+        assert_eq!(frame["seq"], event.seq);
+        assert!(frame["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+    let message = sim.events.iter().find(|e| e.payload.kind() == "agent_message").unwrap();
+    let frame: serde_json::Value = serde_json::from_str(&message.frame(SESSION, 0)).unwrap();
+    assert!(frame["content"].is_string());
+}
+
+#[test]
+fn stored_bodies_hold_commitments_and_no_words() {
+    let sim = first_events();
+    for record in &sim.records {
+        for text in &record.texts {
+            assert!(!record.body.contains(text.text.as_deref().unwrap()), "{}", record.body);
+        }
+    }
+}
+
+#[test]
+fn the_chain_finds_every_change() {
+    let good = first_events().records;
+    check(&good).unwrap();
+    let tamper: [fn(&mut Vec<Record>); 7] = [
+        |r| r[3].body.push(' '),
+        |r| r[3].at.0 += 1,
+        |r| r[3].kind.push('x'),
+        |r| r.swap(3, 4),
+        |r| drop(r.remove(3)),
+        |r| r[2].texts[0].text = Some("other words".to_owned()),
+        |r| r[3].generation = 0,
+    ];
+    for (i, change) in tamper.iter().enumerate() {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(check(&bad).is_err(), "change {i} was not found");
+    }
+    let mut stale = good.clone();
+    stale[5].epoch = 3;
+    let error = check(&stale).unwrap_err();
+    assert!(matches!(error, Broken::Epoch { seq: 7, .. }), "{error}");
+}
+
+#[test]
+fn erased_words_keep_the_chain_true() {
+    let mut records = first_events().records;
+    for text in records.iter_mut().flat_map(|r| &mut r.texts) {
+        text.text = None;
+        text.salt = [0; 16];
+    }
+    check(&records).unwrap();
+    let event = records.iter().find(|r| r.kind == "agent_message").map(|r| Event::decode(r).unwrap()).unwrap();
+    let Payload::AgentMessage(message) = event.payload else { panic!() };
+    assert_eq!(message.content.as_str(), "[erased]");
+}
+
+#[test]
+fn later_versions_are_kept_and_skipped() {
+    let mut sim = first_events();
+    let mut record = sim.records.pop().unwrap();
+    record.version = 2;
+    record.body = r#"{"new":"field"}"#.to_owned();
+    let event = Event::decode(&record).unwrap();
+    assert!(matches!(event.payload, Payload::Unknown(_)));
+    assert_eq!(event.record(&psyche_core::words::Hash::ZERO, 1).body, record.body);
+    let before = sim.session.status;
+    sim.session.apply(&event);
+    assert_eq!(sim.session.status, before);
+}
+
+fn fold(records: &[Record]) -> Session {
+    let mut session = Session::begin(SESSION, &records[0]).unwrap();
+    for record in &records[1..] {
+        let event = Event::decode(record).unwrap();
+        session.apply_record(record, &event);
+    }
+    session
+}
+
+fn action() -> impl Strategy<Value = u8> {
+    0u8..14
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever is asked in whatever order: the chain holds, `seq` has no gaps, each turn is committed once, the fold of
+    /// the stored records is the live state, and so is a state that went through JSON (a snapshot).
+    #[test]
+    fn random_commands_never_break_invariants(script in prop::collection::vec(action(), 1..80), simultaneous: bool) {
+        let turn_order = if simultaneous { TurnOrder::Simultaneous } else { TurnOrder::Sequential };
+        let mut sim = Sim::shaped(Shape { turn_order, max_rounds: Some(6), ..Shape::default() });
+        for (n, step) in script.iter().enumerate() {
+            let flying = !sim.session.in_flight.is_empty();
+            let running = sim.session.status == psyche_core::session::SessionStatus::Running;
+            match step {
+                0 => drop(sim.user(Action::Start(NoArgs {}))),
+                1 => drop(sim.user(Action::Pause(NoArgs {}))),
+                2 => drop(sim.user(Action::Resume(NoArgs {}))),
+                3 => drop(sim.user(Action::Step(StepArgs::default()))),
+                4 if n % 5 == 0 => drop(sim.user(Action::Stop(StopArgs::default()))),
+                5 if n % 7 == 0 => drop(sim.user(Action::Reset(NoArgs {}))),
+                6 => drop(sim.user(Action::Retry(NoArgs {}))),
+                7 => {
+                    let args = StimulusArgs { kind: StimulusKind::Random, text: None, target: None };
+                    drop(sim.user(Action::InjectStimulus(args)));
+                }
+                8 if flying => drop(sim.fail(n % 2 == 0)),
+                9 => drop(sim.step(&Command::Abandon)),
+                _ if flying => drop(sim.commit(&support::line(n as u64))),
+                _ if running => drop(sim.begin()),
+                _ => {}
+            }
+        }
+        check(&sim.records).unwrap();
+        prop_assert_eq!(sim.records.iter().map(|r| r.seq).collect::<Vec<_>>(), (1..=sim.records.len() as u64).collect::<Vec<_>>());
+        let mut turns: Vec<u64> = sim.records.iter().filter_map(|r| r.committed_turn).collect();
+        let all = turns.len();
+        turns.dedup();
+        prop_assert_eq!(turns.len(), all);
+        let folded = fold(&sim.records);
+        prop_assert_eq!(&folded, &sim.session);
+        let json = serde_json::to_string(&folded).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Session>(&json).unwrap(), folded);
+        let expected: u64 = sim.session.in_flight.values().map(|f| f.started.reserved).sum();
+        prop_assert_eq!(sim.session.reserved, expected);
+    }
+}
