@@ -1,0 +1,196 @@
+//! Accounts and sign-ins.
+
+use std::sync::Arc;
+
+use psyche_core::Timestamp;
+use psyche_core::port::{NewUser, Role, Rotation, StoreError, UserPatch, UserStatus};
+
+use super::Store;
+use super::build::{TENANT, new_sign_in, new_user, sign_in_id, token, user, user_id};
+use super::clock::START;
+
+pub async fn users_are_found_by_folded_name_and_patched<S: Store>(store: &Arc<S>) {
+    let mut first = user(1, Role::Researcher);
+    first.username = "Ähre".to_owned();
+    store.create_user(NewUser { user: first.clone(), only_first_admin: false }).await.unwrap();
+    for name in ["Ähre", "ähre", "ÄHRE"] {
+        assert_eq!(store.user_by_name(TENANT, name).await.unwrap().as_ref(), Some(&first), "{name}");
+    }
+    assert_eq!(store.user(user_id(1)).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(store.user(user_id(2)).await.unwrap(), None);
+    assert_eq!(store.user_by_name(TENANT, "Ähren").await.unwrap(), None);
+
+    let mut same_name = user(2, Role::Observer);
+    same_name.username = "äHRE".to_owned();
+    let taken = store.create_user(NewUser { user: same_name, only_first_admin: false }).await;
+    assert!(matches!(taken, Err(StoreError::Conflict("username"))));
+    let taken = store.create_user(new_user(1, Role::Observer)).await;
+    assert!(matches!(taken, Err(StoreError::Conflict("user"))));
+
+    let patch = UserPatch {
+        display_name: Some("Ear of corn".to_owned()),
+        preferences: Some(serde_json::json!({"font": 12, "nested": {"a": [1.5]}})),
+        last_login: Some(START.plus_ms(5)),
+        status: Some(UserStatus::Disabled),
+        ..UserPatch::default()
+    };
+    let patched = store.update_user(user_id(1), patch).await.unwrap();
+    assert_eq!(patched.display_name, "Ear of corn");
+    assert_eq!((patched.status, patched.last_login), (UserStatus::Disabled, Some(START.plus_ms(5))));
+    assert_eq!(patched.email, first.email);
+    assert_eq!(store.user(user_id(1)).await.unwrap(), Some(patched.clone()));
+    assert_eq!(store.update_user(user_id(1), UserPatch::default()).await.unwrap(), patched);
+    let nobody = store.update_user(user_id(2), UserPatch::default()).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound("user"))));
+}
+
+pub async fn the_last_admin_stays<S: Store>(store: &Arc<S>) {
+    assert!(!store.has_admin(TENANT).await.unwrap());
+    store.create_user(new_user(1, Role::Admin)).await.unwrap();
+    store.create_user(new_user(2, Role::Observer)).await.unwrap();
+    assert!(store.has_admin(TENANT).await.unwrap());
+    let demoted = || UserPatch { role: Some(Role::Researcher), ..UserPatch::default() };
+    let disabled = || UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
+    for fall in [demoted(), disabled()] {
+        let refused = store.update_user(user_id(1), fall).await;
+        assert!(matches!(refused, Err(StoreError::Conflict("last admin"))), "{refused:?}");
+    }
+    assert_eq!(store.user(user_id(1)).await.unwrap().unwrap(), user(1, Role::Admin));
+
+    // A disabled admin does not count.
+    store.create_user(new_user(3, Role::Admin)).await.unwrap();
+    store.update_user(user_id(3), disabled()).await.unwrap();
+    assert!(store.update_user(user_id(1), demoted()).await.is_err());
+    let active = UserPatch { status: Some(UserStatus::Active), ..UserPatch::default() };
+    store.update_user(user_id(3), active).await.unwrap();
+    store.update_user(user_id(1), demoted()).await.unwrap();
+    assert!(store.update_user(user_id(3), disabled()).await.is_err());
+}
+
+pub async fn of_concurrent_first_admins_one_is_made<S: Store>(store: &Arc<S>) {
+    let setups = (1..=8).map(|n| {
+        let store = Arc::clone(store);
+        async move { store.create_user(NewUser { user: user(n, Role::Admin), only_first_admin: true }).await }
+    });
+    let outcomes = futures_util::future::join_all(setups).await;
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
+    let late = outcomes.iter().filter(|o| matches!(o, Err(StoreError::Conflict("admin"))));
+    assert_eq!(late.count(), 7);
+    assert_eq!(store.users(TENANT, None, 10).await.unwrap().items.len(), 1);
+}
+
+pub async fn users_are_paged_newest_first<S: Store>(store: &Arc<S>) {
+    for n in 1..=5 {
+        let mut new = new_user(n, Role::Observer);
+        if n == 3 {
+            // As old as the one before: the id decides.
+            new.user.created_at = START.plus_ms(2);
+        }
+        store.create_user(new).await.unwrap();
+    }
+    let (mut cursor, mut seen, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = store.users(TENANT, cursor, 2).await.unwrap();
+        seen.extend(page.items.iter().map(|u| u.user_id));
+        pages += 1;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [5, 4, 3, 2, 1].map(user_id));
+    assert_eq!(pages, 3);
+    for wrong in ["", "x", "12", "12.", "12.no-uuid", "9999999999999999999999.00000000000000000000000000000001"] {
+        let refused = store.users(TENANT, Some(wrong.to_owned()), 2).await;
+        assert!(matches!(refused, Err(StoreError::NotFound("cursor"))), "{wrong:?}");
+    }
+}
+
+pub async fn sign_ins_are_limited_and_revoked<S: Store>(store: &Arc<S>) {
+    let unknown = store.create_sign_in(new_sign_in(1), 3).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound("user"))));
+    store.create_user(new_user(1, Role::Observer)).await.unwrap();
+    for n in [2, 1, 3] {
+        assert_eq!(store.create_sign_in(new_sign_in(n), 3).await.unwrap(), []);
+    }
+    assert_eq!(store.sign_in(sign_in_id(2)).await.unwrap(), Some(new_sign_in(2).sign_in));
+    assert_eq!(store.sign_in(sign_in_id(9)).await.unwrap(), None);
+    // The least recently used one gives way, and an expired or revoked one takes no place.
+    assert_eq!(store.create_sign_in(new_sign_in(4), 3).await.unwrap(), [sign_in_id(1)]);
+    assert!(store.sign_in(sign_in_id(1)).await.unwrap().unwrap().revoked);
+    store.revoke_sign_in(sign_in_id(3)).await.unwrap();
+    let mut expired = new_sign_in(5);
+    expired.sign_in.expires_at = START;
+    assert_eq!(store.create_sign_in(expired, 3).await.unwrap(), []);
+    assert_eq!(store.create_sign_in(new_sign_in(6), 3).await.unwrap(), []);
+    let all = store.sign_ins(user_id(1)).await.unwrap();
+    assert_eq!(all.iter().map(|s| s.id).collect::<Vec<_>>(), [6, 5, 4, 3, 2, 1].map(sign_in_id));
+    assert!(matches!(store.revoke_sign_in(sign_in_id(9)).await, Err(StoreError::NotFound("sign-in"))));
+    let taken = store.create_sign_in(new_sign_in(6), 3).await;
+    assert!(matches!(taken, Err(StoreError::Conflict("sign-in"))));
+
+    let ended = store.revoke_user(user_id(1), Some(sign_in_id(4))).await.unwrap();
+    assert_eq!(ended, [2, 5, 6].map(sign_in_id));
+    let live = store.sign_ins(user_id(1)).await.unwrap().into_iter().filter(|s| !s.revoked).map(|s| s.id);
+    assert_eq!(live.collect::<Vec<_>>(), [sign_in_id(4)]);
+}
+
+/// Sequences of (seconds after the start, presented token, new token, outcome).
+pub async fn refresh_tokens_rotate<S: Store>(store: &Arc<S>) {
+    const SEQUENCES: &[&[(i64, u128, u128, &str)]] = &[
+        // Use after use.
+        &[(1, 0, 1, "rotated"), (2, 1, 2, "rotated"), (3, 2, 3, "rotated")],
+        // A spent token whose successor was used: stolen. Nothing of the sign-in is good any more.
+        &[(1, 0, 1, "rotated"), (2, 1, 2, "rotated"), (3, 0, 4, "reused"), (4, 2, 5, "unknown"), (5, 0, 6, "unknown")],
+        // The answer was lost, twice; the last one arrived.
+        &[(1, 0, 1, "rotated"), (20, 0, 2, "reissued"), (30, 0, 3, "reissued"), (31, 3, 4, "rotated")],
+        // Too late: 30 s after the token was first spent.
+        &[(1, 0, 1, "rotated"), (31, 0, 2, "reused"), (32, 1, 3, "unknown")],
+        // The lost successor turns up after its replacement was used.
+        &[(1, 0, 1, "rotated"), (2, 0, 2, "reissued"), (3, 2, 3, "rotated"), (4, 1, 4, "reused"), (5, 3, 5, "unknown")],
+        // The lost successor turns up before: both may be in one person's hands, so it is replaced again.
+        &[(1, 0, 1, "rotated"), (2, 0, 2, "reissued"), (3, 1, 3, "reissued"), (4, 3, 4, "rotated")],
+    ];
+    store.create_user(new_user(1, Role::Observer)).await.unwrap();
+    for (i, sequence) in SEQUENCES.iter().enumerate() {
+        let base = 100 * (i as u128 + 1);
+        store.create_sign_in(new_sign_in(base), 100).await.unwrap();
+        for (second, old, new, expected) in *sequence {
+            let now = START.plus_ms(second * 1000);
+            let expires_at = now.plus_ms(60_000);
+            let outcome = store.rotate(token(base + old), token(base + new), now, expires_at).await.unwrap();
+            let (name, sign_in) = match outcome {
+                Rotation::Rotated(s) => ("rotated", Some(s)),
+                Rotation::Reissued(s) => ("reissued", Some(s)),
+                Rotation::Reused(s) => ("reused", Some(s)),
+                Rotation::Unknown => ("unknown", None),
+            };
+            assert_eq!(name, *expected, "sequence {i}, second {second}");
+            let stored = store.sign_in(sign_in_id(base)).await.unwrap().unwrap();
+            assert!(sign_in.is_none_or(|s| s == stored), "the answer is what is stored");
+            assert_eq!(stored.revoked, matches!(*expected, "reused" | "unknown"), "sequence {i}, second {second}");
+            if matches!(*expected, "rotated" | "reissued") {
+                assert_eq!((stored.last_seen, stored.expires_at), (now, expires_at));
+            }
+        }
+    }
+}
+
+pub async fn unknown_and_dead_sign_ins_do_not_rotate<S: Store>(store: &Arc<S>) {
+    store.create_user(new_user(1, Role::Observer)).await.unwrap();
+    for n in [1, 2, 3] {
+        store.create_sign_in(new_sign_in(n), 9).await.unwrap();
+    }
+    store.revoke_sign_in(sign_in_id(2)).await.unwrap();
+    let hour = START.plus_ms(3_600_000);
+    let now = START.plus_ms(1);
+    let cases: [(u128, Timestamp, &str); 3] = [(9, now, "never issued"), (2, now, "revoked"), (1, hour, "expired")];
+    for (n, now, why) in cases {
+        let outcome = store.rotate(token(n), token(50), now, hour.plus_ms(1)).await.unwrap();
+        assert_eq!(outcome, Rotation::Unknown, "{why}");
+    }
+    // A token that exists is no new token.
+    let clash = store.rotate(token(1), token(3), now, hour).await;
+    assert!(matches!(clash, Err(StoreError::Conflict("refresh token"))), "{clash:?}");
+    assert!(matches!(store.rotate(token(1), token(51), now, hour).await.unwrap(), Rotation::Rotated(_)));
+}
