@@ -4,12 +4,16 @@
 //! typed outcome of a single attempt, and [`guard`], which keeps a sick or limited server from being asked at all.
 
 pub mod config;
+pub mod embedded;
 mod failure;
 pub mod guard;
 pub mod openai;
 pub mod recorded;
+pub mod registry;
 pub mod scripted;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod weights;
 
 pub use config::{ModelConfig, Provider, Secret};
+pub use registry::{ConfigError, Deps, Models};

@@ -93,6 +93,11 @@ impl OpenAi {
         })
     }
 
+    /// Where requests go.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// Sends the request, and sends it again without a parameter that the server declines by name.
     async fn ask(&self, request: &GenerateRequest) -> Result<Response, ModelError> {
         loop {

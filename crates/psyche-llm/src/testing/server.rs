@@ -246,13 +246,12 @@ async fn serve(stream: TcpStream, plan: &[Behaviour], seen: &Mutex<Vec<Seen>>) -
     if behaviour.is_silent {
         std::future::pending::<()>().await;
     }
-    let mut head =
-        format!("HTTP/1.1 {} Planned\r\nconnection: close\r\ntransfer-encoding: chunked\r\n", behaviour.status);
-    for (name, value) in &behaviour.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head += "\r\n";
+    let head = format!("HTTP/1.1 {} Planned\r\nconnection: close\r\ntransfer-encoding: chunked\r\n", behaviour.status);
     stream.write_all(head.as_bytes()).await?;
+    for (name, value) in &behaviour.headers {
+        stream.write_all(format!("{name}: {value}\r\n").as_bytes()).await?;
+    }
+    stream.write_all(b"\r\n").await?;
     for step in &behaviour.steps {
         match step {
             Step::Send(bytes) => send(&mut stream, bytes).await?,
