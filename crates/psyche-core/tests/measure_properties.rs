@@ -293,6 +293,25 @@ fn healthy_talk_that_did_not_fix_the_scale_is_calm() {
     }
 }
 
+/// A recorded conversation of a very small model: repetitive in theme, with fixed openers, but not looping.
+#[test]
+fn the_talk_of_a_small_model_does_not_alarm() {
+    let vader = Vader::new();
+    let talk = lines(include_str!("data/measure/small_model_dialogue.txt"));
+    for end in 5..=talk.len() {
+        let read = gauges(&vader, &turns(&vader, &talk[..end]), end as u64);
+        for name in [GaugeName::Conflict, GaugeName::Repetition, GaugeName::EmotionalIntensity, GaugeName::Stagnation] {
+            let value = read[&name].standardised.unwrap_or(0.0);
+            assert!(value < 0.4, "after {end}: {} {value}", name.as_str());
+        }
+    }
+    // From then on it only repeats its last round: that does alarm, within two rounds.
+    let mut stuck = talk.clone();
+    stuck.extend_from_within(talk.len() - 5..);
+    stuck.extend_from_within(talk.len() - 5..);
+    assert!(read(&vader, &stuck[stuck.len() - WINDOW..], GaugeName::Stagnation) > 0.6);
+}
+
 fn turns<'t>(vader: &Vader, texts: &'t [String]) -> Vec<Turn<'t>> {
     let turn = |(i, text): (usize, &'t String)| Turn {
         speaker: SPEAKERS[i % SPEAKERS.len()],

@@ -1,15 +1,17 @@
 //! Conflict: speakers turn against each other. English only.
 //!
-//! For each utterance four cues, each 0..1:
-//! attack = 1 when a second-person word stands within 5 words of a hostile word that is not negated, or before
-//! "always", "never", "only" or "just"; disagreement = 1 when it opens with a refusal ("no", "wrong", "nonsense" …) or holds
-//! a phrase of disagreement; negation = min(1, 10 · negating words / words); opposition = when its compound is ≤ −0.05
-//! and that of the utterance it answers ≥ 0.05, the mean of the two absolute values, else 0.
-//! value = mean over the window of (attack + disagreement + negation + opposition) / 4.
-//! Source: the cues follow the prompts and politeness strategies that foretell derailment in Zhang et al. (2018), arXiv
-//! 1805.05345 (second-person starts, direct disagreement, negation, hostile words); the word lists are this project's own.
-//! Null: recorded healthy dialogue. 1 = the level of the escalating quarrel.
-//! Limits: irony and politely worded conflict are not seen; a quoted attack counts as one.
+//! * For each utterance four cues, each 0..1: attack = 1 when a second-person word stands within 5 words of a hostile
+//!   word that is not negated, or before "always", "never", "only" or "just"; disagreement = 1 when it opens with a
+//!   refusal ("no", "wrong", "nonsense" …) or holds a phrase of disagreement; negation = min(1, 10 · negating words /
+//!   words); opposition = when its compound is ≤ −0.05 and that of the utterance it answers ≥ 0.05, the mean of the
+//!   two absolute values, else 0.
+//! * value = mean over the window of (attack + disagreement + negation + opposition) / 4.
+//! * Source: the cues follow the prompts and politeness strategies that foretell derailment in Zhang et al. (2018),
+//!   arXiv 1805.05345 (second-person starts, direct disagreement, negation, hostile words); the word lists are this
+//!   project's own.
+//! * Null: recorded healthy dialogue (20 turns drawn with replacement from the canonical one, 999 times; for a window of n
+//!   turns the band is √(20/n) as wide). 1 = the level of the escalating quarrel.
+//! * Limits: irony and politely worded conflict are not seen; a quoted attack counts as one.
 
 use super::null::Null;
 use super::sentiment::Vader;
@@ -21,7 +23,7 @@ pub const HEALTHY: Null = Null { low: 0.023, median: 0.048, high: 0.08 };
 /// The level of the canonical escalating quarrel.
 pub const EXTREME: f64 = 0.506;
 /// Fewer utterances than this give no reading.
-pub const MIN_TURNS: usize = 5;
+pub const MIN_TURNS: usize = 10;
 const REACH: usize = 5;
 const POLAR: f64 = 0.05;
 

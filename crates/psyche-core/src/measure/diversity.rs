@@ -1,14 +1,14 @@
-//! Diversity: how long the talk goes on before words recur. Works for any language that separates words; its reference
-//! level is English.
+//! Diversity: how long the talk goes on before words recur. Works for any language that separates words; its
+//! reference level is English.
 //!
-//! value = MTLD: the mean number of words over which the type-token ratio stays above 0.72. The words are read in order;
-//! whenever the ratio of the current stretch falls to 0.72 a factor is counted and a new stretch begins; the rest counts as
-//! (1 − ratio)/(1 − 0.72) of a factor. MTLD = words / factors, averaged over reading forwards and backwards, and at
-//! most the number of words (a window that never falls to 0.72 reads its own length).
-//! Source: McCarthy & Jarvis (2010), Behavior Research Methods 42:381.
-//! Null: recorded healthy dialogue. standardised = (value − poor)/(median − poor): 1 = the median of healthy dialogue
-//! and above, 0 = the gratitude loop and below.
-//! Limits: blind to the repetition of long passages (see repetition).
+//! * value = MTLD: the mean number of words over which the type-token ratio stays above 0.72. The words are read in
+//!   order; whenever the ratio of the current stretch falls to 0.72 a factor is counted and a new stretch begins; the
+//!   rest counts as (1 − ratio)/(1 − 0.72) of a factor. MTLD = words / factors, averaged over reading forwards and
+//!   backwards, and at most the number of words (a window that never falls to 0.72 reads its own length).
+//! * Source: McCarthy & Jarvis (2010), Behavior Research Methods 42:381.
+//! * Null: recorded healthy dialogue (the 21 windows of the canonical one). standardised = (value − poor)/(median −
+//!   poor): 1 = the median of healthy dialogue and above, 0 = the gratitude loop and below.
+//! * Limits: blind to the repetition of long passages (see repetition).
 
 use super::Gauge;
 use super::null::Null;

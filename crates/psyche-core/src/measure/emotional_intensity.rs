@@ -1,11 +1,13 @@
 //! Emotional intensity: how strong the feeling is, whatever its sign. English only.
 //!
-//! value = (Σ over the window of |valence of each word| + emphasis of punctuation) / number of words, in rating points per word.
-//! The valence is VADER's after all rules, so degree words, capitals, negation and "but" have already weighted it; an
-//! utterance without a rated word adds nothing for its punctuation.
-//! Source: Hutto & Gilbert (2014), ICWSM; summing absolute values keeps mixed feelings from cancelling.
-//! Null: recorded healthy dialogue. 1 = the level of the escalating quarrel.
-//! Limits: it is the strength of valence, not arousal, which a lexicon of valence cannot show.
+//! * value = (Σ over the window of |valence of each word| + emphasis of punctuation) / number of words, in rating
+//!   points per word.
+//! * The valence is VADER's after all rules, so degree words, capitals, negation and "but" have already weighted it;
+//!   an utterance without a rated word adds nothing for its punctuation.
+//! * Source: Hutto & Gilbert (2014), ICWSM; summing absolute values keeps mixed feelings from cancelling.
+//! * Null: recorded healthy dialogue (20 turns drawn with replacement from the canonical one, 999 times; for a window of n
+//!   turns the band is √(20/n) as wide). 1 = the level of the escalating quarrel.
+//! * Limits: it is the strength of valence, not arousal, which a lexicon of valence cannot show.
 
 use super::null::Null;
 use super::sentiment::Vader;
@@ -16,7 +18,7 @@ pub const HEALTHY: Null = Null { low: 0.062, median: 0.092, high: 0.127 };
 /// The level of the canonical escalating quarrel.
 pub const EXTREME: f64 = 0.437;
 /// Fewer utterances than this give no reading.
-pub const MIN_TURNS: usize = 5;
+pub const MIN_TURNS: usize = 10;
 
 /// The value for a list of turns; `None` without words.
 pub fn emotional_intensity(vader: &Vader, turns: &[Turn<'_>]) -> Option<f64> {

@@ -1,14 +1,16 @@
 //! Engagement: utterances take up what they answer. English only (it needs to know content words).
 //!
-//! s(j, i) = |C_j ∩ C_i| / √(|C_j|·|C_i|), C being the set of content words (words that are not in the list of function
-//! words, plural endings dropped); m(j, i) = 1 when j names the speaker of i or shares a content word with i, else 0.
-//! For an utterance j that answers i, and K the other earlier utterances of other speakers:
-//! uptake_j = s(j, i) − mean over K of s(j, k); reference_j = m(j, i) − mean over K of m(j, k).
-//! value = (mean uptake + mean reference) / 2 over the answering utterances of the window; −1..1.
-//! Source: uptake as similarity above chance, after Demszky et al. (2021), ACL, who estimate it with a model; the
-//! permutation after Danescu-Niculescu-Mizil et al. (2012), WWW.
-//! Null: each utterance answers a random earlier one of another speaker, 99 times. 1 = the level of healthy dialogue.
-//! Limits: an answer in wholly other words is not seen; nor does the measure know who was heard but not answered.
+//! * s(j, i) = |C_j ∩ C_i| / √(|C_j|·|C_i|), C being the set of content words (words that are not in the list of
+//!   function words, plural endings dropped); m(j, i) = 1 when j names the speaker of i or shares a content word with
+//!   i, else 0.
+//! * For an utterance j that answers i, and K the other earlier utterances of other speakers:
+//! * uptake_j = s(j, i) − mean over K of s(j, k); reference_j = m(j, i) − mean over K of m(j, k).
+//! * value = (mean uptake + mean reference) / 2 over the answering utterances of the window; −1..1.
+//! * Source: uptake as similarity above chance, after Demszky et al. (2021), ACL, who estimate it with a model; the
+//!   comparison with other utterances after the coordination measure of Danescu-Niculescu-Mizil et al. (2012), WWW.
+//! * Null: each utterance answers a random earlier one of another speaker, 99 times. 1 = the level of healthy
+//!   dialogue.
+//! * Limits: an answer in wholly other words is not seen; nor does the measure know who was heard but not answered.
 
 use super::null::{Null, below};
 use super::window::Window;

@@ -1,4 +1,5 @@
-//! What the numbers mean: sentiment of an utterance, six gauges of a conversation, strength and health of its network.
+//! What the numbers mean: sentiment of an utterance, six gauges of a conversation, strength and health of its
+//! network.
 //!
 //! Every gauge is a pure function of a window of utterances, so its cost does not grow with the session. Each has its
 //! own file, which states construct, formula, source, null and limits. Rules they share:
@@ -7,12 +8,13 @@
 //!   value. For conflict, repetition, emotional intensity and stagnation, 0 is the median of the null and 1 the level
 //!   of the canonical transcript that shows the construct at its extreme; for engagement likewise, its extreme being
 //!   healthy dialogue; for diversity, 1 is the median of the null (healthy dialogue) and 0 the impoverished extreme.
-//!   Values beyond are cut to 0..1. The canonical transcripts are part of this module and the tests hold the levels to them.
+//!   Values beyond are cut to 0..1. The canonical transcripts are part of this module and the tests hold the levels
+//!   to them.
 //! * `level` reads the standardised value: high above 0.7, moderate above 0.4, else low. For engagement and diversity
 //!   low is the bad end, for the others high.
 //! * Too little material gives `None`, never a guess.
-//! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window and
-//!   seed give the same bytes on every processor.
+//! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window
+//!   and seed give the same bytes on every processor.
 
 pub mod canonical;
 pub mod conflict;

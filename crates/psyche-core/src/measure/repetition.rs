@@ -1,14 +1,16 @@
 //! Repetition: how much of the window was already said word for word. Works for any language that separates words.
 //!
-//! value = (r + c) / 2, where
-//! r = share of the window's four-word sequences (within an utterance) that stand in an earlier utterance of the window;
-//! c = 1 − phrases / words, phrases being the number of pieces when the window is cut greedily, from the start, into
-//! the longest sequences that occurred before (else a single word): the saving of a dictionary compressor.
-//! Both look at the latest 256 earlier places of a word.
-//! Source: Shaib et al. (2024), arXiv 2403.00553 (compression ratio, self-repetition of long n-grams); the cut is that of
-//! Ziv & Lempel (1977) over words instead of bytes, so that the size of a window's alphabet does not matter.
-//! Null: the same words shuffled over turns, 19 times. 1 = the level of the perfect loop.
-//! Limits: blind to paraphrase (see stagnation).
+//! * value = (r + c) / 2, where
+//! * r = share of the window's four-word sequences (within an utterance) that stand in an earlier utterance of the
+//!   window;
+//! * c = 1 − phrases / words, phrases being the number of pieces when the window is cut greedily, from the start,
+//!   into the longest sequences that occurred before (else a single word): the saving of a dictionary compressor.
+//! * Both look at the latest 256 earlier places of a word.
+//! * Source: Shaib et al. (2024), arXiv 2403.00553 (compression ratio, self-repetition of long n-grams); the cut is
+//!   that of Ziv & Lempel (1977) over words instead of bytes, so that the size of a window's alphabet does not
+//!   matter.
+//! * Null: the same words shuffled over turns, 19 times. 1 = the level of the perfect loop.
+//! * Limits: blind to paraphrase (see stagnation).
 
 use super::Gauge;
 use super::null::{Null, Shuffles};

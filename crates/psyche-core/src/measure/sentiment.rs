@@ -1,9 +1,15 @@
 //! Sentiment of one utterance by VADER's rules. English only.
 //!
-//! An exact port of vaderSentiment 3.3.2 (MIT licence, C.J. Hutto), its quirks included, so that published results
-//! can be compared: the tests hold every text of four rated corpora to the reference's score.
-//! Source: Hutto, C.J. & Gilbert, E.E. (2014). VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
-//! Social Media Text. ICWSM-14.
+//! * compound = s/√(s² + 15), s being the sum of the words' ratings after the rules for negation, degree words,
+//!   capitals, "but", idioms, emoji and punctuation, all as in vaderSentiment 3.3.2 (MIT licence, C.J. Hutto), its
+//!   quirks included.
+//! * standard error = 15/(s² + 15)^1.5 · √Σ(gₖ·sdₖ/3)², sdₖ being the spread of the ten ratings of word k and gₖ the
+//!   factor with which it entered s; band = compound ± 1.96 standard errors.
+//! * label = mixed when at least 0.15 of the text is positive, at least 0.15 negative and |compound| < 0.25; else
+//!   positive from a compound of 0.05, negative from −0.05, neutral between.
+//! * Source: Hutto, C.J. & Gilbert, E.E. (2014). VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
+//!   Social Media Text. ICWSM-14.
+//! * Limits: made for short informal English; the band holds the raters' spread alone, not the error of the rules.
 
 use super::four_digits;
 use super::lexicon::{Lexicon, Word, dampening_pair};

@@ -1,18 +1,20 @@
 //! Stagnation: the talk returns to what was said. Works for any language that separates words.
 //!
-//! p_j is the distribution of utterance j over its words and its pairs of adjacent words, b that of the whole window, and
-//! q_i = 0.9·p_i + 0.1·b the smoothed distribution of another utterance i.
-//! novelty_j = min over the earlier utterances i of KL(p_j ‖ q_i); transience_j the same over the later ones;
-//! resonance_j = novelty_j − transience_j; in nats.
-//! familiarity_j = 1 − novelty_j / KL(p_j ‖ 0.1·b), the divisor being the novelty of an utterance that shares nothing
-//! with any other: 0 = all new, 1 = a copy.
-//! value = mean familiarity of the last 5 utterances, weighted by their length.
-//! Source: Barron et al. (2018), PNAS 115:4607 (novelty, transience, resonance by Kullback–Leibler divergence). They
-//! average over the past; the minimum is taken here because a loop of k utterances returns to one of k, which an
-//! average dilutes. Pairs of words are added because a small vocabulary makes any two bags of words alike.
-//! Null: the same words shuffled over turns, 19 times; its median counts as at most 0.5, so that a window of a few words
-//! repeated without end, which a shuffle cannot tell from chance, still alarms. 1 = the level of the perfect loop.
-//! Limits: a loop that says the same in wholly new words is not seen; drift of sentence embeddings is not part of it.
+//! * p_j is the distribution of utterance j over its words and its pairs of adjacent words, b that of the whole
+//!   window, and q_i = 0.9·p_i + 0.1·b the smoothed distribution of another utterance i.
+//! * novelty_j = min over the earlier utterances i of KL(p_j ‖ q_i); transience_j the same over the later ones;
+//! * resonance_j = novelty_j − transience_j; in nats.
+//! * familiarity_j = 1 − novelty_j / KL(p_j ‖ 0.1·b), the divisor being the novelty of an utterance that shares
+//!   nothing with any other: 0 = all new, 1 = a copy.
+//! * value = mean familiarity of the last 5 utterances, weighted by their length.
+//! * Source: Barron et al. (2018), PNAS 115:4607 (novelty, transience, resonance by Kullback–Leibler divergence).
+//!   They average over the past; the minimum is taken here because a loop of k utterances returns to one of k, which
+//!   an average dilutes. Pairs of words are added because a small vocabulary makes any two bags of words alike.
+//! * Null: the same words shuffled over turns, 19 times; its median counts as at most 0.5, so that a window of a few
+//!   words repeated without end, which a shuffle cannot tell from chance, still alarms. 1 = the level of the perfect
+//!   loop.
+//! * Limits: a loop that says the same in wholly new words is not seen; drift of sentence embeddings is not part of
+//!   it.
 
 use super::Gauge;
 use super::null::{Null, Shuffles};

@@ -1,9 +1,12 @@
 //! Strength of a connection and health of the network, from what flowed in the window.
 //!
-//! strength(e) = Σ over the messages on edge e of 2^(−age / half-life) / Σ for k = 0, p, 2p … < 20 of 2^(−k / half-life), at most 1.
-//! The divisor is the busiest possible edge: one message every p turns, p being the number of speakers that take turns.
-//! health = (open paths in use / open paths) · (1 − Gini of the messages on the paths in use) · (1 − failed / (turns + failed)).
-//! Both are this project's own definitions: conventions for display, not instruments with a literature.
+//! * strength(e) = Σ over the messages on edge e of 2^(−age / half-life) / Σ for k = 0, p, 2p … < 20 of 2^(−k /
+//!   half-life), at most 1.
+//! * The divisor is the busiest possible edge: one message every p turns, p being the number of speakers that take
+//!   turns.
+//! * health = (open paths in use / open paths) · (1 − Gini of the messages on the paths in use) · (1 − failed /
+//!   (turns + failed)).
+//! * Both are this project's own definitions: conventions for display, not instruments with a literature.
 
 use super::WINDOW;
 use std::collections::BTreeMap;
