@@ -34,7 +34,7 @@ export class NetworkGraph {
       container,
       elements: agents.map((agent, index) => ({
         group: "nodes" as const,
-        data: { id: agent.id, name: agent.name, shape: agent.shape },
+        data: { id: agent.id, name: agent.name, shape: agent.shape, side: sideOf(index, agents.length) },
         position: corner(index, agents.length),
       })),
       layout: { name: "preset" },
@@ -139,6 +139,11 @@ export function corner(index: number, of: number): { x: number; y: number } {
   return { x: RADIUS * Math.cos(angle), y: RADIUS * Math.sin(angle) };
 }
 
+/** Labels stand outside of the figure, where no path runs. */
+function sideOf(index: number, of: number): "top" | "bottom" {
+  return corner(index, of).y < 0 ? "top" : "bottom";
+}
+
 function cssId(id: string): string {
   return id.replace(/[^\w-]/gu, "\\$&");
 }
@@ -171,6 +176,7 @@ function styleOf(agents: readonly Agent[], look: Look): cytoscape.StylesheetJson
         "overlay-opacity": 0,
       },
     },
+    { selector: "node[side = 'top']", style: { "text-valign": "top", "text-margin-y": -7 } },
     { selector: "node[near = 'no']", style: { opacity: 0.25 } },
     {
       selector: "edge",

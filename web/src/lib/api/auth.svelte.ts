@@ -109,8 +109,8 @@ export class SignIn implements TokenSource {
 
 /** Two tabs must not spend the same refresh token at once. */
 function oneTabAtATime<T>(work: () => Promise<T>): Promise<T> {
-  const locks = (navigator as { locks?: LockManager }).locks;
-  return locks === undefined ? work() : locks.request("psyche.refresh", work);
+  const locks = (navigator as { locks?: LockManager | null }).locks;
+  return locks === undefined || locks === null ? work() : locks.request("psyche.refresh", work);
 }
 
 function remembered(): boolean {
