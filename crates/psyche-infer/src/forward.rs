@@ -18,6 +18,9 @@ pub(crate) struct Span<'s> {
     pub(crate) logits: Wanted,
 }
 
+/// Rows that use a page of keys or values one after the other.
+const ROWS_PER_PAGE: usize = 16;
+
 /// Rows of a span for which logits are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -38,7 +41,6 @@ pub(crate) struct Scratch {
     gate: Vec<f32>,
     up: Vec<f32>,
     scores: Vec<f32>,
-    totals: Vec<f32>,
     cosines: Vec<f32>,
     sines: Vec<f32>,
     wanted: Vec<usize>,
@@ -142,9 +144,7 @@ impl Model {
         let kernels = self.kernels;
         let half = head_width / 2;
         let (query_width, key_width) = (heads * head_width, kv_heads * head_width);
-        let group = heads / kv_heads;
         let factor = 1.0 / (head_width as f32).sqrt();
-        scratch.totals.resize(group, 0.0);
 
         let mut row = 0;
         for span in batch {
@@ -172,41 +172,70 @@ impl Model {
             }
         }
 
+        // Several rows of a span use a page while it is near.
         let mut row = 0;
         for span in batch {
-            for position in span.start..span.start + span.tokens.len() {
-                let seen = position + 1;
-                let stride = seen.next_multiple_of(PAGE);
-                scratch.scores.resize(group * stride, 0.0);
-                let scores = &mut scratch.scores[..group * stride];
+            let positions = span.start..span.start + span.tokens.len();
+            for start in positions.clone().step_by(ROWS_PER_PAGE) {
+                let end = positions.end.min(start + ROWS_PER_PAGE);
                 for kv_head in 0..kv_heads {
-                    let first = row * query_width + kv_head * group * head_width;
-                    let queries = &scratch.queries[first..][..group * head_width];
-                    let out = &mut scratch.input.values[first..][..group * head_width];
-                    for (block, &page) in span.pages[..stride / PAGE].iter().enumerate() {
-                        let keys = &pages.read(page)[in_page(&self.shape, layer, kv_head, false)];
-                        kernels.scores(queries, group, keys, &mut scores[block * PAGE..], stride);
-                    }
-                    for (scores, total) in scores.chunks_exact_mut(stride).zip(&mut scratch.totals) {
-                        // What lies after the row's own position takes no part.
-                        scores[seen..].fill(f32::NEG_INFINITY);
-                        let largest = kernels.maximum(scores);
-                        *total = kernels.exp_sum(scores, seen, largest);
-                    }
-                    out.fill(0.0);
-                    for (block, &page) in span.pages[..stride / PAGE].iter().enumerate() {
-                        let values = &pages.read(page)[in_page(&self.shape, layer, kv_head, true)];
-                        let count = PAGE.min(seen - block * PAGE);
-                        kernels.mix(&scores[block * PAGE..], stride, group, values, head_width, count, out);
-                    }
-                    for (out, &total) in out.chunks_exact_mut(head_width).zip(&scratch.totals) {
-                        let inverse = 1.0 / total;
-                        for x in out {
-                            *x *= inverse;
-                        }
-                    }
+                    self.attend(layer, kv_head, span.pages, row, start..end, pages, scratch);
                 }
-                row += 1;
+                row += end - start;
+            }
+        }
+    }
+
+    /// Attention of the heads over one key head, for the rows from `first_row`, which stand at `positions`.
+    #[expect(clippy::too_many_arguments, reason = "the innermost step of four loops")]
+    fn attend(
+        &self,
+        layer: usize,
+        kv_head: usize,
+        held: &[usize],
+        first_row: usize,
+        positions: std::ops::Range<usize>,
+        pages: &Pages,
+        scratch: &mut Scratch,
+    ) {
+        let Shape { heads, kv_heads, head_width, .. } = self.shape;
+        let kernels = self.kernels;
+        let group = heads / kv_heads;
+        let stride = positions.end.next_multiple_of(PAGE);
+        let held = &held[..stride / PAGE];
+        let Scratch { queries, input, scores, .. } = scratch;
+        scores.resize(positions.len() * group * stride, 0.0);
+        // The heads' numbers in a row of queries, and of outputs.
+        let in_rows = |row: usize| {
+            let first = ((first_row + row) * heads + kv_head * group) * head_width;
+            first..first + group * head_width
+        };
+
+        for (block, &page) in held.iter().enumerate() {
+            let keys = &pages.read(page)[in_page(&self.shape, layer, kv_head, false)];
+            for (row, _) in positions.clone().enumerate().filter(|(_, position)| position / PAGE >= block) {
+                let out = &mut scores[row * group * stride + block * PAGE..];
+                kernels.scores(&queries[in_rows(row)], group, keys, out, stride);
+            }
+        }
+        for (row, position) in positions.clone().enumerate() {
+            let seen = position + 1;
+            for scores in scores[row * group * stride..][..group * stride].chunks_exact_mut(stride) {
+                let scores = &mut scores[..seen.next_multiple_of(PAGE)];
+                // What lies after the row's own position takes no part.
+                scores[seen..].fill(f32::NEG_INFINITY);
+                let largest = kernels.maximum(scores);
+                let total = kernels.exp_sum(scores, seen, largest);
+                kernels.scale(scores, 1.0 / total);
+            }
+            input.values[in_rows(row)].fill(0.0);
+        }
+        for (block, &page) in held.iter().enumerate() {
+            let values = &pages.read(page)[in_page(&self.shape, layer, kv_head, true)];
+            for (row, position) in positions.clone().enumerate().filter(|(_, position)| position / PAGE >= block) {
+                let weights = &scores[row * group * stride + block * PAGE..];
+                let count = PAGE.min(position + 1 - block * PAGE);
+                kernels.mix(weights, stride, group, values, head_width, count, &mut input.values[in_rows(row)]);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Elementary arithmetic with one order of operations, so that every processor gives the same bits.
 //!
-//! Sums run in sixteen lanes that are then folded in halves. Nothing here uses fused multiply-add: a compiler may not
-//! introduce it, and a processor without it would differ.
+//! Sums run in sixteen lanes that are then folded in halves. Products are fused with sums only where `mul_add` says so,
+//! which rounds once on every processor; a compiler may not introduce it elsewhere.
 
 #![expect(clippy::inline_always, reason = "inlined into callers that are compiled for wider registers")]
 
@@ -144,6 +144,14 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
 pub(crate) fn add(sum: &mut [f32], term: &[f32]) {
     for (sum, &term) in sum.iter_mut().zip(term) {
         *sum += term;
+    }
+}
+
+/// `xs = xs · factor`.
+#[inline(always)]
+pub(crate) fn scale(xs: &mut [f32], factor: f32) {
+    for x in xs {
+        *x *= factor;
     }
 }
 

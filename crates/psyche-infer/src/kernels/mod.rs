@@ -23,7 +23,7 @@ const ROWS_AT_ONCE: usize = 8;
 pub enum Processor {
     /// Plain Rust, runs everywhere.
     Portable,
-    /// x86-64 with AVX2 and half-precision conversion.
+    /// x86-64 with AVX2, fused multiply-add and half-precision conversion.
     Avx2,
     /// x86-64 with AVX-512 and its 8-bit dot product (VNNI).
     Avx512,
@@ -35,7 +35,8 @@ impl Processor {
         let mut found = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c");
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
@@ -152,6 +153,10 @@ impl Kernels {
 
     pub(crate) fn add(self, sum: &mut [f32], term: &[f32]) {
         dispatch!(self, add(sum, term), else math::add);
+    }
+
+    pub(crate) fn scale(self, xs: &mut [f32], factor: f32) {
+        dispatch!(self, scale(xs, factor), else math::scale);
     }
 
     pub(crate) fn rotate(self, row: &mut [f32], cosines: &[f32], sines: &[f32], factor: f32) {

@@ -29,8 +29,8 @@ pub(super) fn q4_rows(
                 }
             }
             for (lane, sum) in sums.iter_mut().enumerate() {
-                *sum += dots[lane] as f32 * input.scales[at] * half_to_f32(tile.scale[lane]);
-                *sum += half_to_f32(tile.minimum[lane]) * input.scaled_sums[at];
+                *sum = (dots[lane] as f32 * input.scales[at]).mul_add(half_to_f32(tile.scale[lane]), *sum);
+                *sum = half_to_f32(tile.minimum[lane]).mul_add(input.scaled_sums[at], *sum);
             }
         }
         out[row * stride..][..TILE_ROWS].copy_from_slice(&sums);
@@ -61,7 +61,7 @@ pub(super) fn q8_rows(
                 }
             }
             for (lane, sum) in sums.iter_mut().enumerate() {
-                *sum += dots[lane] as f32 * input.scales[at] * half_to_f32(tile.scale[lane]);
+                *sum = (dots[lane] as f32 * input.scales[at]).mul_add(half_to_f32(tile.scale[lane]), *sum);
             }
         }
         out[row * stride..][..TILE_ROWS].copy_from_slice(&sums);
@@ -88,7 +88,7 @@ pub(super) fn scores(queries: &[f32], heads: usize, keys: &[u16], out: &mut [f32
         let mut sums = [0.0f32; 16];
         for (keys, &query) in keys.chunks_exact(16).zip(&queries[head * width..]) {
             for (sum, &key) in sums.iter_mut().zip(keys) {
-                *sum += query * half_to_f32(key);
+                *sum = query.mul_add(half_to_f32(key), *sum);
             }
         }
         out[head * stride..][..16].copy_from_slice(&sums);
@@ -109,7 +109,7 @@ pub(super) fn mix(
         let out = &mut out[head * width..][..width];
         for (values, &weight) in values.chunks_exact(width).zip(&weights[head * stride..][..count]) {
             for (out, &value) in out.iter_mut().zip(values) {
-                *out += weight * half_to_f32(value);
+                *out = weight.mul_add(half_to_f32(value), *out);
             }
         }
     }

@@ -19,6 +19,10 @@ macro_rules! compile_for {
             math::add(sum, term);
         }
         #[target_feature(enable = $features)]
+        pub(crate) fn scale(xs: &mut [f32], factor: f32) {
+            math::scale(xs, factor);
+        }
+        #[target_feature(enable = $features)]
         pub(crate) fn rotate(row: &mut [f32], cosines: &[f32], sines: &[f32], factor: f32) {
             math::rotate(row, cosines, sines, factor);
         }
@@ -57,6 +61,19 @@ macro_rules! by_count {
     };
 }
 
+/// Repeats a block for the rows below `$count`, each a constant, so that an array of sums stays in registers.
+macro_rules! unrolled {
+    ($count:ident, |$row:ident| $body:block) => {
+        unrolled!($count, $row, $body, 0 1 2 3 4 5 6 7)
+    };
+    ($count:ident, $row:ident, $body:block, $($i:literal)*) => {
+        $(if $i < $count {
+            let $row: usize = $i;
+            $body
+        })*
+    };
+}
+
 /// Asserts what the loads and stores of the matrix kernels rely on.
 fn check(blocks: usize, input: &Activations, first: usize, count: usize, out: &[f32], stride: usize) {
     let end = (first + count) * blocks;
@@ -87,17 +104,17 @@ macro_rules! four {
 
 pub(crate) mod avx2 {
     use std::arch::x86_64::{
-        __m256, _mm_loadu_si128, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-        _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+        __m256, _mm_loadu_si128, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
+        _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
         _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
         _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16, _mm256_storeu_ps,
     };
 
     use super::{Activations, BLOCK, Q4Tile, Q8Tile, check, check_mix, check_scores, math};
 
-    compile_for!("avx2,f16c");
+    compile_for!("avx2,fma,f16c");
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn q4_rows(
         tiles: &[Q4Tile],
         input: &Activations,
@@ -112,7 +129,7 @@ pub(crate) mod avx2 {
         }
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     fn q4<const N: usize>(tiles: &[Q4Tile], input: &Activations, first: usize, out: &mut [f32], stride: usize) {
         let blocks = tiles.len();
         check(blocks, input, first, N, out, stride);
@@ -151,16 +168,16 @@ pub(crate) mod avx2 {
                         pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights, four));
                     }
                     let dots = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, ones));
-                    let term = _mm256_mul_ps(_mm256_mul_ps(dots, _mm256_set1_ps(input_scale)), scale);
-                    let sum = _mm256_add_ps(sums[half], term);
-                    sums[half] = _mm256_add_ps(sum, _mm256_mul_ps(minimum, _mm256_set1_ps(scaled_sum)));
+                    let dots = _mm256_mul_ps(dots, _mm256_set1_ps(input_scale));
+                    let sum = _mm256_fmadd_ps(dots, scale, sums[half]);
+                    sums[half] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(scaled_sum), sum);
                 }
             }
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn q8_rows(
         tiles: &[Q8Tile],
         input: &Activations,
@@ -175,7 +192,7 @@ pub(crate) mod avx2 {
         }
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     fn q8<const N: usize>(tiles: &[Q8Tile], input: &Activations, first: usize, out: &mut [f32], stride: usize) {
         let blocks = tiles.len();
         check(blocks, input, first, N, out, stride);
@@ -204,15 +221,15 @@ pub(crate) mod avx2 {
                     // SAFETY: `check` has seen that this block is inside the scales.
                     let input_scale = unsafe { *input.scales.get_unchecked((first + row) * blocks + block) };
                     let dots = _mm256_cvtepi32_ps(dots[row]);
-                    let term = _mm256_mul_ps(_mm256_mul_ps(dots, _mm256_set1_ps(input_scale)), scale);
-                    sums[half] = _mm256_add_ps(sums[half], term);
+                    let dots = _mm256_mul_ps(dots, _mm256_set1_ps(input_scale));
+                    sums[half] = _mm256_fmadd_ps(dots, scale, sums[half]);
                 }
             }
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     fn store<const N: usize>(sums: &[[__m256; 2]; N], out: &mut [f32], stride: usize) {
         for (row, halves) in sums.iter().enumerate() {
             let out = &mut out[row * stride..][..16];
@@ -224,7 +241,7 @@ pub(crate) mod avx2 {
         }
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn scores(queries: &[f32], heads: usize, keys: &[u16], out: &mut [f32], stride: usize) {
         let width = check_scores(queries, heads, keys, out, stride);
         for start in (0..heads).step_by(4) {
@@ -233,7 +250,7 @@ pub(crate) mod avx2 {
         }
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     fn scores_of<const N: usize>(queries: &[f32], width: usize, keys: &[u16], out: &mut [f32], stride: usize) {
         check_scores(queries, N, keys, out, stride);
         let mut sums = [[_mm256_setzero_ps(); 2]; N];
@@ -245,15 +262,15 @@ pub(crate) mod avx2 {
                 let right = _mm256_cvtph_ps(_mm_loadu_si128(key.add(8).cast()));
                 for (head, sums) in sums.iter_mut().enumerate() {
                     let query = _mm256_set1_ps(*queries.get_unchecked(head * width + i));
-                    sums[0] = _mm256_add_ps(sums[0], _mm256_mul_ps(query, left));
-                    sums[1] = _mm256_add_ps(sums[1], _mm256_mul_ps(query, right));
+                    sums[0] = _mm256_fmadd_ps(query, left, sums[0]);
+                    sums[1] = _mm256_fmadd_ps(query, right, sums[1]);
                 }
             }
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn mix(
         weights: &[f32],
         stride: usize,
@@ -274,8 +291,8 @@ pub(crate) mod avx2 {
                         let value = values.as_ptr().add(i * width + column);
                         let weight = _mm256_set1_ps(*weights.get_unchecked(head * stride + i));
                         let (a, b) = (_mm_loadu_si128(value.cast()), _mm_loadu_si128(value.add(8).cast()));
-                        left = _mm256_add_ps(left, _mm256_mul_ps(weight, _mm256_cvtph_ps(a)));
-                        right = _mm256_add_ps(right, _mm256_mul_ps(weight, _mm256_cvtph_ps(b)));
+                        left = _mm256_fmadd_ps(weight, _mm256_cvtph_ps(a), left);
+                        right = _mm256_fmadd_ps(weight, _mm256_cvtph_ps(b), right);
                     }
                     _mm256_storeu_ps(out, left);
                     _mm256_storeu_ps(out.add(8), right);
@@ -287,16 +304,16 @@ pub(crate) mod avx2 {
 
 pub(crate) mod avx512 {
     use std::arch::x86_64::{
-        __m512, _mm256_loadu_si256, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps,
-        _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32,
+        __m512, _mm256_loadu_si256, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32,
         _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_xor_si512,
     };
 
     use super::{Activations, BLOCK, Q4Tile, Q8Tile, check, check_mix, check_scores, math};
 
-    compile_for!("avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c");
+    compile_for!("avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c");
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     pub(crate) fn q4_rows(
         tiles: &[Q4Tile],
         input: &Activations,
@@ -308,7 +325,7 @@ pub(crate) mod avx512 {
         by_count!(count, q4(tiles, input, first, out, stride), 1 2 3 4 5 6 7 8);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn q4<const N: usize>(tiles: &[Q4Tile], input: &Activations, first: usize, out: &mut [f32], stride: usize) {
         let blocks = tiles.len();
         check(blocks, input, first, N, out, stride);
@@ -329,7 +346,7 @@ pub(crate) mod avx512 {
                     _mm512_cvtph_ps(_mm256_loadu_si256(tile.minimum.as_ptr().cast())),
                 )
             };
-            for (row, sum) in sums.iter_mut().enumerate() {
+            unrolled!(N, |row| {
                 let at = (first + row) * blocks + block;
                 // SAFETY: `check` has seen that block `at` is inside each of these.
                 let (quants, input_scale, scaled_sum) = unsafe {
@@ -343,16 +360,15 @@ pub(crate) mod avx512 {
                 for (group, &weights) in weights.iter().enumerate() {
                     dots = _mm512_dpbusd_epi32(dots, weights, four!(_mm512_set1_epi32, quants, group));
                 }
-                let dots = _mm512_cvtepi32_ps(dots);
-                let term = _mm512_mul_ps(_mm512_mul_ps(dots, _mm512_set1_ps(input_scale)), scale);
-                *sum = _mm512_add_ps(*sum, term);
-                *sum = _mm512_add_ps(*sum, _mm512_mul_ps(minimum, _mm512_set1_ps(scaled_sum)));
-            }
+                let dots = _mm512_mul_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(input_scale));
+                sums[row] = _mm512_fmadd_ps(dots, scale, sums[row]);
+                sums[row] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(scaled_sum), sums[row]);
+            });
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     pub(crate) fn q8_rows(
         tiles: &[Q8Tile],
         input: &Activations,
@@ -364,7 +380,7 @@ pub(crate) mod avx512 {
         by_count!(count, q8(tiles, input, first, out, stride), 1 2 3 4 5 6 7 8);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn q8<const N: usize>(tiles: &[Q8Tile], input: &Activations, first: usize, out: &mut [f32], stride: usize) {
         let blocks = tiles.len();
         check(blocks, input, first, N, out, stride);
@@ -382,26 +398,25 @@ pub(crate) mod avx512 {
                 // SAFETY: group·64 + 64 ≤ 512 bytes of quants.
                 let raw = unsafe { _mm512_loadu_si512(tile.quants.as_ptr().add(group * 64).cast()) };
                 let weights = _mm512_xor_si512(raw, flip);
-                for (row, dots) in dots.iter_mut().enumerate() {
+                unrolled!(N, |row| {
                     // SAFETY: `check` has seen that this block is inside the quants.
                     let quants = unsafe { input.quants.as_ptr().add(((first + row) * blocks + block) * BLOCK) };
-                    *dots = _mm512_dpbusd_epi32(*dots, weights, four!(_mm512_set1_epi32, quants, group));
-                }
+                    dots[row] = _mm512_dpbusd_epi32(dots[row], weights, four!(_mm512_set1_epi32, quants, group));
+                });
             }
             // SAFETY: the array has 16 halves.
             let scale = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(tile.scale.as_ptr().cast())) };
-            for (row, sum) in sums.iter_mut().enumerate() {
+            unrolled!(N, |row| {
                 // SAFETY: `check` has seen that this block is inside the scales.
                 let input_scale = unsafe { *input.scales.get_unchecked((first + row) * blocks + block) };
-                let dots = _mm512_cvtepi32_ps(dots[row]);
-                let term = _mm512_mul_ps(_mm512_mul_ps(dots, _mm512_set1_ps(input_scale)), scale);
-                *sum = _mm512_add_ps(*sum, term);
-            }
+                let dots = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[row]), _mm512_set1_ps(input_scale));
+                sums[row] = _mm512_fmadd_ps(dots, scale, sums[row]);
+            });
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn store<const N: usize>(sums: &[__m512; N], out: &mut [f32], stride: usize) {
         for (row, &sums) in sums.iter().enumerate() {
             let out = &mut out[row * stride..][..16];
@@ -410,7 +425,7 @@ pub(crate) mod avx512 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     pub(crate) fn scores(queries: &[f32], heads: usize, keys: &[u16], out: &mut [f32], stride: usize) {
         let width = check_scores(queries, heads, keys, out, stride);
         for start in (0..heads).step_by(4) {
@@ -419,7 +434,7 @@ pub(crate) mod avx512 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn scores_of<const N: usize>(queries: &[f32], width: usize, keys: &[u16], out: &mut [f32], stride: usize) {
         check_scores(queries, N, keys, out, stride);
         let mut sums = [_mm512_setzero_ps(); N];
@@ -429,14 +444,14 @@ pub(crate) mod avx512 {
                 let key = _mm512_cvtph_ps(_mm256_loadu_si256(keys.as_ptr().add(i * 16).cast()));
                 for (head, sum) in sums.iter_mut().enumerate() {
                     let query = _mm512_set1_ps(*queries.get_unchecked(head * width + i));
-                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(query, key));
+                    *sum = _mm512_fmadd_ps(query, key, *sum);
                 }
             }
         }
         store(&sums, out, stride);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     pub(crate) fn mix(
         weights: &[f32],
         stride: usize,
@@ -453,7 +468,7 @@ pub(crate) mod avx512 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn mix_of<const N: usize>(
         weights: &[f32],
         stride: usize,
@@ -472,7 +487,7 @@ pub(crate) mod avx512 {
                     let value = _mm512_cvtph_ps(_mm256_loadu_si256(values.as_ptr().add(i * width + column).cast()));
                     for (head, sum) in sums.iter_mut().enumerate() {
                         let weight = _mm512_set1_ps(*weights.get_unchecked(head * stride + i));
-                        *sum = _mm512_add_ps(*sum, _mm512_mul_ps(weight, value));
+                        *sum = _mm512_fmadd_ps(weight, value, *sum);
                     }
                 }
                 for (head, &sum) in sums.iter().enumerate() {
