@@ -1,5 +1,7 @@
 //! The memory adapter under the suite.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
+
 mod conformance;
 
 use std::sync::Arc;

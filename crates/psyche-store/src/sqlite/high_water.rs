@@ -156,7 +156,7 @@ impl Recorder {
             let idle = shared.changed.wait_while(shared.pending(), |p| p.heads.is_empty() && !p.closing);
             let gathering =
                 shared.changed.wait_timeout_while(idle.unwrap_or_else(ignore_poison), BATCH, |p| !p.closing);
-            let mut pending = gathering.unwrap_or_else(|e| e.into_inner()).0;
+            let mut pending = gathering.unwrap_or_else(PoisonError::into_inner).0;
             let heads = std::mem::take(&mut pending.heads);
             let closing = pending.closing;
             drop(pending);

@@ -34,7 +34,7 @@ pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
     };
     // The marks first, then the database: a running writer only adds to it.
     let high_water = place.high_water();
-    let before = high_water::load(&high_water).map_err(|e| place.io("read", &high_water, e))?;
+    let before = high_water::load(&high_water).map_err(|e| io_error("read", &high_water, e))?;
     let found = place.look(&keys, &before, access)?;
     let refused = access == Access::ReadWrite && !accept_loss && !found.lost.is_empty();
     if refused {
@@ -75,11 +75,11 @@ impl Place {
 
     fn lock(&self) -> Result<DirectoryLock, OpenError> {
         let directory = self.directory();
-        fs::create_dir_all(directory).map_err(|e| self.io("make the directory", directory, e))?;
+        fs::create_dir_all(directory).map_err(|e| io_error("make the directory", directory, e))?;
         let path = directory.join("lock");
         DirectoryLock::acquire(&path).map_err(|error| match error {
             LockError::Held(pid) => OpenError::InUse { path: directory.to_owned(), pid },
-            LockError::Io(source) => self.io("lock", &path, source),
+            LockError::Io(source) => io_error("lock", &path, source),
         })
     }
 
@@ -87,7 +87,7 @@ impl Place {
         let size = match fs::metadata(&self.path) {
             Ok(meta) => meta.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(self.io("look at", &self.path, error)),
+            Err(error) => return Err(io_error("look at", &self.path, error)),
         };
         if size == 0 {
             if access == Access::ReadOnly {
@@ -129,7 +129,7 @@ impl Place {
         let mut header = Vec::new();
         File::open(&self.path)
             .and_then(|file| file.take(100).read_to_end(&mut header))
-            .map_err(|e| self.io("read", &self.path, e))?;
+            .map_err(|e| io_error("read", &self.path, e))?;
         if !header.starts_with(b"SQLite format 3\0") {
             return Err(OpenError::NotADatabase(self.path.clone()));
         }
@@ -159,10 +159,10 @@ impl Place {
         keys.install_check(&db).map_err(|fault| self.damaged(&fault))?;
         let marks = accept(&mut db, &found.lost).map_err(|e| self.sql("write to", e))?;
         let path = self.high_water();
-        high_water::rewrite(&path, &marks).map_err(|e| self.io("write", &path, e))?;
+        high_water::rewrite(&path, &marks).map_err(|e| io_error("write", &path, e))?;
         let high_water =
-            HighWater::start(path.clone(), marks).map_err(|e| self.io("start the thread for", &path, e))?;
-        Writer::start(db, keys, high_water, lock).map_err(|e| self.io("start the thread for", &self.path, e))
+            HighWater::start(path.clone(), marks).map_err(|e| io_error("start the thread for", &path, e))?;
+        Writer::start(db, keys, high_water, lock).map_err(|e| io_error("start the thread for", &self.path, e))
     }
 
     fn set_up(&self, db: &Connection) -> rusqlite::Result<()> {
@@ -174,10 +174,6 @@ impl Place {
         // What is erased or deleted is overwritten, not merely unlinked.
         db.pragma_update(None, "secure_delete", "ON")?;
         db.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
-    }
-
-    fn io(&self, action: &'static str, path: &Path, source: io::Error) -> OpenError {
-        OpenError::Io { action, path: path.to_owned(), source }
     }
 
     fn damaged(&self, fault: &super::fault::Fault) -> OpenError {
@@ -213,6 +209,10 @@ fn losses(db: &Connection, marks: &Marks) -> rusqlite::Result<Vec<Lost>> {
         }
     }
     Ok(losses)
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { action, path: path.to_owned(), source }
 }
 
 fn lost(session: SessionId, mark: &Mark, found: Option<u64>) -> Lost {

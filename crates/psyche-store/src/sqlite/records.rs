@@ -1,12 +1,13 @@
 //! Rows of the log: writing records with their sealed texts under compare-and-set, and reading them back.
 
+use std::sync::Arc;
+
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
 use psyche_core::port::{AppendError, Head, StoreError};
 use psyche_core::record::{Record, Text};
 use psyche_core::time::Timestamp;
 use psyche_core::words::{Hash, Subject, commitment};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::sync::Arc;
 use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
@@ -227,15 +228,8 @@ fn join_texts(
         let parsed: Subject = subject.parse().map_err(|e: String| damaged(&e))?;
         let sealed: Option<(Uuid, Vec<u8>)> = row.get::<_, Option<Uuid>>(5)?.zip(row.get::<_, Option<Vec<u8>>>(6)?);
         let key = match &sealed {
+            Some((id, _)) => key_of(db, keys, &mut found, *id)?,
             None => None,
-            Some((id, _)) => match found.iter().find(|(i, _)| i == id) {
-                Some((_, key)) => key.clone(),
-                None => {
-                    let key = keys.find(db, *id)?;
-                    found.push((*id, key.clone()));
-                    key
-                }
-            },
         };
         let text = match (sealed, key) {
             (Some((_, sealed)), Some(key)) => {
@@ -250,4 +244,19 @@ fn join_texts(
         record.texts.push(Text { field, subject: parsed, salt, text });
     }
     Ok(())
+}
+
+/// The key with this id, asked of the database once a read.
+fn key_of(
+    db: &Connection,
+    keys: &Keys,
+    found: &mut Vec<(Uuid, Option<Arc<Key>>)>,
+    id: Uuid,
+) -> Result<Option<Arc<Key>>, Fault> {
+    if let Some((_, key)) = found.iter().find(|(known, _)| *known == id) {
+        return Ok(key.clone());
+    }
+    let key = keys.find(db, id)?;
+    found.push((id, key.clone()));
+    Ok(key)
 }

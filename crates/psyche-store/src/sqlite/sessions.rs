@@ -1,13 +1,13 @@
 //! The session's row: what lists show, replaced with every append in the same transaction.
 
 use psyche_core::ids::{SessionId, TenantId, UserId};
-use psyche_core::port::{SessionFilter, SessionRow, SessionSummary};
+use psyche_core::port::{SessionFilter, SessionRow, SessionSummary, StoreError};
+use psyche_core::session::SessionStatus;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::fault::{Fault, is_taken};
 use super::writer::Write;
 use crate::cursor::Place;
-use psyche_core::port::StoreError;
 
 /// A summary and the columns that lists search by.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ pub fn list(
         named_params! {
             ":tenant": tenant.0,
             ":user": filter.visible_to.map(|user| user.0),
-            ":status": filter.status.map(|status| status.name()),
+            ":status": filter.status.map(SessionStatus::name),
             ":query": filter.query.as_ref().map(|query| query.to_lowercase()),
             ":tag": filter.tag,
             ":at": after.map(|(at, _)| at.micros()),

@@ -233,3 +233,75 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use psyche_core::Timestamp;
+    use psyche_core::port::Clock;
+
+    use super::*;
+    use crate::sqlite::high_water::Marks;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn monotonic_ms(&self) -> u64 {
+            0
+        }
+        fn entropy(&self) -> [u8; 32] {
+            [0; 32]
+        }
+    }
+
+    /// A writer over a table of blobs, in a database of at most 20 pages.
+    fn writer(dir: &std::path::Path) -> Writer {
+        let db = Connection::open(dir.join("db")).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x BLOB) STRICT; PRAGMA max_page_count = 20")
+            .unwrap();
+        let keys = Arc::new(Keys::new([0; 32], Arc::new(Still)));
+        let high_water = HighWater::start(dir.join("high-water"), Marks::new()).unwrap();
+        Writer::start(db, keys, high_water, DirectoryLock::acquire(&dir.join("lock")).unwrap()).unwrap()
+    }
+
+    async fn insert(writer: &Writer, bytes: usize) -> Result<(), StoreError> {
+        let work = move |write: &mut Write<'_>| {
+            Ok(write.db.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).map(drop)?)
+        };
+        Ok(writer.run(work).await?)
+    }
+
+    async fn count(writer: &Writer) -> u64 {
+        writer.run(|write| Ok(write.db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_what_does_not_fit_until_there_is_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(dir.path());
+        insert(&writer, 10).await.unwrap();
+        let full = insert(&writer, 200_000).await;
+        assert!(matches!(&full, Err(StoreError::Unavailable(why)) if why.contains("full")), "{full:?}");
+        assert_eq!(count(&writer).await, 1);
+        writer.run(|write| Ok(write.db.execute_batch("PRAGMA max_page_count = 1000")?)).await.unwrap();
+        insert(&writer, 200_000).await.unwrap();
+        assert_eq!(count(&writer).await, 2);
+        writer.close().await;
+    }
+
+    #[tokio::test]
+    async fn when_a_transaction_is_lost_every_member_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(dir.path());
+        // As SQLite does by itself on some failures: the transaction ends under its members.
+        let lose = writer.run(|write| Ok(write.db.execute_batch("ROLLBACK")?));
+        let (before, lost, after) = tokio::join!(insert(&writer, 1), lose, insert(&writer, 2));
+        assert!(matches!(lost, Err(Fault::Append(_))), "{lost:?}");
+        let written = u64::from(before.is_ok()) + u64::from(after.is_ok());
+        assert_eq!(count(&writer).await, written, "answered is written, and nothing else");
+        insert(&writer, 3).await.unwrap();
+        writer.close().await;
+    }
+}

@@ -80,7 +80,7 @@ pub async fn an_append_replaces_the_summary<S: Store>(store: &Arc<S>) {
     let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
     assert_eq!(store.session(session).await.unwrap(), Some(row(session, user_id(1))));
     let mut changed = summary(session, user_id(2));
-    changed.name = "Renamed".to_owned();
+    "Renamed".clone_into(&mut changed.name);
     changed.status = SessionStatus::Paused;
     changed.reason = Some("budget".to_owned());
     changed.parent = Some(Parent { session_id: session_id(9), generation: 1, seq: 4 });

@@ -11,7 +11,7 @@ use super::clock::START;
 
 pub async fn users_are_found_by_folded_name_and_patched<S: Store>(store: &Arc<S>) {
     let mut first = user(1, Role::Researcher);
-    first.username = "Ähre".to_owned();
+    "Ähre".clone_into(&mut first.username);
     store.create_user(NewUser { user: first.clone(), only_first_admin: false }).await.unwrap();
     for name in ["Ähre", "ähre", "ÄHRE"] {
         assert_eq!(store.user_by_name(TENANT, name).await.unwrap().as_ref(), Some(&first), "{name}");
@@ -21,7 +21,7 @@ pub async fn users_are_found_by_folded_name_and_patched<S: Store>(store: &Arc<S>
     assert_eq!(store.user_by_name(TENANT, "Ähren").await.unwrap(), None);
 
     let mut same_name = user(2, Role::Observer);
-    same_name.username = "äHRE".to_owned();
+    "äHRE".clone_into(&mut same_name.username);
     let taken = store.create_user(NewUser { user: same_name, only_first_admin: false }).await;
     assert!(matches!(taken, Err(StoreError::Conflict("username"))));
     let taken = store.create_user(new_user(1, Role::Observer)).await;

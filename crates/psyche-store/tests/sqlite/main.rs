@@ -1,5 +1,7 @@
 //! The SQLite adapter: the suite, and what only files can suffer.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
+
 mod commits;
 #[path = "../conformance/mod.rs"]
 mod conformance;
