@@ -72,8 +72,10 @@ fn loops_raise_stagnation_within_two_rounds() {
 #[test]
 fn a_few_words_without_end_are_stagnation_though_a_shuffle_cannot_tell() {
     let vader = Vader::new();
-    let texts = vec!["Thank you, thank you.".to_owned(); WINDOW];
-    assert!(read(&vader, &texts, GaugeName::Stagnation) > 0.8);
+    for text in ["Thank you, thank you.", "Yes, yes."] {
+        let texts = vec![text.to_owned(); WINDOW];
+        assert!(read(&vader, &texts, GaugeName::Stagnation) > 0.8, "{text}");
+    }
 }
 
 #[test]
@@ -310,6 +312,50 @@ fn the_talk_of_a_small_model_does_not_alarm() {
     stuck.extend_from_within(talk.len() - 5..);
     stuck.extend_from_within(talk.len() - 5..);
     assert!(read(&vader, &stuck[stuck.len() - WINDOW..], GaugeName::Stagnation) > 0.6);
+}
+
+/// Not made but fallen into: the same model, cold and without a repetition penalty.
+#[test]
+fn the_loop_of_a_small_model_alarms() {
+    let vader = Vader::new();
+    let stuck = lines(include_str!("data/measure/small_model_loop.txt"));
+    for end in 15..=stuck.len() {
+        let window = &stuck[end.saturating_sub(WINDOW)..end];
+        assert!(read(&vader, window, GaugeName::Stagnation) > 0.6, "after {end}");
+        assert!(read(&vader, window, GaugeName::Repetition) > 0.6, "after {end}");
+    }
+}
+
+#[test]
+fn too_little_material_is_a_gap() {
+    let vader = Vader::new();
+    let talk = texts_of("healthy_dialogue");
+    let first = |name: GaugeName, texts: &[String]| {
+        (0..=texts.len()).find(|end| gauges(&vader, &turns(&vader, &texts[..*end]), 1)[&name].value.is_some())
+    };
+    // Utterances needed: ten for conflict and intensity; ten answers with two others before them; a past for five.
+    assert_eq!(first(GaugeName::Conflict, &talk), Some(10));
+    assert_eq!(first(GaugeName::EmotionalIntensity, &talk), Some(10));
+    assert_eq!(first(GaugeName::Engagement, &talk), Some(12));
+    assert_eq!(first(GaugeName::Stagnation, &talk), Some(6));
+    // Words needed: a hundred for diversity, forty for repetition and stagnation.
+    let one_word: Vec<String> = (0..WINDOW).map(|i| format!("word{i}")).collect();
+    let four_words: Vec<String> = (0..WINDOW).map(|i| format!("a{i} b{i} c{i} d{i}")).collect();
+    let five_words: Vec<String> = (0..WINDOW).map(|i| format!("a{i} b{i} c{i} d{i} e{i}")).collect();
+    for (name, none, some) in [
+        (GaugeName::Diversity, &four_words, (&five_words, 20)),
+        (GaugeName::Repetition, &one_word, (&four_words, 10)),
+        (GaugeName::Stagnation, &one_word, (&four_words, 10)),
+    ] {
+        assert_eq!(first(name, none), None, "{}", name.as_str());
+        assert_eq!(first(name, some.0), Some(some.1), "{}", name.as_str());
+    }
+    // Nobody answers anybody.
+    let mut silent = turns(&vader, &talk[..WINDOW]);
+    for turn in &mut silent {
+        turn.answers = None;
+    }
+    assert_eq!(gauges(&vader, &silent, 1)[&GaugeName::Engagement].value, None);
 }
 
 fn turns<'t>(vader: &Vader, texts: &'t [String]) -> Vec<Turn<'t>> {

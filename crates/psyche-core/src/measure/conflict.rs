@@ -149,3 +149,49 @@ const HOSTILE: [&str; 105] = [
     "shameful", "shameless", "shut", "sick", "sickening", "sneer", "spineless", "stupid", "stupidity", "thief",
     "tyrant", "ugly", "unbearable", "useless", "vicious", "vile", "weakling", "wicked", "worthless", "wrong",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cues_of(text: &str, answered: f64) -> Conflict {
+        let vader = Vader::new();
+        let turn = |text, compound, answers| Turn { speaker: "ego", addressee: None, text, compound, answers };
+        conflict(&vader, &[turn("", answered, None), turn(text, vader.score(text).compound, Some(0))])[1]
+    }
+
+    #[test]
+    fn each_cue_is_read_from_what_shows_it() {
+        for (text, attack, disagreement) in [
+            ("You are a liar and everybody knows it", 1.0, 0.0),
+            ("A liar, that is what I call you", 0.0, 0.0),
+            ("You are not a liar", 0.0, 0.0),
+            ("He is a liar", 0.0, 0.0),
+            ("You never listen", 1.0, 0.0),
+            ("I never listen", 0.0, 0.0),
+            ("I don't agree with the plan", 0.0, 1.0),
+            ("No. We stay here", 0.0, 1.0),
+            ("There is no milk", 0.0, 0.0),
+            ("What you said is simply wrong", 1.0, 1.0),
+            ("", 0.0, 0.0),
+        ] {
+            let cues = cues_of(text, 0.0);
+            assert_eq!((cues.attack, cues.disagreement), (attack, disagreement), "{text}");
+        }
+        assert_eq!(cues_of("one two three four five six seven eight nine not", 0.0).negation, 1.0);
+        assert_eq!(cues_of("a b c d e f g h i j k l m n o p q r s not", 0.0).negation, 0.5);
+    }
+
+    #[test]
+    fn only_a_negative_answer_to_something_positive_is_opposition() {
+        assert!((cues_of("This is horrible", 0.6).opposition - f64::midpoint(0.6, 0.5423)).abs() < 1e-9);
+        assert_eq!(cues_of("This is horrible", -0.6).opposition, 0.0);
+        assert_eq!(cues_of("This is wonderful", -0.6).opposition, 0.0);
+        assert_eq!(cues_of("This is horrible", 0.0).opposition, 0.0);
+    }
+
+    #[test]
+    fn the_word_lists_are_sorted() {
+        assert!(HOSTILE.is_sorted());
+    }
+}

@@ -205,3 +205,39 @@ const FUNCTION_WORDS: [&str; 253] = [
     "whose", "why", "will", "with", "within", "without", "would", "yes", "yet", "you", "your", "yours",
     "yourself", "yourselves",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_compared_by_stem_and_function_words_are_left_out() {
+        assert_eq!(
+            [stem("dreams"), stem("dream's"), stem("loss"), stem("gas"), stem("campus")],
+            ["dream", "dream", "loss", "gas", "campus"]
+        );
+        assert!(FUNCTION_WORDS.is_sorted());
+        let content = ContentWords::new(&Window::new(
+            ["The dreams of a house", "a dream and the houses, and I", "you"].into_iter(),
+        ));
+        assert_eq!(content.similarity(0, 1), 1.0);
+        assert_eq!(content.similarity(0, 2), 0.0);
+    }
+
+    #[test]
+    fn a_name_is_a_reference_and_the_difference_to_others_is_what_counts() {
+        let speakers = ["ego", "shadow", "persona"];
+        let texts: Vec<String> = (0..15).map(|i| format!("{} said alpha{i}", speakers[(i + 2) % 3])).collect();
+        let turn = |(i, text): (usize, &'static str)| Turn {
+            speaker: speakers[i % 3],
+            addressee: None,
+            text,
+            compound: 0.0,
+            answers: i.checked_sub(1),
+        };
+        let texts: Vec<&'static str> = texts.into_iter().map(|text| &*text.leak()).collect();
+        let read = engagement(&texts.into_iter().enumerate().map(turn).collect::<Vec<_>>()).unwrap();
+        assert_eq!((read.uptake, read.reference_rate), (0.0, 1.0));
+        assert!(0.0 < read.reference && read.reference < 1.0, "others by the same speaker are named too: {read:?}");
+    }
+}

@@ -24,6 +24,7 @@ pub mod engagement;
 mod lexicon;
 mod null;
 pub mod repetition;
+mod rules;
 pub mod sentiment;
 pub mod stagnation;
 pub mod strength;
@@ -152,11 +153,7 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
     let skipped = window.len().saturating_sub(WINDOW);
     let turns: Vec<Turn<'_>> = window[skipped..]
         .iter()
-        .enumerate()
-        .map(|(at, turn)| Turn {
-            answers: turn.answers.and_then(|i| i.checked_sub(skipped)).filter(|i| *i < at),
-            ..turn.clone()
-        })
+        .map(|turn| Turn { answers: turn.answers.and_then(|i| i.checked_sub(skipped)), ..turn.clone() })
         .collect();
     let words = Window::new(turns.iter().map(|turn| turn.text));
     let shuffled = null::Shuffles::new(&words, seed);

@@ -92,6 +92,14 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_null_is_wider_for_fewer_turns() {
+        let null = Null { low: 0.1, median: 0.2, high: 0.4 };
+        assert_eq!(null.for_turns(WINDOW), null);
+        let fewer = null.for_turns(WINDOW / 4);
+        assert!(fewer.low == 0.0 && fewer.median == 0.2 && (fewer.high - 0.6).abs() < 1e-12, "{fewer:?}");
+    }
+
+    #[test]
     fn a_shuffle_keeps_the_words_and_follows_the_seed() {
         let window = Window::new(["one two three four five", "six seven eight nine ten"].into_iter());
         let (a, b, c) = (Shuffles::new(&window, 1), Shuffles::new(&window, 1), Shuffles::new(&window, 2));
