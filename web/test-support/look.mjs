@@ -1,8 +1,11 @@
 // Takes pictures of every page in every state, for a person to judge. Usage: node test-support/look.mjs [folder] [filter]
 import { mkdir } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { fake, serveDist, signedIn } from "./fake.mjs";
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.argv[2] ?? "test-results/looks";
 const only = process.argv[3] ?? "";
 await mkdir(folder, { recursive: true });
@@ -14,6 +17,27 @@ const browser = await chromium.launch({
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
 const TABS = ["conversation", "health", "visualizations", "analysis", "settings"];
 const problems = [];
+
+/** What axe finds, and whether the page itself scrolls sideways. */
+async function violations(page) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const result = await globalThis.axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    });
+    return result.violations.map(
+      (each) =>
+        `${each.id}: ${each.nodes
+          .slice(0, 2)
+          .map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? ""))
+          .join(" | ")}`,
+    );
+  });
+  const wide = await page.evaluate(
+    () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
+  );
+  return wide ? [...found, "scrolls sideways"] : found;
+}
 
 async function shot(name, { scheme, size, options, hash, out = false, before }) {
   const file = `${name}-${scheme}-${size}`;
@@ -34,6 +58,7 @@ async function shot(name, { scheme, size, options, hash, out = false, before }) 
   await page.goto(dist.url + hash(world.id));
   await page.waitForTimeout(900);
   await before?.(page);
+  for (const found of await violations(page)) problems.push(`${file}: ${found}`);
   await page.screenshot({ path: `${folder}/${file}.png` });
   await context.close();
 }
