@@ -14,9 +14,17 @@ export class ApiError extends Error {
     super(message);
   }
 
-  /** What the server says about one field of a form. */
+  /** What the server says about one field of a form, as a sentence below it. */
   field(name: string): string | undefined {
-    return this.details.find((detail) => detail.field === name)?.message;
+    const message = this.details.find((detail) => detail.field === name)?.message;
+    return message === undefined ? undefined : message.charAt(0).toUpperCase() + message.slice(1);
+  }
+
+  /** What it says about fields that a form does not show. */
+  others(shown: readonly string[]): string[] {
+    return this.details
+      .filter((detail) => !shown.includes(detail.field))
+      .map((detail) => `${detail.field.replaceAll("_", " ")} ${detail.message}`);
   }
 }
 
