@@ -1,1 +1,57 @@
-fn main() {}
+//! The project's own tasks. `cargo xtask` lists them.
+
+mod codegen;
+mod suites;
+mod tidy;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const HELP: &str = "\
+cargo xtask <task>
+  test      everything: tools, web, build, fmt, clippy, tidy, Rust tests, browser tests
+  check     fmt, clippy and tidy
+  tidy      the rules of the house that no compiler knows
+  codegen   write openapi.json and the web app's types again
+  weights   fetch the embedded model's weights into data/models";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1);
+    let outcome = match task.as_deref() {
+        Some("test") => suites::test(),
+        Some("check") => suites::check(),
+        Some("tidy") => tidy::run().map(|findings| report(&findings)),
+        Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
+        _ => {
+            println!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn report(findings: &[String]) -> ExitCode {
+    for finding in findings {
+        println!("{finding}");
+    }
+    println!("tidy: {} finding(s)", findings.len());
+    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+/// Runs a command in the root of the checkout and shows what it prints.
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    tools::run_in(&root(), program, arguments, &[])
+}

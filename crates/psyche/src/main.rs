@@ -1,1 +1,87 @@
-fn main() {}
+//! psyche: minds that talk. This crate knows all the others: it reads the configuration, wires the parts, and is the
+//! command line.
+
+mod backends;
+mod clock;
+mod commands;
+mod config;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use config::{Config, Sources};
+
+/// Runs minds that talk: casts of language-model agents whose every word is an event in a log you can replay and prove.
+#[derive(Parser, Debug)]
+#[command(name = "psyche", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Debug)]
+struct Common {
+    /// Configuration file (default: psyche.toml in the working directory, if there is one)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything lies that must survive
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Any key of the configuration, such as --set log=debug
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a conversation in the terminal
+    Run(commands::run::Arguments),
+    /// Show a stored conversation again, from its log alone
+    Replay(commands::replay::Arguments),
+    /// Prove logs whole: the hash chain, and the engine run again on the recorded replies
+    Verify(commands::verify::Arguments),
+    /// Check every dependency: what is wrong and how to mend it
+    Doctor(commands::doctor::Arguments),
+    /// Print the effective configuration and where each value comes from
+    Config(commands::config::Arguments),
+    /// Language models
+    #[command(subcommand)]
+    Model(commands::model::Command),
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut flags = cli.common.set;
+    flags.extend(cli.common.data_dir.map(|dir| ("data_dir".to_owned(), dir)));
+    let outcome = Config::load(&Sources::of_process(cli.common.config, flags)).and_then(|config| {
+        terminal::logging(&config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match cli.command {
+                Command::Run(arguments) => commands::run::run(&config, arguments).await,
+                Command::Replay(arguments) => commands::replay::run(&config, arguments).await,
+                Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
+                Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
+                Command::Config(arguments) => commands::config::run(&config, &arguments),
+                Command::Model(command) => commands::model::run(&config, command).await,
+            }
+        })
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("psyche: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

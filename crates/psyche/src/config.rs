@@ -1,0 +1,376 @@
+//! Configuration: defaults < `psyche.toml` < environment < flags. Read once; unknown keys are an error that names the
+//! nearest known one; every value remembers where it came from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use toml::Value;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Text,
+    Address,
+    Flag,
+    /// Fractions are allowed.
+    Number,
+    List,
+}
+
+/// A key of the configuration.
+#[derive(Debug)]
+struct Key {
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    secret: bool,
+    /// What it is good for; `psyche config` prints it.
+    about: &'static str,
+    /// Accepted and checked, and without effect until its feature is built.
+    waiting: bool,
+}
+
+const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, kind, default, secret: false, about, waiting: false }
+}
+const fn secret(name: &'static str, about: &'static str) -> Key {
+    Key { name, kind: Kind::Text, default: None, secret: true, about, waiting: false }
+}
+const fn waiting(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, kind, default, secret: false, about, waiting: true }
+}
+
+/// Every key there is. The order is that of `psyche config`.
+const KEYS: &[Key] = &[
+    key("listen", Kind::Address, Some("127.0.0.1:8080"), "address of the dashboard and the API"),
+    key("metrics_addr", Kind::Address, Some("127.0.0.1:9464"), "address of /metrics; empty: none"),
+    key("public_url", Kind::Text, None, "the address people type, when a proxy stands before psyche"),
+    waiting("tls_cert", Kind::Text, None, "certificate file"),
+    waiting("tls_key", Kind::Text, None, "key file of the certificate"),
+    key("data_dir", Kind::Text, Some("data"), "where everything lies that must survive"),
+    key("store", Kind::Text, None, "sqlite:<file> or memory: (default sqlite:<data_dir>/psyche.db)"),
+    key("bus", Kind::Text, Some("local:"), "the live feed between replicas"),
+    waiting("cluster", Kind::Flag, Some("false"), "several replicas on PostgreSQL and Redis"),
+    secret("setup_code", "code for the first admin, instead of a drawn one"),
+    key("admin_username", Kind::Text, None, "creates the first admin at start, together with admin_password"),
+    secret("admin_password", "password of that admin"),
+    waiting("registration", Kind::Text, Some("closed"), "closed or open"),
+    secret("jwt_secret", "key of access tokens; without it one is made and kept in data_dir"),
+    key("jwt_expiration_hours", Kind::Number, Some("24"), "life of an access token"),
+    waiting("jwt_refresh_threshold_hours", Kind::Number, Some("4"), "the web app renews tokens with less left"),
+    key("refresh_idle_hours", Kind::Number, Some("24"), "a sign-in ends when unused for this long"),
+    waiting("refresh_absolute_hours", Kind::Number, Some("720"), "a sign-in ends after this long"),
+    waiting("session_timeout_hours", Kind::Number, Some("24"), "a session nobody touches is paused; 0 = never"),
+    key("max_concurrent_sessions", Kind::Number, Some("5"), "sign-ins of a user"),
+    secret("master_key", "64 hex digits that wrap all other keys; without it one is made and kept in data_dir"),
+    secret("metrics_token", "scrape token for /metrics on the public listener"),
+    waiting("rate_limit_requests_per_minute", Kind::Number, Some("100"), "per anonymous client"),
+    waiting("rate_limit_burst_size", Kind::Number, Some("10"), "burst of the limit above"),
+    waiting("brute_force_threshold", Kind::Number, Some("5"), "failed sign-ins before a lockout"),
+    waiting("account_lockout_duration", Kind::Number, Some("900"), "seconds of a lockout"),
+    waiting("enable_ip_blacklisting", Kind::Flag, Some("true"), "block addresses that guess passwords"),
+    waiting("trusted_proxies", Kind::List, None, "networks whose X-Forwarded-For counts"),
+    key("cors_allowed_origins", Kind::List, None, "origins of other web apps that may call the API"),
+    key("url_tokens", Kind::Text, Some("auto"), "?token= on WebSockets: auto, on or off"),
+    waiting("audit_log_retention_days", Kind::Number, Some("30"), "days audit rows are kept"),
+    waiting("data_retention_days", Kind::Number, Some("0"), "days sessions are kept; 0 = for ever"),
+    key("models_dir", Kind::Text, None, "weights of embedded models (default <data_dir>/models)"),
+    key("log", Kind::Text, Some("info"), "log filter, such as psyche_engine=debug,info"),
+    key("log_format", Kind::Text, Some("text"), "text or json"),
+];
+
+/// Names in the environment that belong to the project's tests, not to the program.
+const FOREIGN: [&str; 2] = ["PSYCHE_BIN", "PSYCHE_TEST_"];
+
+#[derive(Clone, Debug)]
+pub struct Origin(String);
+
+/// The effective configuration.
+#[derive(Clone)]
+pub struct Config {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+    /// `[models.<id>]` tables as they stand in the file.
+    pub models: toml::Table,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Config")
+    }
+}
+
+/// What configuration is made from; tests give their own.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// `--config`; must exist when given.
+    pub file: Option<PathBuf>,
+    pub environment: Vec<(String, String)>,
+    /// `--set key=value` and the flags that have names of their own.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        Self { file, environment: std::env::vars().collect(), flags }
+    }
+}
+
+impl Config {
+    pub fn load(sources: &Sources) -> Result<Self> {
+        let mut config = Self { values: BTreeMap::new(), models: toml::Table::new() };
+        for key in KEYS {
+            if let Some(default) = key.default {
+                config.put(key, parse(key, default)?, "default");
+            }
+        }
+        let default_file = Path::new("psyche.toml");
+        let file = match &sources.file {
+            Some(file) => Some(file.as_path()),
+            None => Some(default_file).filter(|f| f.exists()),
+        };
+        if let Some(file) = file {
+            config.read_file(file).with_context(|| format!("read the configuration file {}", file.display()))?;
+        }
+        for (name, value) in &sources.environment {
+            config.read_variable(name, value)?;
+        }
+        for (name, value) in &sources.flags {
+            let key = known(name)?;
+            config.put(key, parse(key, value)?, "flag");
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn put(&mut self, key: &'static Key, value: Value, origin: &str) {
+        self.values.insert(key.name, (value, Origin(origin.to_owned())));
+    }
+
+    fn read_file(&mut self, file: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(file)?;
+        let table: toml::Table = toml::from_str(&text)?;
+        for (name, value) in table {
+            if name == "models" {
+                let Value::Table(models) = value else { bail!("`models` must be tables such as [models.default]") };
+                self.models = models;
+                continue;
+            }
+            let key = known(&name)?;
+            let text = match value {
+                Value::String(text) => text,
+                Value::Array(items) => {
+                    let items: Option<Vec<_>> = items.iter().map(Value::as_str).collect();
+                    items.with_context(|| format!("`{name}` must be a list of strings"))?.join(",")
+                }
+                Value::Table(_) => bail!("`{name}` must not be a table"),
+                other => other.to_string(),
+            };
+            self.put(key, parse(key, &text)?, &file.display().to_string());
+        }
+        Ok(())
+    }
+
+    fn read_variable(&mut self, name: &str, value: &str) -> Result<()> {
+        let Some(rest) = name.strip_prefix("PSYCHE_") else { return Ok(()) };
+        if FOREIGN.iter().any(|f| name.starts_with(f)) {
+            return Ok(());
+        }
+        let lower = rest.to_lowercase();
+        if let Some(of) = lower.strip_suffix("_file")
+            && let Ok(key) = known(of)
+        {
+            if !key.secret {
+                bail!("{name}: only secrets can be given as files; use PSYCHE_{}", of.to_uppercase());
+            }
+            let text = std::fs::read_to_string(value).with_context(|| format!("read {value}, named by {name}"))?;
+            self.put(key, parse(key, text.trim_end_matches(['\n', '\r']))?, name);
+            return Ok(());
+        }
+        let key = known(&lower).with_context(|| format!("in the environment: {name}"))?;
+        self.put(key, parse(key, value)?, name);
+        Ok(())
+    }
+
+    /// Combinations that cannot work are refused with a sentence.
+    fn check(&self) -> Result<()> {
+        if self.flag("cluster") {
+            bail!("cluster = true needs PostgreSQL and Redis, which this version does not have yet; leave it out");
+        }
+        if self.text("tls_cert").is_some() || self.text("tls_key").is_some() {
+            bail!("TLS is not built in yet: put a proxy with TLS before psyche and set public_url");
+        }
+        if self.text("registration") == Some("open") {
+            bail!("registration = \"open\" is not built yet; an admin creates users");
+        }
+        for (name, allowed) in [("url_tokens", &["auto", "on", "off"][..]), ("log_format", &["text", "json"])] {
+            if let Some(value) = self.text(name).filter(|v| !allowed.contains(v)) {
+                bail!("{name} is {value:?}; it can be {}", allowed.join(", "));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).and_then(|(v, _)| v.as_str()).filter(|t| !t.is_empty())
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.values.get(name).and_then(|(v, _)| v.as_bool()).unwrap_or(false)
+    }
+
+    pub fn number(&self, name: &str) -> f64 {
+        self.values.get(name).and_then(|(v, _)| v.as_float()).unwrap_or(0.0)
+    }
+
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let list = self.text(name).unwrap_or_default().split(',');
+        list.map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    }
+
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.text(name).and_then(|t| t.parse().ok())
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(self.text("data_dir").unwrap_or("data"))
+    }
+
+    pub fn models_dir(&self) -> PathBuf {
+        self.text("models_dir").map_or_else(|| self.data_dir().join("models"), PathBuf::from)
+    }
+
+    pub fn store(&self) -> String {
+        let file = || format!("sqlite:{}", self.data_dir().join("psyche.db").display());
+        self.text("store").map_or_else(file, str::to_owned)
+    }
+
+    /// The effective values: (key, value, origin, about, waiting). Secrets are not shown.
+    pub fn rows(&self) -> Vec<Row> {
+        KEYS.iter()
+            .map(|key| {
+                let found = self.values.get(key.name);
+                let value = match found {
+                    Some(_) if key.secret => "(set, not shown)".to_owned(),
+                    Some((Value::String(text), _)) => text.clone(),
+                    Some((other, _)) => other.to_string(),
+                    None => String::new(),
+                };
+                let origin = found.map_or("unset".to_owned(), |(_, origin)| origin.0.clone());
+                Row { key: key.name, value, origin, about: key.about, in_force: !key.waiting }
+            })
+            .collect()
+    }
+}
+
+/// One line of `psyche config`.
+#[derive(Debug, serde::Serialize)]
+pub struct Row {
+    pub key: &'static str,
+    pub value: String,
+    pub origin: String,
+    pub about: &'static str,
+    /// False for a key whose feature is not built yet.
+    pub in_force: bool,
+}
+
+fn known(name: &str) -> Result<&'static Key> {
+    if let Some(key) = KEYS.iter().find(|k| k.name == name) {
+        return Ok(key);
+    }
+    let nearest = KEYS.iter().min_by_key(|k| distance(k.name, name)).map_or("", |k| k.name);
+    bail!("there is no key `{name}`; did you mean `{nearest}`? `psyche config` lists them all")
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = row[j + 1];
+            row[j + 1] = next;
+        }
+    }
+    row[b.len()]
+}
+
+fn parse(key: &Key, text: &str) -> Result<Value> {
+    let wrong = |expected: &str| {
+        let shown = if key.secret { "(not shown)" } else { text };
+        format!("`{}` is {shown:?}; {expected} is expected", key.name)
+    };
+    Ok(match key.kind {
+        Kind::Text | Kind::List => Value::String(text.to_owned()),
+        Kind::Address => {
+            if !text.is_empty() {
+                text.parse::<SocketAddr>().with_context(|| wrong("an address such as 127.0.0.1:8080"))?;
+            }
+            Value::String(text.to_owned())
+        }
+        Kind::Flag => Value::Boolean(text.parse().with_context(|| wrong("true or false"))?),
+        Kind::Number => {
+            let number: f64 = text.parse().with_context(|| wrong("a number"))?;
+            if !number.is_finite() || number < 0.0 {
+                bail!(wrong("a number that is not negative"));
+            }
+            Value::Float(number)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
+        let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        Sources { file: None, environment: owned(environment), flags: owned(flags) }
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("psyche.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nlog = \"warn\"\njwt_expiration_hours = 0.5\n").unwrap();
+        let mut sources = sources(&[("PSYCHE_LISTEN", "127.0.0.1:2"), ("HOME", "/")], &[("listen", "127.0.0.1:3")]);
+        sources.file = Some(file);
+        let config = Config::load(&sources).unwrap();
+        assert_eq!(config.text("listen"), Some("127.0.0.1:3"));
+        assert_eq!(config.text("log"), Some("warn"));
+        assert_eq!(config.number("jwt_expiration_hours"), 0.5);
+        assert_eq!(config.text("bus"), Some("local:"));
+        let origin = |name| config.rows().into_iter().find(|r| r.key == name).unwrap().origin;
+        assert_eq!(origin("listen"), "flag");
+        assert_eq!(origin("bus"), "default");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            (sources(&[("PSYCHE_LISTN", "x")], &[]), "did you mean `listen`"),
+            (sources(&[], &[("listen", "here")]), "an address such as"),
+            (sources(&[], &[("cluster", "true")]), "PostgreSQL and Redis"),
+            (sources(&[], &[("tls_cert", "a.pem")]), "TLS is not built in yet"),
+            (sources(&[], &[("url_tokens", "maybe")]), "auto, on, off"),
+            (sources(&[], &[("jwt_expiration_hours", "-1")]), "not negative"),
+            (sources(&[("PSYCHE_LISTEN_FILE", "/x")], &[]), "only secrets"),
+        ];
+        for (sources, expected) in cases {
+            let error = format!("{:#}", Config::load(&sources).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_are_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("code");
+        std::fs::write(&file, "hush-hush\n").unwrap();
+        let config = Config::load(&sources(&[("PSYCHE_SETUP_CODE_FILE", file.to_str().unwrap())], &[])).unwrap();
+        assert_eq!(config.text("setup_code"), Some("hush-hush"));
+        assert!(!format!("{:?}", config.rows()).contains("hush"));
+    }
+}

@@ -1,0 +1,221 @@
+//! `make test`: every suite in turn, its time, what was skipped and why, and one closing line.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::{codegen, root, run, tidy, tools};
+
+/// What a suite came to.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+struct Suites {
+    rows: Vec<(String, Duration, Tally)>,
+    skipped: Vec<String>,
+}
+
+impl Suites {
+    /// Runs one suite. An error is one failure, and the next suite runs all the same.
+    fn suite(&mut self, name: &str, work: impl FnOnce() -> Result<Tally>) -> bool {
+        println!("\n== {name}");
+        let begun = now();
+        let tally = work().unwrap_or_else(|error| {
+            println!("{name}: {error:#}");
+            Tally { passed: 0, failed: 1 }
+        });
+        let whole = tally.failed == 0;
+        self.rows.push((name.to_owned(), begun.elapsed(), tally));
+        whole
+    }
+
+    fn close(&self) -> ExitCode {
+        println!("\n== time per suite");
+        for (name, time, tally) in &self.rows {
+            println!("{name:24} {:>6.1} s  {:>5} passed {:>3} failed", time.as_secs_f64(), tally.passed, tally.failed);
+        }
+        for skipped in &self.skipped {
+            println!("skipped: {skipped}");
+        }
+        let sum = |pick: fn(&Tally) -> u64| self.rows.iter().map(|(_, _, t)| pick(t)).sum::<u64>();
+        let (passed, failed) = (sum(|t| t.passed), sum(|t| t.failed));
+        println!("\n{passed} passed, {failed} failed");
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a build tool measures its own time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn one(result: Result<()>) -> Result<Tally> {
+    result.map(|()| Tally { passed: 1, failed: 0 })
+}
+
+pub fn check() -> Result<ExitCode> {
+    let mut suites = Suites { rows: Vec::new(), skipped: Vec::new() };
+    lints(&mut suites);
+    Ok(suites.close())
+}
+
+pub fn test() -> Result<ExitCode> {
+    let mut suites = Suites { rows: Vec::new(), skipped: Vec::new() };
+    let web = root().join("web");
+    let npm = |arguments: &'static [&'static str]| tools::run_in(&web, "npm", arguments, &[]);
+    let missing = tools::prepare()?;
+    suites.skipped.extend(missing.iter().cloned());
+    suites.skipped.push("PostgreSQL and Redis: nothing of them is built yet (README, status)".to_owned());
+
+    let built = suites.suite("web install and build", || {
+        npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
+        one(npm(&["run", "build"]))
+    });
+    suites.suite("build", || one(run("cargo", &["build", "--locked", "--workspace"])));
+    suites.suite("weights", || one(tools::weights().map(drop)));
+    lints(&mut suites);
+    suites.suite("rust tests", rust_tests);
+    suites.suite("generated files", || findings(codegen::stale()?));
+    suites.suite("web check", || one(npm(&["run", "check"])));
+    suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));
+    suites.suite("web budgets", || one(npm(&["run", "budgets"])));
+    if built && tools::has("chromium") {
+        suites.suite("browser tests", || {
+            let binary = tools::binary()?.display().to_string();
+            counted_with(&web, "npm", &["run", "e2e"], &[("PSYCHE_BIN", &binary)], node_tests)
+        });
+    } else {
+        suites.skipped.push("browser tests: no Chromium, or no web app".to_owned());
+    }
+    Ok(suites.close())
+}
+
+fn lints(suites: &mut Suites) {
+    suites.suite("fmt", || one(run("cargo", &["fmt", "--all", "--check"])));
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    suites.suite("clippy", || one(run("cargo", &clippy)));
+    suites.suite("tidy", || findings(tidy::run()?));
+}
+
+fn findings(findings: Vec<String>) -> Result<Tally> {
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Ok(Tally { passed: u64::from(findings.is_empty()), failed: findings.len() as u64 })
+}
+
+fn rust_tests() -> Result<Tally> {
+    let weights = tools::weights()?.display().to_string();
+    let environment = [("PSYCHE_TEST_MODEL", weights.as_str())];
+    if tools::has("cargo-nextest") {
+        let arguments = ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"];
+        counted_with(&root(), "cargo", &arguments, &environment, nextest)
+    } else {
+        counted_with(&root(), "cargo", &["test", "--locked", "--workspace", "--no-fail-fast"], &environment, libtest)
+    }
+}
+
+fn counted(dir: &Path, program: &str, arguments: &[&str], read: fn(&str) -> Tally) -> Result<Tally> {
+    counted_with(dir, program, arguments, &[], read)
+}
+
+/// Runs a test runner, shows its output, and reads the counts from it. A runner that failed without saying how many
+/// tests did counts as one failure; one that ran none, too.
+fn counted_with(
+    dir: &Path,
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    read: fn(&str) -> Tally,
+) -> Result<Tally> {
+    let script = format!("{program} {} 2>&1", arguments.join(" "));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(dir).envs(environment.iter().copied()).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("start {program}"))?;
+    let text = strip_colours(&String::from_utf8_lossy(&output.stdout));
+    println!("{text}");
+    let mut tally = read(&text);
+    if tally.failed == 0 && (!output.status.success() || tally.passed == 0) {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+fn strip_colours(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("\x1b[") {
+        out.push_str(&rest[..start]);
+        rest = &rest[start + 2..];
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).map_or(rest.len(), |i| i + 1);
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The number before a word, such as 12 in "12 passed".
+fn before(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let found = words.windows(2).find(|w| w[1].trim_end_matches([',', ';', ')']) == word);
+    found.and_then(|w| w[0].trim_start_matches('(').parse().ok()).unwrap_or(0)
+}
+
+fn nextest(text: &str) -> Tally {
+    let line = text.lines().rev().find(|l| l.trim_start().starts_with("Summary")).unwrap_or_default();
+    Tally { passed: before(line, "passed"), failed: before(line, "failed") + before(line, "timed") }
+}
+
+fn libtest(text: &str) -> Tally {
+    let results = text.lines().filter(|l| l.starts_with("test result:"));
+    results.fold(Tally::default(), |tally, line| Tally {
+        passed: tally.passed + before(line, "passed"),
+        failed: tally.failed + before(line, "failed"),
+    })
+}
+
+fn vitest(text: &str) -> Tally {
+    let line = text.lines().rev().find(|l| l.trim_start().starts_with("Tests ")).unwrap_or_default();
+    Tally { passed: before(line, "passed"), failed: before(line, "failed") }
+}
+
+fn node_tests(text: &str) -> Tally {
+    let count = |word: &str| {
+        let line = text.lines().rev().find_map(|l| {
+            let rest = l.trim_start_matches(['#', 'ℹ', ' ']).strip_prefix(word)?;
+            rest.trim().parse().ok()
+        });
+        line.unwrap_or(0)
+    };
+    Tally { passed: count("pass "), failed: count("fail ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_every_runner() {
+        let cases: [(fn(&str) -> Tally, &str, u64, u64); 4] = [
+            (nextest, "     Summary [   3.2s] 27 tests run: 25 passed, 2 failed, 0 skipped", 25, 2),
+            (
+                libtest,
+                "test result: ok. 7 passed; 0 failed; 0 ignored\ntest result: FAILED. 1 passed; 2 failed; 0",
+                8,
+                2,
+            ),
+            (vitest, " Test Files  4 passed (4)\n      Tests  1 failed | 41 passed (42)", 41, 1),
+            (node_tests, "# tests 9\n# pass 8\n# fail 1", 8, 1),
+        ];
+        for (read, text, passed, failed) in cases {
+            let tally = read(text);
+            assert_eq!((tally.passed, tally.failed), (passed, failed), "{text}");
+        }
+        assert_eq!(strip_colours("\x1b[32m5 passed\x1b[0m"), "5 passed");
+    }
+}
