@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p psyche-infer --example bench -- model.gguf [portable|avx2|avx512]`
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use psyche_infer::{Engine, EngineOptions, Generation, Message, Model, Piece, Processor, Request, Role, Sampling};
 
@@ -13,6 +13,28 @@ const WORDS: &str = "The house stood at the end of a long road, and in the eveni
 #[expect(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Seconds of processor time all threads have used: steadier than the clock on a machine that does other things too.
+fn processor_time() -> f64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
+    let used = |path: std::path::PathBuf| {
+        let line = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    threads.flatten().filter_map(|thread| used(thread.path())).sum::<f64>() / 1e9
+}
+
+/// Runs `work`, which reports how many tokens it handled. Returns tokens per second by the clock and by processor time.
+fn rate(work: impl FnOnce() -> usize) -> [f64; 2] {
+    let (start, used) = (now(), processor_time());
+    let tokens = work() as f64;
+    [tokens / start.elapsed().as_secs_f64(), tokens / (processor_time() - used)]
+}
+
+/// Keeps the better of two rates.
+fn better(best: &mut [f64; 2], rate: [f64; 2]) {
+    *best = [best[0].max(rate[0]), best[1].max(rate[1])];
 }
 
 /// Resident memory now and at its highest, in MB.
@@ -32,17 +54,12 @@ fn request(id: usize, max_tokens: usize) -> Request {
     Request { messages: vec![Message::new(Role::User, content)], sampling, seed: id as u64, ..Request::default() }
 }
 
-/// Drains a reply. Returns prompt tokens, completion tokens, and the times of its first piece and its end.
-fn drain(generation: Generation, start: Instant) -> (usize, usize, Duration, Duration) {
-    let mut first = None;
+/// Drains a reply. Returns how many tokens its prompt and its text have.
+fn drain(generation: Generation) -> (usize, usize) {
     for piece in generation {
-        first.get_or_insert_with(|| start.elapsed());
         match piece {
             Piece::Text(_) => {}
-            Piece::Done(summary) => {
-                let first = first.unwrap_or_default();
-                return (summary.prompt_tokens, summary.completion_tokens, first, start.elapsed());
-            }
+            Piece::Done(summary) => return (summary.prompt_tokens, summary.completion_tokens),
             Piece::Failed(error) => panic!("{error}"),
         }
     }
@@ -67,39 +84,35 @@ fn main() {
     let rounds = if model.processor() == Processor::Portable { 1 } else { 5 };
     let engine = Engine::start(model, EngineOptions::default()).expect("a thread starts");
 
-    let (mut prompt, mut write, mut five, mut warm) = (0.0f64, 0.0f64, 0.0f64, f64::MAX);
-    let mut first_token = f64::MAX;
-    let mut id = 0;
-    for _ in 0..rounds {
-        id += 10;
+    let (mut reading, mut writing, mut five) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+    let (mut first_token, mut warm) = (f64::MAX, f64::MAX);
+    for round in 0..rounds {
+        let id = round * 10;
         let start = now();
-        let (tokens, _, first, _) = drain(engine.generate(request(id, 1)), start);
-        prompt = prompt.max(tokens as f64 / first.as_secs_f64());
-        first_token = first_token.min(first.as_secs_f64());
+        better(&mut reading, rate(|| drain(engine.generate(request(id, 1))).0));
+        first_token = first_token.min(start.elapsed().as_secs_f64());
 
         let start = now();
-        let (_, _, first, _) = drain(engine.generate(request(id, 1)), start);
-        warm = warm.min(first.as_secs_f64());
+        drain(engine.generate(request(id, 1)));
+        warm = warm.min(start.elapsed().as_secs_f64());
 
-        let start = now();
-        let (_, count, first, end) = drain(engine.generate(request(id, 100)), start);
-        write = write.max((count - 1) as f64 / end.saturating_sub(first).as_secs_f64());
-
-        // Five at once, their prompts already read, so that writing alone is measured.
+        // Prompts that are known already, so that writing alone is measured.
+        better(&mut writing, rate(|| drain(engine.generate(request(id, 100))).1));
         for i in 1..=5 {
-            drain(engine.generate(request(id + i, 1)), now());
+            drain(engine.generate(request(id + i, 1)));
         }
-        let start = now();
-        let replies: Vec<Generation> = (1..=5).map(|i| engine.generate(request(id + i, 100))).collect();
-        let results: Vec<_> = replies.into_iter().map(|reply| drain(reply, start)).collect();
-        let count: usize = results.iter().map(|result| result.1).sum();
-        let last = results.iter().map(|result| result.3).max().unwrap_or_default();
-        five = five.max(count as f64 / last.as_secs_f64());
+        let all = || {
+            let replies: Vec<Generation> = (1..=5).map(|i| engine.generate(request(id + i, 100))).collect();
+            replies.into_iter().map(|reply| drain(reply).1).sum()
+        };
+        better(&mut five, rate(all));
     }
-    println!("prompt         {prompt:7.0} tokens/s");
     println!("first token    {:7.0} ms; {:.0} ms when the prompt is known", first_token * 1e3, warm * 1e3);
-    println!("writing        {write:7.0} tokens/s, one reply at context 300");
-    println!("five at once   {five:7.0} tokens/s together");
+    println!("tokens per second     by the clock  by processor time");
+    for (what, [clock, processor]) in [("prompt of 290", reading), ("writing at 290", writing), ("five at once", five)]
+    {
+        println!("{what:21} {clock:12.0}  {processor:17.0}");
+    }
     let (resident, highest) = memory();
     println!("memory         {resident:7.0} MB at the end, {highest:.0} MB at most");
 }
