@@ -5,7 +5,7 @@
 //!   window;
 //! * c = 1 − phrases / words, phrases being the number of pieces when the window is cut greedily, from the start,
 //!   into the longest sequences that occurred before (else a single word): the saving of a dictionary compressor.
-//! * Both look at the latest 256 earlier places of a word.
+//! * Both look at the latest 256 earlier places of two words.
 //! * Source: Shaib et al. (2024), arXiv 2403.00553 (compression ratio, self-repetition of long n-grams); the cut is
 //!   that of Ziv & Lempel (1977) over words instead of bytes, so that the size of a window's alphabet does not
 //!   matter.
@@ -40,42 +40,54 @@ impl Repetition {
 /// Both parts for a list of texts.
 pub fn repetition<'a>(texts: impl Iterator<Item = &'a str>) -> Repetition {
     let window = Window::new(texts);
-    measure(&window.tokens, &window.starts, window.types())
+    measure(&window.tokens, &window.starts)
 }
 
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() < 2 || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
-    let types = window.types();
-    let value = measure(&window.tokens, &window.starts, types).value();
-    let null = Null::of(shuffled.tokens.iter().map(|tokens| measure(tokens, &window.starts, types).value()).collect());
+    let value = measure(&window.tokens, &window.starts).value();
+    let null = Null::of(shuffled.tokens.iter().map(|tokens| measure(tokens, &window.starts).value()).collect());
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
 }
 
-fn measure(tokens: &[u32], starts: &[usize], types: usize) -> Repetition {
-    let places = Places::new(tokens, types);
+fn measure(tokens: &[u32], starts: &[usize]) -> Repetition {
+    let places = Places::new(tokens);
     Repetition { repeated: repeated(tokens, starts, &places), compressed: compressed(tokens, &places) }
 }
 
-/// For every place in a sequence, the place before it that holds the same word.
+/// For every place in a sequence, the place before it where the same two words stand.
 struct Places {
     before: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
 
-/// Earlier places of a word that are looked at, the latest first: bounds the cost of a window of one word.
+/// Earlier places that are looked at, the latest first: bounds the cost of a window of one word.
 const LOOK_BACK: usize = 256;
 
 impl Places {
-    fn new(tokens: &[u32], types: usize) -> Self {
-        let mut last = vec![NONE; types];
-        let place = |(at, token): (usize, &u32)| std::mem::replace(&mut last[*token as usize], at as u32);
-        Self { before: tokens.iter().enumerate().map(place).collect() }
+    fn new(tokens: &[u32]) -> Self {
+        // An open table from a pair of words to its latest place, at most half full.
+        let bits = (2 * tokens.len()).next_power_of_two().trailing_zeros().max(1);
+        let mut table = vec![(0u64, NONE); 1 << bits];
+        let place = |(at, pair): (usize, &[u32])| {
+            let key = u64::from(pair[0]) << 32 | u64::from(pair[1]);
+            let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize;
+            while table[slot].1 != NONE && table[slot].0 != key {
+                slot = (slot + 1) & (table.len() - 1);
+            }
+            table[slot].0 = key;
+            std::mem::replace(&mut table[slot].1, at as u32)
+        };
+        let mut before: Vec<u32> = tokens.windows(2).enumerate().map(place).collect();
+        // No pair begins at the last word.
+        before.resize(tokens.len(), NONE);
+        Self { before }
     }
 
-    /// Earlier places of the word at `at`.
+    /// Earlier places of the two words at `at`.
     fn earlier(&self, at: usize) -> impl Iterator<Item = usize> {
         let step = |place: &usize| Some(self.before[*place]).filter(|place| *place != NONE).map(|place| place as usize);
         std::iter::successors(step(&at), move |place| step(place)).take(LOOK_BACK)
