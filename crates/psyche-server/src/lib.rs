@@ -1,1 +1,37 @@
-//! psyche-server
+//! HTTP, WebSocket, sign-in, OpenAPI, embedded web files.
+//!
+//! [`Server`] is made from [`Ports`] and [`ServerOptions`], then run on a listener that the binary has bound.
+//! Rights are decided in one table (`psyche_core::permission`); `routes.rs` lists every route with its row of it.
+
+mod access;
+mod accounts;
+mod api;
+mod app;
+mod envelope;
+mod error;
+mod idempotency;
+mod json;
+mod list;
+mod live;
+mod metrics;
+mod monitor;
+mod openapi;
+mod options;
+mod origin;
+pub mod passwords;
+mod routes;
+pub mod schema;
+mod server;
+mod tokens;
+mod web_files;
+
+pub use app::Ports;
+pub use error::ErrorKind;
+pub use openapi::openapi;
+pub use options::{Limits, Registration, ServerOptions};
+pub use server::{Server, StartError};
+
+/// The permission table of the routes: method, path template, permission.
+pub fn permission_table() -> Vec<(&'static str, String, psyche_core::permission::Permission)> {
+    routes::all().rows.into_iter().map(|row| (row.method, row.path, row.permission)).collect()
+}

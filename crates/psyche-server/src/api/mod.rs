@@ -1,0 +1,16 @@
+//! The calls: one room per subject, all listed in `routes.rs`.
+
+pub mod account;
+pub mod auth;
+pub mod casts;
+pub mod docs;
+pub mod health;
+pub mod history;
+pub mod models;
+pub mod participants;
+pub mod sessions;
+pub mod setup;
+pub mod system;
+pub mod tickets;
+pub mod users;
+pub mod views;

@@ -1,0 +1,89 @@
+//! Who belongs to a session.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use psyche_core::UserId;
+use psyche_core::port::Relation;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::{Reader, Sharer};
+use crate::app::{App, Shared};
+use crate::error::{Answer, ApiError};
+use crate::json::Json;
+use crate::schema;
+
+use super::views::{Participant, participants};
+
+/// One participant.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/participants/{user_id}", tag = "sessions",
+    params(("id" = String, Path), ("user_id" = String, Path)),
+    responses((status = 200, body = schema::Participant))
+)]
+pub async fn get(State(app): State<Shared>, reader: Reader, path: Path<(String, String)>) -> Answer<Json<Participant>> {
+    let Path((_, user)) = path;
+    let user = parse(&user)?;
+    let people = participants(&app, &reader.access().row.summary).await?;
+    people.into_iter().find(|p| p.user_id == user).map(Json).ok_or_else(ApiError::not_found)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    Participant,
+    Viewer,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareBody {
+    relation: Share,
+}
+
+/// Lets somebody in, or changes how.
+#[utoipa::path(
+    put, path = "/api/v1/sessions/{id}/participants/{user_id}", tag = "sessions",
+    params(("id" = String, Path), ("user_id" = String, Path)), request_body = ShareBody,
+    responses((status = 200, body = schema::Participant))
+)]
+pub async fn put(
+    State(app): State<Shared>,
+    sharer: Sharer,
+    path: Path<(String, String)>,
+    body: Json<ShareBody>,
+) -> Answer<Json<Participant>> {
+    let Path((_, user)) = path;
+    let (user_id, username) = somebody(&app, &sharer, &user).await?;
+    let relation = match body.0.relation {
+        Share::Participant => Relation::Participant,
+        Share::Viewer => Relation::Viewer,
+    };
+    sharer.relate(user_id, relation).await?;
+    Ok(Json(Participant { user_id, username, relation }))
+}
+
+/// Takes somebody out. Their sockets close.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}/participants/{user_id}", tag = "sessions",
+    params(("id" = String, Path), ("user_id" = String, Path)),
+    responses((status = 204, description = "No longer a participant."))
+)]
+pub async fn delete(State(app): State<Shared>, sharer: Sharer, path: Path<(String, String)>) -> Answer<StatusCode> {
+    let Path((_, user)) = path;
+    let (user, _) = somebody(&app, &sharer, &user).await?;
+    sharer.relate(user, Relation::None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn somebody(app: &App, sharer: &Sharer, user: &str) -> Answer<(UserId, String)> {
+    let user = app.ports.directory.user(parse(user)?).await?.ok_or_else(ApiError::not_found)?;
+    if user.user_id == sharer.owner() {
+        return Err(ApiError::conflict("The owner of a session stays its owner."));
+    }
+    Ok((user.user_id, user.username))
+}
+
+fn parse(user: &str) -> Answer<UserId> {
+    user.parse().map_err(|_| ApiError::not_found())
+}

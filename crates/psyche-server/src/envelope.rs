@@ -1,0 +1,186 @@
+//! Around every request: its id and time, the error envelope, security headers, CORS, panics.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use psyche_core::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::Shared;
+use crate::error::{ApiError, Detail, ErrorKind};
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
+
+/// The strictest policy the web app can live with (WEB-01).
+pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
+     connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'";
+
+/// Marks an answer whose body the protocol defines although its status is an error's.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnBody;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorEnvelope {
+    pub error: ErrorBody,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub code: u16,
+    pub kind: ErrorKind,
+    pub message: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// Without the query.
+    pub path: String,
+    pub request_id: String,
+    /// With 422: which fields, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub details: Vec<Detail>,
+}
+
+pub async fn around(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+    let started = app.ports.clock.monotonic_ms();
+    let precise = tokio::time::Instant::now();
+    let request_id = accepted_id(request.headers()).unwrap_or_else(|| app.ports.clock.uuid().to_string());
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let template = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
+    request.extensions_mut().insert(app.clone());
+
+    let allowed_origin = origin.filter(|o| is_listed(&app, o));
+    let mut response = if is_preflight(&request) && allowed_origin.is_some() {
+        preflight()
+    } else {
+        match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => ApiError::internal(panic_text(&*panic)).into_response(),
+        }
+    };
+
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    if failed && response.extensions().get::<OwnBody>().is_none() {
+        response = with_envelope(response, &path, &request_id, app.ports.clock.now());
+    }
+    let seconds = precise.elapsed().as_secs_f64();
+    let status = response.status();
+    app.metrics.observe(&method, template.as_deref().unwrap_or("(none)"), status.as_u16(), seconds);
+    tracing::debug!(%method, path, status = status.as_u16(), request_id, started, "request");
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&format!("{seconds:.6}")) {
+        headers.insert(PROCESS_TIME, value);
+    }
+    if let Some(origin) = allowed_origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        let exposed = HeaderValue::from_static("X-Request-ID, X-Process-Time, Retry-After");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    harden(headers, app.options.is_https());
+    response
+}
+
+/// Client ids are kept when they can do no harm in a log.
+fn accepted_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let fits = (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| id.to_owned())
+}
+
+fn with_envelope(mut response: Response, path: &str, request_id: &str, now: Timestamp) -> Response {
+    let status = response.status();
+    let error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| {
+        let kind = ErrorKind::of(status);
+        let message = match kind {
+            ErrorKind::MethodNotAllowed => "This path does not take this method.",
+            ErrorKind::NotFound => "There is nothing at this path.",
+            ErrorKind::Internal => "The server failed. The request id finds the cause in its log.",
+            _ => "The request cannot be accepted as it is.",
+        };
+        ApiError::new(kind, message)
+    });
+    let body = ErrorEnvelope {
+        error: ErrorBody {
+            code: status.as_u16(),
+            kind: error.kind,
+            message: error.message.into_owned(),
+            timestamp: now,
+            path: path.to_owned(),
+            request_id: request_id.to_owned(),
+            details: error.details,
+        },
+    };
+    let mut answer = (status, axum::Json(body)).into_response();
+    for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+/// Headers that every answer carries; a handler's own win.
+fn harden(headers: &mut HeaderMap, https: bool) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+        ),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if https {
+        let hsts = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
+}
+
+fn is_listed(app: &Shared, origin: &HeaderValue) -> bool {
+    let listed = &app.options.cors_allowed_origins;
+    origin.to_str().is_ok_and(|origin| origin != "null" && listed.iter().any(|o| o == origin))
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let allowed = HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, X-Request-ID");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_default())
+}

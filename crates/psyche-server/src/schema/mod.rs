@@ -1,0 +1,585 @@
+//! The shapes of the wire, for the OpenAPI document. They mirror types of the core, which knows nothing of documents;
+//! a test holds real answers against them.
+
+pub mod frames;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Observer,
+    Researcher,
+    Admin,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    Active,
+    Disabled,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct User {
+    pub user_id: String,
+    pub username: String,
+    pub display_name: String,
+    pub email: String,
+    pub role: Role,
+    pub status: UserStatus,
+    pub permissions: Vec<String>,
+    #[schema(format = DateTime)]
+    pub last_login: Option<String>,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Profile {
+    #[serde(flatten)]
+    pub user: User,
+    #[schema(value_type = Object)]
+    pub preferences: serde_json::Value,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedUser {
+    pub user: User,
+    /// Shown once: to be handed over.
+    pub reset_token: String,
+    #[schema(format = DateTime)]
+    pub expires_at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedInUser {
+    pub user_id: String,
+    pub username: String,
+    pub display_name: String,
+    pub role: Role,
+    pub permissions: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenAnswer {
+    pub access_token: String,
+    /// Null when it went into the cookie.
+    pub refresh_token: Option<String>,
+    #[schema(example = "bearer")]
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: i64,
+    pub user: SignedInUser,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    #[schema(example = "success")]
+    pub status: String,
+    pub message: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Colour {
+    #[schema(example = "#99b7ee")]
+    pub dark: String,
+    #[schema(example = "#2d5aa8")]
+    pub light: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Agent {
+    /// A slug such as `shadow`.
+    pub id: String,
+    pub name: String,
+    #[schema(required = false)]
+    pub colour: Colour,
+    /// `circle inverted_triangle square diamond star hexagon`
+    #[schema(required = false)]
+    pub shape: String,
+    pub system_prompt: String,
+    /// One reply in role, shown to very small models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+    /// Beginnings of a reply, by adaptation rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openers: Option<BTreeMap<String, Vec<String>>>,
+    /// 0 to 2.
+    #[schema(required = false)]
+    pub temperature: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[schema(required = false)]
+    pub muted: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PathKind {
+    Normal,
+    Emergency,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Path {
+    pub from: String,
+    pub to: String,
+    #[schema(required = false)]
+    pub kind: PathKind,
+    /// How many of the last utterances on this path its listener hears; 1 to 50.
+    #[schema(required = false)]
+    pub window: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Thresholds {
+    pub emergency: f64,
+    pub critical: f64,
+    pub path_switch_delay: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StimulusKind {
+    Memory,
+    Conflict,
+    Revelation,
+    Challenge,
+    Integration,
+    Shadow,
+    Creative,
+    Custom,
+    Random,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StimulusPreset {
+    pub kind: StimulusKind,
+    #[schema(required = false)]
+    pub name: String,
+    pub text: String,
+}
+
+/// A cast as it is sent. Owner, version and date are the server's.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CastDraft {
+    pub id: String,
+    #[schema(required = false)]
+    pub version: u32,
+    pub name: String,
+    #[schema(required = false)]
+    pub description: String,
+    #[schema(required = false)]
+    pub situation: String,
+    /// The agent whose words enter the next round's situation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conscious_voice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+    pub agents: Vec<Agent>,
+    #[schema(required = false)]
+    pub paths: Vec<Path>,
+    #[schema(required = false)]
+    pub stimuli: Vec<StimulusPreset>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cast {
+    pub id: String,
+    pub version: u32,
+    pub name: String,
+    pub description: String,
+    pub situation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conscious_voice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub created_at: Option<String>,
+    pub thresholds: Thresholds,
+    pub agents: Vec<Agent>,
+    pub paths: Vec<Path>,
+    pub stimuli: Vec<StimulusPreset>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Price {
+    /// Per million tokens.
+    pub input: f64,
+    pub output: f64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Determinism {
+    Tape,
+    Local,
+    Api,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptStyle {
+    Compact,
+    Full,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitState {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelStatus {
+    Ready,
+    Unavailable,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Model {
+    pub id: String,
+    pub provider: String,
+    pub name: String,
+    /// Tokens.
+    pub context: u32,
+    pub price: Price,
+    pub determinism: Determinism,
+    pub prompt_style: PromptStyle,
+    pub status: ModelStatus,
+    /// What is wrong and how to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub circuit: CircuitState,
+    pub in_use: bool,
+    pub default: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    Stop,
+    Length,
+    Filtered,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Usage {
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelErrorKind {
+    Timeout,
+    Refused,
+    RateLimited,
+    ServerError,
+    BadAnswer,
+    CircuitOpen,
+    Budget,
+    Cancelled,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelFailure {
+    pub kind: ModelErrorKind,
+    pub message: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelTest {
+    pub ok: bool,
+    pub latency_ms: u64,
+    pub first_token_ms: Option<u64>,
+    pub text: String,
+    pub finish: Option<Finish>,
+    pub usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ModelFailure>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionType {
+    SingleUser,
+    Shared,
+    ObserverOnly,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    Created,
+    Running,
+    Paused,
+    Stopped,
+    Failed,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnOrder {
+    Sequential,
+    Simultaneous,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    None,
+    Viewer,
+    Participant,
+    Owner,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Budget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Spent {
+    pub tokens: u64,
+    pub cost: f64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Parent {
+    pub session_id: String,
+    pub r#gen: u32,
+    pub seq: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Session {
+    pub session_id: String,
+    pub name: String,
+    pub session_type: SessionType,
+    pub status: SessionStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A user's id, or `system`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    pub owner: String,
+    /// How the caller relates to it.
+    pub relation: Relation,
+    pub cast_id: String,
+    pub cast_version: u32,
+    pub situation: String,
+    pub seed: u64,
+    pub model: String,
+    pub determinism: Determinism,
+    pub turn_order: TurnOrder,
+    pub pacing_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rounds: Option<u64>,
+    pub budget: Budget,
+    pub spent: Spent,
+    pub round: u64,
+    pub turn: u64,
+    pub seq: u64,
+    pub r#gen: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    pub tags: Vec<String>,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(format = DateTime)]
+    pub last_activity: String,
+    /// Standardised stagnation of the last rounds.
+    pub stagnation: Vec<Option<f64>>,
+    pub emergencies: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub situation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pacing_ms: Option<u64>,
+    /// Null lifts the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rounds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Participant {
+    pub user_id: String,
+    pub username: String,
+    pub relation: Relation,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentActivity {
+    Waiting,
+    Processing,
+    Active,
+    Integrating,
+    Muted,
+    Failed,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgentState {
+    pub name: String,
+    pub state: AgentActivity,
+    pub last_utterance: Option<String>,
+    pub utterances: u64,
+    pub sentiment: Option<f64>,
+    /// Adaptation rules in force.
+    pub rules: Vec<String>,
+    pub guidance: Vec<String>,
+    pub confidence: Option<f64>,
+    pub current_thought: Option<String>,
+    pub last_action: String,
+    /// Utterances it hears at present, as `seq`.
+    pub inbox: Vec<u64>,
+    pub temperature: f64,
+    pub model: Option<String>,
+    pub muted: bool,
+    pub system_prompt: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Connection {
+    pub from: String,
+    pub to: String,
+    /// 0 to 1.
+    pub strength: f64,
+    pub active: bool,
+    pub kind: PathKind,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Gauge {
+    pub value: Option<f64>,
+    pub standardised: Option<f64>,
+    /// The null's interval.
+    pub null: Option<Vec<f64>>,
+    /// `low moderate high`
+    pub level: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EmergencyLevel {
+    Emergency,
+    Critical,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EmergencyState {
+    pub open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<EmergencyLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_round: Option<u64>,
+    /// Rounds in a row above the threshold.
+    pub rounds_above: u32,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PendingStimulus {
+    pub seq: u64,
+    /// Absent for a person's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StimulusKind>,
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    pub heard_by: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct State {
+    pub status: SessionStatus,
+    pub round: u64,
+    pub turn: u64,
+    pub situation: String,
+    pub agents: BTreeMap<String, AgentState>,
+    pub connections: Vec<Connection>,
+    pub gauges: BTreeMap<String, Gauge>,
+    pub emergency: EmergencyState,
+    pub pending_stimuli: Vec<PendingStimulus>,
+    pub participants: Vec<Participant>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatRole {
+    System,
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatMessage {
+    pub role: ChatRole,
+    pub content: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sampling {
+    pub temperature: f64,
+    pub top_p: f64,
+    pub min_p: f64,
+    pub repetition_penalty: f64,
+    pub no_repeat_ngram: u32,
+    pub max_tokens: u32,
+    pub stop: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UtteranceContext {
+    pub messages: Vec<ChatMessage>,
+    /// Every event whose words are in the prompt.
+    pub event_seqs: Vec<u64>,
+    pub sampling: Sampling,
+    pub model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opener: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    pub seed: u64,
+    pub prompt_digest: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventPage {
+    pub items: Vec<frames::StoredFrame>,
+    /// The last `seq`, to go on after.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessagePage {
+    /// `agent_message` events only.
+    pub items: Vec<frames::StoredFrame>,
+    pub next_cursor: Option<String>,
+}
