@@ -155,6 +155,7 @@ export interface SessionPatch {
 export interface AgentPatch {
   temperature?: number;
   system_prompt?: string;
+  /** Empty: the session's own model again. */
   model?: string | null;
   muted?: boolean;
 }
@@ -427,6 +428,10 @@ export interface SettingsChanged extends Stored<"settings_changed"> {
   [key: string]: unknown;
 }
 
+export interface PathsChanged extends Stored<"paths_changed"> {
+  paths: PathRule[];
+}
+
 export interface AgentChanged extends Stored<"agent_changed"> {
   agent_id: string;
   changes?: AgentPatch;
@@ -471,6 +476,7 @@ export type KnownEvent =
   | Reset
   | SettingsChanged
   | AgentChanged
+  | PathsChanged
   | UserSession
   | Forked
   | CommandRefused;

@@ -49,6 +49,8 @@ export function feedItem(event: StoredEvent): FeedItem | null {
         kind: "note",
         text: `${event.agent_id}: ${Object.keys(changesOf(event)).join(", ") || "settings"} changed`,
       };
+    case "paths_changed":
+      return { ...place, kind: "note", text: "The paths changed" };
     case "annotation":
       return { ...place, kind: "note", text: `Note on event ${event.target_seq}`, detail: event.text };
     case "forked":

@@ -238,6 +238,12 @@ export function apply(now: Now, event: StoredEvent): Now {
         Object.entries(now.inFlight).filter(([, turn]) => turn.turn !== event.turn),
       );
       return next;
+    case "paths_changed":
+      next.connections = event.paths.map(({ from, to, kind }) => {
+        const known = now.connections.find((path) => path.from === from && path.to === to);
+        return { from, to, kind, strength: known?.strength ?? 0, active: kind === "normal" };
+      });
+      return next;
     case "settings_changed":
       next.settings = { ...now.settings, ...changesOf(event) };
       return next;
