@@ -157,6 +157,9 @@ impl Place {
         self.set_up(&db).map_err(|e| self.sql("set up", e))?;
         schema::migrate(&mut db, found.version).map_err(|e| self.sql("migrate", e))?;
         keys.install_check(&db).map_err(|fault| self.damaged(&fault))?;
+        // Whoever held a lease held this directory's lock, and is gone: running sessions need not wait for a TTL.
+        db.execute("UPDATE session_head SET owner = NULL, expires_at = 0 WHERE owner IS NOT NULL", [])
+            .map_err(|e| self.sql("write to", e))?;
         let marks = accept(&mut db, &found.lost).map_err(|e| self.sql("write to", e))?;
         let path = self.high_water();
         high_water::rewrite(&path, &marks).map_err(|e| io_error("write", &path, e))?;
@@ -173,6 +176,10 @@ impl Place {
         db.pragma_update(None, "foreign_keys", "ON")?;
         // What is erased or deleted is overwritten, not merely unlinked.
         db.pragma_update(None, "secure_delete", "ON")?;
+        // Savepoints keep the pages they may have to restore; by default they go through a file in /var/tmp.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
+        // 32 MiB, so that a group of commits does not spill pages before its end.
+        db.pragma_update(None, "cache_size", -32_768)?;
         db.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
     }
 

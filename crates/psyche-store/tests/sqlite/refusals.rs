@@ -117,3 +117,20 @@ async fn places_that_are_none_are_named() {
     let error = open_in(dir.path()).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_directory_without_permission_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = closed_store().await;
+    fs::remove_file(dir.path().join("lock")).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(dir.path().join("probe"), "x").is_ok() {
+        // The superuser may do everything: there is nothing to see.
+        return;
+    }
+    let error = refusal(dir.path(), options(dir.path()));
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(error.to_string().contains("Give the user that runs psyche access"), "{error}");
+}
