@@ -134,6 +134,8 @@ pub(crate) struct Inner {
     pub options: Options,
     pub owner: OwnerId,
     pub residents: Mutex<HashMap<SessionId, Resident>>,
+    /// Held while a session is claimed and loaded.
+    pub taking_up: tokio::sync::Mutex<()>,
     pub tracker: TaskTracker,
     /// No new turns once this is cancelled.
     pub closing: CancellationToken,
@@ -174,6 +176,7 @@ impl Engine {
             options,
             owner,
             residents: Mutex::default(),
+            taking_up: tokio::sync::Mutex::default(),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),

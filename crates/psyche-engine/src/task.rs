@@ -31,6 +31,11 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
     if let Some(resident) = inner.residents().get(&id).filter(alive) {
         return Ok(resident.clone());
     }
+    // One at a time: every claim raises the epoch, so a second one would fence the first.
+    let _turn = inner.taking_up.lock().await;
+    if let Some(resident) = inner.residents().get(&id).filter(alive) {
+        return Ok(resident.clone());
+    }
     let log = &inner.ports.log;
     let head = match log.claim(id, inner.owner, inner.options.lease_ms).await? {
         Claim::Granted(head) => head,
@@ -43,14 +48,7 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
     let state = Arc::new(RwLock::new(loaded.session));
     let token = CancellationToken::new();
     let resident = Resident { mailbox: sender, state: Arc::clone(&state), token: token.clone() };
-    {
-        // Two callers may have loaded at once: the first one's task stays, this one is dropped unused.
-        let mut residents = inner.residents();
-        if let Some(first) = residents.get(&id).filter(alive) {
-            return Ok(first.clone());
-        }
-        residents.insert(id, resident.clone());
-    }
+    inner.residents().insert(id, resident.clone());
     let task = Task {
         inner: Arc::clone(inner),
         id,
@@ -341,8 +339,12 @@ impl Task {
             Err(AppendError::CommandTaken { seq }) => return Ok(seq),
             Err(AppendError::Fenced) => return Err(Handled::Fenced),
             Err(AppendError::Store(StoreError::Conflict(_))) => {
-                let session = peek(&self.state);
-                let refusal = session.check(&command.action).err();
+                // A refusal must rest on the present: an owner that was overtaken knows only the past.
+                let head = log.head(self.id).await.map_err(EngineError::from)?.ok_or(EngineError::NotFound)?;
+                if head.epoch != self.epoch {
+                    return Err(Handled::Fenced);
+                }
+                let refusal = self.look(|s| s.check(&command.action).err());
                 return Err(refusal.map_or(EngineError::Busy, EngineError::Refused).into());
             }
             Err(error) => return Err(EngineError::from(error).into()),
