@@ -127,13 +127,16 @@ impl Loader {
 
     /// The engine, loaded first if need be.
     async fn speaker(&self) -> Result<Arc<dyn Speaker>, ModelError> {
-        self.load_in_background();
-        let mut stage = self.stage.subscribe();
-        let settled = stage.wait_for(|stage| matches!(stage, Stage::Ready(_) | Stage::Broken(_))).await;
-        match settled.as_deref() {
-            Ok(Stage::Ready(speaker)) => Ok(speaker.clone()),
-            Ok(Stage::Broken(problem)) => Err(refused(problem.clone())),
-            _ => Err(server_error("the embedded model was shut down")),
+        loop {
+            self.load_in_background();
+            let mut stage = self.stage.subscribe();
+            match stage.wait_for(|stage| !matches!(stage, Stage::Loading)).await.as_deref() {
+                Ok(Stage::Ready(speaker)) => return Ok(speaker.clone()),
+                Ok(Stage::Broken(problem)) => return Err(refused(problem.clone())),
+                // Another caller has just found the engine stopped.
+                Ok(Stage::Idle | Stage::Loading) => {}
+                Err(_) => return Err(server_error("the embedded model was shut down")),
+            }
         }
     }
 
@@ -426,7 +429,8 @@ mod tests {
         assert!(model.ready().unwrap_err().contains("no model file"), "nothing is loaded before it is asked for");
         model.loader.load_in_background();
         assert!(model.ready().unwrap_err().contains("loading"));
-        let waiting = ask(&model);
+        let mut waiting = Box::pin(ask(&model));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
         release.send(()).unwrap();
         assert_eq!(waiting.await.unwrap_err().message, "loaded at last");
     }

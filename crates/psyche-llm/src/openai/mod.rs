@@ -76,7 +76,6 @@ impl OpenAi {
     /// Checks the address and prepares the client; nothing is dialled. The error is a sentence for the operator.
     pub fn new(options: Options, clock: Arc<dyn Clock>, resolver: Option<Resolver>) -> Result<Self, String> {
         let url = address::endpoint(&options.base_url, &options.allow_http_hosts)?;
-        let client = address::client(&url, resolver)?;
         let key = options.api_key.filter(|key| !key.expose().is_empty());
         if let Some(key) = &key {
             HeaderValue::from_str(key.expose())
@@ -84,8 +83,8 @@ impl OpenAi {
         }
         Ok(Self {
             card: options.card,
+            client: address::client(&url, resolver)?,
             url,
-            client,
             key: Key(key.map(Arc::new)),
             timeouts: options.timeouts,
             clock,

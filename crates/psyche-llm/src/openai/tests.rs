@@ -1,13 +1,14 @@
 //! The adapter against a server that misbehaves by plan, and the reader against every cut of its bytes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use proptest::prelude::*;
 use psyche_core::port::{Finish, LanguageModel, ModelError, ModelErrorKind, ModelEvent, Usage};
+use reqwest::dns::{Name, Resolve, Resolving};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -33,6 +34,17 @@ fn model(base_url: &str, timeouts: Timeouts) -> OpenAi {
         timeouts,
     };
     OpenAi::new(options, Arc::new(FixedClock::default()), None).unwrap()
+}
+
+/// Leads nowhere, and remembers where to it was asked.
+#[derive(Default)]
+struct NoWay(Mutex<Vec<String>>);
+
+impl Resolve for NoWay {
+    fn resolve(&self, name: Name) -> Resolving {
+        self.0.lock().unwrap().push(name.as_str().to_owned());
+        Box::pin(async { Err("this address may not be dialled".into()) })
+    }
 }
 
 /// All events of a reply, and the error it ended with.
@@ -137,6 +149,49 @@ async fn a_server_that_refuses_the_connection_may_come_back() {
     let error = error.unwrap();
     assert_eq!((error.kind, error.retryable), (ServerError, true));
     assert!(error.message.contains("is it running"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_resolver_of_ones_own_decides_what_is_dialled() {
+    let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
+    let resolver = Arc::new(NoWay::default());
+    let options = Options {
+        card: card("m"),
+        base_url: server.base_url().replace("127.0.0.1", "localhost"),
+        api_key: None,
+        allow_http_hosts: vec!["localhost".to_owned()],
+        timeouts: PATIENT,
+    };
+    let model = OpenAi::new(options, Arc::new(FixedClock::default()), Some(resolver.clone())).unwrap();
+    let error = ask(&model).await.1.unwrap();
+    assert_eq!(error.kind, ServerError);
+    assert!(error.detail.unwrap().contains("may not be dialled"));
+    assert_eq!(*resolver.0.lock().unwrap(), ["localhost"]);
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn proxies_from_the_environment_are_ignored() {
+    // Runs another test of this file in a process whose environment names a proxy that nobody serves.
+    let nobody = refusing_base_url().await.unwrap();
+    let tested = "openai::tests::a_reply_streams_word_by_word_over_the_wire";
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", tested])
+        .envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, nobody.as_str())))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_without_encryption_cannot_pass_for_one_with_it() {
+    let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
+    let error = ask(&model(&server.base_url().replace("http:", "https:"), PATIENT)).await.1.unwrap();
+    assert_eq!((error.kind, error.retryable), (ServerError, true));
+    assert!(server.seen().iter().all(|seen| seen.body.is_null()), "the request was not sent in the open");
 }
 
 #[tokio::test]
