@@ -39,6 +39,8 @@ struct Common {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Start the server and its dashboard
+    Serve(commands::serve::Arguments),
     /// Run a conversation in the terminal
     Run(commands::run::Arguments),
     /// Show a stored conversation again, from its log alone
@@ -49,6 +51,9 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
     Config(commands::config::Arguments),
+    /// People with an account
+    #[command(subcommand)]
+    User(commands::user::Command),
     /// Language models
     #[command(subcommand)]
     Model(commands::model::Command),
@@ -63,16 +68,21 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut flags = cli.common.set;
     flags.extend(cli.common.data_dir.map(|dir| ("data_dir".to_owned(), dir)));
+    if let Command::Serve(arguments) = &cli.command {
+        flags.extend(arguments.listen.clone().map(|listen| ("listen".to_owned(), listen)));
+    }
     let outcome = Config::load(&Sources::of_process(cli.common.config, flags)).and_then(|config| {
         terminal::logging(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match cli.command {
+                Command::Serve(arguments) => commands::serve::run(&config, arguments).await,
                 Command::Run(arguments) => commands::run::run(&config, arguments).await,
                 Command::Replay(arguments) => commands::replay::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
+                Command::User(command) => commands::user::run(&config, command).await,
                 Command::Model(command) => commands::model::run(&config, command).await,
             }
         })

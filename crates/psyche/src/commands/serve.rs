@@ -1,0 +1,164 @@
+//! `psyche serve`: the server and its dashboard.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use psyche_core::TenantId;
+use psyche_core::port::{NewUser, Role, StoreError};
+use psyche_engine::{Engine, Options};
+use psyche_server::{Ports, Server, ServerOptions};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::user;
+use crate::backends::{self, Parts, Store};
+use crate::config::Config;
+
+/// Turns under way may end within this when the program is asked to leave.
+const GRACE: Duration = Duration::from_secs(20);
+
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Address of the dashboard and the API (default 127.0.0.1:8080)
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// Go on from a store that has lost events it had made durable; sessions concerned get a new generation
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
+    let address = config.address("listen").context("`listen` is empty; give an address such as 127.0.0.1:8080")?;
+    // Bound before anything else: a second start fails here, with a sentence, and touches nothing.
+    let listener = bind(address, "--listen 127.0.0.1:8081").await?;
+    let metrics = match config.address("metrics_addr") {
+        Some(address) => Some(bind(address, "--set metrics_addr=127.0.0.1:9465").await?),
+        None => None,
+    };
+    let parts = Parts::open(config, arguments.accept_loss)?;
+    if let Store::Sqlite(sqlite) = &parts.store {
+        for lost in sqlite.lost() {
+            tracing::warn!("accepted as lost: {lost}");
+        }
+    }
+    parts.models.0.warm_up();
+    let setup_code = first_admin(config, &parts).await?;
+    let engine = Engine::start(parts.ports(), Options::default());
+    let ports = Ports {
+        engine: engine.clone(),
+        log: parts.store.log(),
+        directory: parts.store.directory(),
+        bus: parts.bus.clone(),
+        ephemeral: parts.ephemeral.clone(),
+        clock: parts.clock.clone(),
+        models: parts.models.clone(),
+    };
+    let server = Server::new(ports, options(config, &parts, address, setup_code.clone())?)?;
+    welcome(config, listener.local_addr()?, setup_code.as_deref());
+
+    let token = CancellationToken::new();
+    let tracker = tokio_util::task::TaskTracker::new();
+    if let Some(metrics) = metrics {
+        let (router, token) = (server.metrics_router(), token.clone());
+        tracker.spawn(async move {
+            let leave = async move { token.cancelled().await };
+            if let Err(error) = axum::serve(metrics, router).with_graceful_shutdown(leave).await {
+                tracing::warn!(%error, "the metrics listener ended");
+            }
+        });
+    }
+    let serving = tracker.spawn(server.run(listener, token.clone()));
+    tracker.close();
+    wait_for_signal().await?;
+    eprintln!("leaving: turns under way may end, sockets are told; once more to leave at once");
+    token.cancel();
+    tokio::select! {
+        () = engine.shutdown(GRACE) => {}
+        () = async { let _ = wait_for_signal().await; } => {
+            // Whatever was acknowledged is durable; turns under way are abandoned at the next start.
+            eprintln!("left at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    serving.await.context("the server crashed")??;
+    tracker.wait().await;
+    parts.store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(address: SocketAddr, other: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listen on {address}: is psyche running there already? Another address: `psyche serve {other}`")
+    })
+}
+
+/// The first admin from the configuration, or the code that lets a person become it. `None` once there is one.
+async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
+    let directory = parts.store.directory();
+    if directory.has_admin(TenantId::DEFAULT).await? {
+        return Ok(None);
+    }
+    match (config.text("admin_username"), config.text("admin_password")) {
+        (Some(username), Some(password)) => {
+            let email = format!("{username}@localhost");
+            let user = user::account(parts.clock.as_ref(), username, &email, password, Role::Admin)
+                .context("create the first admin from admin_username and admin_password")?;
+            match directory.create_user(NewUser { user, only_first_admin: true }).await {
+                // Another start was faster.
+                Ok(()) | Err(StoreError::Conflict("admin")) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+        (None, None) => Ok(Some(match config.text("setup_code") {
+            Some(code) => code.to_owned(),
+            None => parts.clock.entropy()[..16].iter().map(|b| format!("{b:02x}")).collect(),
+        })),
+        _ => bail!("admin_username and admin_password belong together; give both or neither"),
+    }
+}
+
+fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Option<String>) -> Result<ServerOptions> {
+    let hours = |name| Duration::from_secs_f64(config.number(name) * 3600.0);
+    let secret = backends::jwt_secret(config, parts.clock.as_ref())?;
+    let public_url = config.text("public_url").map(str::to_owned);
+    let alone = address.ip().is_loopback() && public_url.is_none() && config.list("trusted_proxies").is_empty();
+    let mut options = ServerOptions::new(env!("CARGO_PKG_VERSION"), vec![secret]);
+    options.url_tokens = match config.text("url_tokens") {
+        Some("on") => true,
+        Some("off") => false,
+        _ => alone,
+    };
+    options.public_url = public_url;
+    options.cors_allowed_origins = config.list("cors_allowed_origins");
+    options.setup_code = setup_code;
+    options.metrics_token = config.text("metrics_token").map(str::to_owned);
+    options.access_token_life = hours("jwt_expiration_hours");
+    options.refresh_idle = hours("refresh_idle_hours");
+    options.refresh_absolute = hours("refresh_absolute_hours");
+    options.limits.sign_ins_per_user = config.number("max_concurrent_sessions") as usize;
+    options.limits.drain = GRACE;
+    Ok(options)
+}
+
+fn welcome(config: &Config, address: SocketAddr, setup_code: Option<&str>) {
+    let url =
+        config.text("public_url").map_or_else(|| format!("http://{address}"), |u| u.trim_end_matches('/').to_owned());
+    println!("psyche {} is listening on {url}", env!("CARGO_PKG_VERSION"));
+    if let Some(code) = setup_code {
+        println!("First time here? Open this link to make the first account:\n\n  {url}/#setup={code}\n");
+    }
+    println!("Data: {}   Stop with Ctrl-C.", config.data_dir().display());
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `psyche user`: accounts made on the machine itself.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Subcommand, ValueEnum};
+use psyche_core::port::{Clock, NewUser, Role, User, UserStatus};
+use psyche_core::{TenantId, UserId};
+use psyche_server::passwords;
+use psyche_store::sqlite::Access;
+
+use crate::backends::Store;
+use crate::clock::SystemClock;
+use crate::config::Config;
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Create a user; the password is read from standard input
+    Create {
+        username: String,
+        #[arg(long)]
+        email: Option<String>,
+        #[arg(long, value_enum, default_value_t = RoleName::Observer)]
+        role: RoleName,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RoleName {
+    Observer,
+    Researcher,
+    Admin,
+}
+
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
+    let Command::Create { username, email, role } = command;
+    let role = match role {
+        RoleName::Observer => Role::Observer,
+        RoleName::Researcher => Role::Researcher,
+        RoleName::Admin => Role::Admin,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    std::fs::create_dir_all(config.data_dir()).context("make the data directory")?;
+    let store = Store::open(config, Access::ReadWrite, false, Arc::clone(&clock))
+        .context("open the store; while a server runs, its admin page creates users")?;
+    let email = email.unwrap_or_else(|| format!("{username}@localhost"));
+    if std::io::stdin().is_terminal() {
+        eprintln!("Password for {username} (12 to 128 characters; what you type is shown):");
+    }
+    let mut password = String::new();
+    std::io::stdin().lock().read_line(&mut password).context("read the password")?;
+    let password = password.trim_end_matches(['\n', '\r']);
+    let user = account(clock.as_ref(), &username, &email, password, role)?;
+    let id = user.user_id;
+    let outcome = store.directory().create_user(NewUser { user, only_first_admin: false }).await;
+    store.close().await;
+    outcome.with_context(|| format!("create {username}"))?;
+    println!("{username} can sign in now ({id})");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A new account with a hashed password. The password must pass the rules of sign-up.
+pub fn account(clock: &dyn Clock, username: &str, email: &str, password: &str, role: Role) -> Result<User> {
+    let named = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    if !(3..=64).contains(&username.chars().count()) || !username.chars().all(named) {
+        bail!("the name {username:?} must have 3 to 64 letters, digits, dots, dashes or underscores");
+    }
+    passwords::check(password, username, email).map_err(anyhow::Error::msg)?;
+    let password_hash = passwords::hash(password, clock.entropy()).map_err(anyhow::Error::msg)?;
+    Ok(User {
+        user_id: UserId(clock.uuid()),
+        tenant: TenantId::DEFAULT,
+        username: username.to_owned(),
+        display_name: username.to_owned(),
+        email: email.to_owned(),
+        role,
+        status: UserStatus::Active,
+        password_hash,
+        preferences: serde_json::Value::Object(serde_json::Map::default()),
+        last_login: None,
+        created_at: clock.now(),
+    })
+}
