@@ -50,12 +50,12 @@ pub fn closed() -> StoreError {
 /// What passes by itself or with a free disk is `Unavailable`; the rest will not pass.
 fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => {
-            StoreError::Unavailable("the disk is full: free space, writes then go on by themselves".to_owned())
-        }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            StoreError::Unavailable("another program holds the database: close it, writes then go on".to_owned())
-        }
+        Some(ErrorCode::DiskFull) => StoreError::Unavailable(
+            "the disk is full, nothing was written: free space, writes then go on by themselves".to_owned(),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable(
+            "another program holds the database, nothing was written: close it, writes then go on".to_owned(),
+        ),
         Some(
             ErrorCode::SystemIoFailure
             | ErrorCode::ReadOnly

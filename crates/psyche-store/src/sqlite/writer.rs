@@ -179,7 +179,10 @@ impl Thread {
                 self.follow(effects);
                 None
             }
-            Err(fault) => Some(format!("nothing was written: {}", StoreError::from(fault))),
+            Err(fault) => Some(match StoreError::from(fault) {
+                StoreError::Unavailable(why) => why,
+                other => other.to_string(),
+            }),
         };
         for member in group {
             member.answer(failure.as_deref());
@@ -190,9 +193,13 @@ impl Thread {
         let statement = |sql| self.db.prepare_cached(sql)?.execute([]).map(drop);
         let mut effects = Vec::new();
         let mut kept = false;
+        // Alone, a member needs no savepoint: the transaction is its own.
+        let shared = group.len() > 1;
         statement("BEGIN IMMEDIATE")?;
         for member in group {
-            statement("SAVEPOINT member")?;
+            if shared {
+                statement("SAVEPOINT member")?;
+            }
             let mut write = Write { db: &self.db, keys: &self.keys, effects: Vec::new() };
             let keep = member.run(&mut write);
             if self.db.is_autocommit() {
@@ -202,10 +209,15 @@ impl Thread {
             if keep {
                 effects.append(&mut write.effects);
                 kept = true;
-            } else {
+            } else if shared {
                 statement("ROLLBACK TO member")?;
+            } else {
+                statement("ROLLBACK")?;
+                return Ok(effects);
             }
-            statement("RELEASE member")?;
+            if shared {
+                statement("RELEASE member")?;
+            }
         }
         statement("COMMIT")?;
         self.commits.fetch_add(u64::from(kept), Ordering::Relaxed);
