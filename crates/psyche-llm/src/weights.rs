@@ -459,7 +459,7 @@ mod tests {
             let mut most = 0;
             let mut watch = |p| {
                 if let Progress::Bytes { done, .. } = p {
-                    most = most.max(done)
+                    most = most.max(done);
                 }
             };
             let error = fetch_by(&[&[&bomb]], &models, &TOY, &mut watch).unwrap_err().to_string();

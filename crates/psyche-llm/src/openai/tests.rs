@@ -402,8 +402,12 @@ fn texts_and_lines_have_a_longest_length() {
 fn an_event_may_span_lines_but_not_for_ever() {
     let spread = "data: {\"choices\":[{\ndata: \"delta\":{\"content\":\"So.\"}}]}\n\ndata: [DONE]\n\n";
     assert_eq!(reply_text(&read_text(spread).0), "So.");
-    let endless = format!("data: [{{}}\n{}", "data: ,{}\n".repeat(100));
-    assert!(read_text(&endless).1.unwrap().message.contains("not JSON"));
+    let over_lines = |n: usize| {
+        let first = "data: [{\"choices\":[{\"delta\":{\"content\":\"So.\"}}]}\n";
+        first.to_owned() + &"data: ,{}\n".repeat(n) + "data: ]\n\n" + DONE
+    };
+    assert_eq!(reply_text(&read_text(&over_lines(60)).0), "So.");
+    assert!(read_text(&over_lines(70)).1.unwrap().message.contains("not JSON"));
 }
 
 /// Pieces of answers, good and bad, to be put together at random.
