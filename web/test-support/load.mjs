@@ -34,19 +34,17 @@ let seq = world.events.length;
 let turn = 201;
 const send = (type, fields) => {
   seq += 1;
-  world.sockets
-    .at(-1)
-    .send(
-      JSON.stringify({
-        type,
-        session_id: world.id,
-        gen: 1,
-        seq,
-        prev: seq - 1,
-        timestamp: new Date().toISOString(),
-        ...fields,
-      }),
-    );
+  world.sockets.at(-1).send(
+    JSON.stringify({
+      type,
+      session_id: world.id,
+      gen: 1,
+      seq,
+      prev: seq - 1,
+      timestamp: new Date().toISOString(),
+      ...fields,
+    }),
+  );
 };
 await page.evaluate(() => (globalThis.longTasks = 0));
 const before = await read();
