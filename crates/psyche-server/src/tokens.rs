@@ -115,28 +115,15 @@ pub fn secret(entropy: [u8; 32]) -> (String, Hash) {
 
 #[cfg(test)]
 mod tests {
-    use psyche_core::ids::SignInId;
-
     use super::*;
-
-    fn id(n: u128) -> uuid_of::Uuid {
-        uuid_of::Uuid::from_u128(n)
-    }
-    /// `uuid` is not a dependency of this crate; the ids' own parser makes them.
-    mod uuid_of {
-        pub struct Uuid;
-        impl Uuid {
-            pub fn from_u128(n: u128) -> String {
-                let hex = format!("{n:032x}");
-                format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-            }
-        }
-    }
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
     fn token(keys: &Keys) -> String {
-        let (user, sign_in): (UserId, SignInId) = (id(1).parse().unwrap(), id(2).parse().unwrap());
+        let (user, sign_in): (UserId, SignInId) = (
+            "00000000-0000-0000-0000-000000000001".parse().unwrap(),
+            "00000000-0000-0000-0000-000000000002".parse().unwrap(),
+        );
         keys.issue(user, sign_in, "j".into(), NOW, 60).unwrap()
     }
 

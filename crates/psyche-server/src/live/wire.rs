@@ -124,3 +124,99 @@ fn reason(close: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll};
+
+    use tokio::time::Sleep;
+
+    use super::*;
+
+    type Written = Arc<Mutex<Vec<Message>>>;
+
+    /// A client that reads nothing for a while, then everything. Says nothing itself.
+    struct Stuck {
+        reads_again: Pin<Box<Sleep>>,
+        written: Written,
+        flushes: usize,
+    }
+
+    impl Stream for Stuck {
+        type Item = Result<Message, axum::Error>;
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+
+    impl Sink<Message> for Stuck {
+        type Error = axum::Error;
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
+            self.written.lock().unwrap().push(message);
+            Ok(())
+        }
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            self.flushes += 1;
+            self.reads_again.as_mut().poll(cx).map(Ok)
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn wire(stuck_for: Duration) -> (Wire<Stuck>, Written, CancellationToken) {
+        let written = Written::default();
+        let reads_again = Box::pin(tokio::time::sleep(stuck_for));
+        let leaving = CancellationToken::new();
+        let socket = Stuck { reads_again, written: Arc::clone(&written), flushes: 0 };
+        (Wire::new(socket, Duration::from_secs(15), leaving.clone()), written, leaving)
+    }
+
+    fn batch(n: usize) -> Vec<Message> {
+        (0..n).map(|n| Message::Text(n.to_string().into())).collect()
+    }
+
+    #[tokio::test]
+    async fn many_frames_are_one_flush() {
+        let (mut wire, written, _) = wire(Duration::ZERO);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        wire.send(batch(100)).await.unwrap();
+        assert_eq!((written.lock().unwrap().len(), wire.socket.flushes), (100, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_cut_off_with_its_cursor() {
+        let (mut wire, written, _) = wire(Duration::from_secs(17));
+        let began = tokio::time::Instant::now();
+        assert_eq!(wire.send(batch(3)).await, Err(Leave::bye(code::TOO_SLOW)));
+        assert_eq!(began.elapsed().as_secs(), 15);
+        wire.leave(code::TOO_SLOW, 0, Some((1, 42))).await;
+        // It reads again after two seconds and finds the goodbye.
+        let written = written.lock().unwrap();
+        let [.., Message::Text(bye), Message::Close(Some(close))] = &written[..] else { panic!("{written:?}") };
+        let bye: serde_json::Value = serde_json::from_str(bye).unwrap();
+        assert_eq!(bye, json!({"type": "bye", "code": 4010, "retry_after_ms": 0, "cursor": {"gen": 1, "seq": 42}}));
+        assert_eq!(close.code, 4010);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_that_reads_in_time_stays() {
+        let (mut wire, _, _) = wire(Duration::from_secs(14));
+        assert_eq!(wire.send(batch(3)).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaving_does_not_wait_for_a_slow_reader() {
+        let (mut wire, _, leaving) = wire(Duration::from_secs(3600));
+        leaving.cancel();
+        assert_eq!(wire.send(batch(1)).await, Err(Leave::bye(code::RESTARTING)));
+        let began = tokio::time::Instant::now();
+        wire.leave(code::RESTARTING, 1, None).await;
+        assert_eq!(began.elapsed(), GOODBYE);
+    }
+}

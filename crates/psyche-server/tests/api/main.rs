@@ -1,0 +1,12 @@
+//! The server over real loopback sockets: memory store, local bus, scripted model, real engine.
+
+mod accounts;
+mod casts;
+mod document;
+mod failures;
+mod matrix;
+mod sessions;
+mod sign_in;
+mod sockets;
+mod support;
+mod web;
