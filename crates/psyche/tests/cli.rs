@@ -1,0 +1,127 @@
+//! The command line of the real program.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn psyche(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_psyche"))
+        .args(["--data-dir", &data.display().to_string(), "--set", "log=warn"])
+        .args(arguments)
+        .current_dir(data)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn run_verify_replay() {
+    let data = tempfile::tempdir().unwrap();
+    let run = psyche(data.path(), &["run", "--model", "scripted", "--rounds", "2", "--seed", "3", "--json"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let frames: Vec<serde_json::Value> = text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(frames.iter().filter(|f| f["type"] == "agent_message").count(), 10);
+
+    let verify = psyche(data.path(), &["verify"]);
+    assert!(verify.status.success(), "{}", text(&verify.stdout));
+    assert!(text(&verify.stdout).contains("whole"), "{}", text(&verify.stdout));
+    let replay = psyche(data.path(), &["replay"]);
+    assert_eq!(text(&replay.stdout).matches(" → ").count(), 10);
+
+    // The same seed gives the same words.
+    let other = tempfile::tempdir().unwrap();
+    let again = psyche(other.path(), &["run", "--model", "scripted", "--rounds", "2", "--seed", "3", "--json"]);
+    let words = |output: &[u8]| -> Vec<String> {
+        let frames = text(output);
+        let frames = frames.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+        frames.filter(|f| f["type"] == "agent_message").map(|f| f["content"].to_string()).collect()
+    };
+    assert_eq!(words(&run.stdout), words(&again.stdout));
+}
+
+#[test]
+fn a_changed_log_is_found_and_one_that_cannot_be_read_is_not_called_broken() {
+    let data = tempfile::tempdir().unwrap();
+    psyche(data.path(), &["run", "--model", "scripted", "--rounds", "1"]);
+    let file = data.path().join("psyche.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let needle = br#""message_type":"normal""#;
+    let at = bytes.windows(needle.len()).position(|w| w == needle).expect("a message in the database");
+    bytes[at + needle.len() - 2] = b'L';
+    std::fs::write(&file, bytes).unwrap();
+    let verify = psyche(data.path(), &["verify"]);
+    assert_eq!(verify.status.code(), Some(1), "{}", text(&verify.stdout));
+    assert!(text(&verify.stdout).contains("NOT WHOLE"), "{}", text(&verify.stdout));
+
+    std::fs::write(&file, b"this is not a database, whatever its name says").unwrap();
+    let verify = psyche(data.path(), &["verify"]);
+    assert_eq!(verify.status.code(), Some(2), "{}", text(&verify.stdout));
+}
+
+#[test]
+fn mistakes_get_a_sentence_that_helps() {
+    let data = tempfile::tempdir().unwrap();
+    let cast = data.path().join("bad.toml");
+    let good = psyche_core::cast::JUNGIAN;
+    std::fs::write(&cast, good.replacen("temperature = 0.9", "temperature = 9", 1)).unwrap();
+    let cast = cast.display().to_string();
+    let cases: [(&[&str], &str); 6] = [
+        (&["run", "--cast", &cast], "agents[1].temperature: is 9, must be between 0 and 2"),
+        (&["run", "--cast", "nobody.toml"], "it must be `jungian` or a TOML or JSON file"),
+        (&["run", "--model", "hal"], "there is no model \"hal\"; there are embedded, scripted"),
+        (&["run"], "run `psyche model fetch`"),
+        (&["--set", "lisen=1", "config"], "did you mean `listen`"),
+        (&["--set", "store=postgres://db/psyche", "run", "--model", "scripted"], "is not built yet"),
+    ];
+    for (arguments, expected) in cases {
+        let output = psyche(data.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
+    }
+    let bad = psyche(data.path(), &["run", "--cast", &cast]);
+    let line = text(&bad.stderr).split("line ").nth(1).unwrap().split(',').next().unwrap().parse::<usize>().unwrap();
+    let cast = std::fs::read_to_string(&cast).unwrap();
+    assert_eq!(cast.lines().nth(line - 1), Some("temperature = 9"));
+}
+
+#[test]
+fn doctor_and_config_speak_json_to_scripts() {
+    let data = tempfile::tempdir().unwrap();
+    let doctor = psyche(data.path(), &["--set", "listen=127.0.0.1:0", "--set", "metrics_addr=", "doctor", "--json"]);
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&doctor.stdout).unwrap();
+    let model = checks.iter().find(|c| c["what"] == "default model").unwrap();
+    assert_eq!(model["verdict"], "warning");
+    assert!(model["finding"].as_str().unwrap().contains("psyche model fetch"));
+    let config = psyche(data.path(), &["config", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&config.stdout).unwrap();
+    let tls = rows.iter().find(|r| r["key"] == "tls_cert").unwrap();
+    assert_eq!(tls["in_force"], false, "what is not built yet says so");
+}
+
+#[test]
+fn a_second_start_on_the_same_directory_is_refused_with_the_pid() {
+    let data = tempfile::tempdir().unwrap();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_psyche"))
+        .args([
+            "--data-dir",
+            &data.path().display().to_string(),
+            "--set",
+            "metrics_addr=",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(first.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let second = psyche(data.path(), &["run", "--model", "scripted"]);
+    let pid = first.id().to_string();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    assert!(text(&second.stderr).contains(&pid), "{}", text(&second.stderr));
+}
