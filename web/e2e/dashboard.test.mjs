@@ -119,7 +119,7 @@ test("Why shows what the agent saw", async () => {
   await page.getByRole("button", { name: "Resume" }).waitFor();
   await messages(page).last().getByRole("button").click();
   const drawer = page.getByRole("dialog");
-  await drawer.getByText("What the agent saw").waitFor();
+  await drawer.getByRole("heading", { name: "What the agent saw" }).waitFor();
   await drawer.locator(".prompt").first().waitFor();
   assert.ok((await drawer.locator(".prompt").count()) >= 2);
   assert.match(await drawer.innerText(), /Latency/);
