@@ -304,6 +304,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_member_that_fails_leaves_its_group_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = writer(dir.path());
+        let (open, gate) = std::sync::mpsc::channel();
+        // Holds the thread until all others wait, so that they share a transaction.
+        let blocker = writer.run(move |_| {
+            gate.recv().unwrap();
+            Ok(())
+        });
+        let failing = writer.run(|write| {
+            write.db.execute("INSERT INTO t VALUES (x'00')", [])?;
+            Err::<(), _>(StoreError::NotFound("reason to go on").into())
+        });
+        let opener = async { open.send(()).unwrap() };
+        let (_, one, failed, two, ()) = tokio::join!(blocker, insert(&writer, 1), failing, insert(&writer, 2), opener);
+        assert!(one.is_ok() && failed.is_err() && two.is_ok());
+        assert_eq!(count(&writer).await, 2);
+        writer.close().await;
+    }
+
+    #[tokio::test]
     async fn when_a_transaction_is_lost_every_member_fails() {
         let dir = tempfile::tempdir().unwrap();
         let writer = writer(dir.path());
