@@ -145,7 +145,8 @@ fn words(files: &[String]) -> Result<Vec<String>> {
             if ["TODO", "FIXME", "XXX"].iter().any(|w| line.contains(w)) {
                 findings.push(format!("{}: unfinished work belongs in an issue", at()));
             }
-            if file.ends_with(".rs") && line.trim_start().starts_with("#[ignore") {
+            // The child half of a test in two processes is run by its parent.
+            if line.trim_start().starts_with("#[ignore") && !line.contains("= \"run by ") {
                 findings.push(format!("{}: a test that does not run tells nothing", at()));
             }
         }

@@ -352,12 +352,9 @@ fn field_in(message: &str) -> String {
 
 /// The line of a field such as `agents[2].temperature` in a TOML text.
 fn line_of(text: &str, field: &str) -> Option<usize> {
-    let (table, rest) = match field.split_once('[') {
-        Some((table, rest)) => (table, rest),
-        None => {
-            let key = field.rsplit('.').next()?;
-            return text.lines().position(|l| starts_with_key(l, key)).map(|i| i + 1);
-        }
+    let Some((table, rest)) = field.split_once('[') else {
+        let key = field.rsplit('.').next()?;
+        return text.lines().position(|l| starts_with_key(l, key)).map(|i| i + 1);
     };
     let (index, key) = rest.split_once(']')?;
     let index: usize = index.parse().ok()?;

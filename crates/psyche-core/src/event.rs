@@ -510,12 +510,10 @@ impl HasWords for SettingsChanged {
 pub mod double {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::option_option, clippy::ref_option, reason = "absent, null and a number are three things here")]
     pub fn serialize<S: Serializer, T: Serialize>(value: &Option<Option<T>>, serializer: S) -> Result<S::Ok, S::Error> {
         value.as_ref().and_then(Option::as_ref).serialize(serializer)
     }
 
-    #[expect(clippy::option_option, reason = "absent, null and a number are three things here")]
     pub fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<T>>, D::Error> {

@@ -73,7 +73,7 @@ impl Default for Options {
             lease_ms: 10_000,
             renew_every: Duration::from_secs(3),
             claim_every: Duration::from_secs(2),
-            idle: Duration::from_secs(120),
+            idle: Duration::from_mins(2),
             snapshot_every: 500,
             retry_base: Duration::from_secs(1),
         }

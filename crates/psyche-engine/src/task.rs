@@ -257,7 +257,7 @@ impl Task {
                     // A call that reached the provider may have been charged for.
                     let reached = !matches!(failure.kind, ModelErrorKind::CircuitOpen | ModelErrorKind::Refused);
                     failure.tokens = if reached { reserved } else { 0 };
-                    (Command::Fail { turn, attempt, failure }, Some(retry_after))
+                    (Command::Fail { turn, attempt, failure }, retry_after)
                 }
             };
             loop {
@@ -283,12 +283,12 @@ impl Task {
     }
 
     /// When the next turn may begin.
-    fn pace(&mut self, attempt: u32, failed: Option<Option<u64>>, events: &[Event]) {
+    fn pace(&mut self, attempt: u32, retry_after_ms: Option<u64>, events: &[Event]) {
         let failed_turn = events.iter().any(|e| matches!(e.payload, Payload::TurnFailed(_)));
         let pause = if failed_turn {
             let entropy = self.inner.ports.clock.entropy();
             let jitter = u64::from_be_bytes(std::array::from_fn(|i| entropy[i]));
-            retry::delay(self.inner.options.retry_base, attempt, failed.flatten(), jitter)
+            retry::delay(self.inner.options.retry_base, attempt, retry_after_ms, jitter)
         } else {
             Duration::from_millis(self.look(|s| s.pacing_ms))
         };
@@ -349,11 +349,11 @@ impl Task {
             }
             Err(error) => return Err(EngineError::from(error).into()),
         };
-        let statuses = events.iter().filter_map(|e| match &e.payload {
+        let mut statuses = events.iter().rev().filter_map(|e| match &e.payload {
             Payload::SessionStatusChanged(changed) => Some(changed.status),
             _ => None,
         });
-        match statuses.last() {
+        match statuses.next() {
             Some(SessionStatus::Running) => self.next_at = Instant::now(),
             Some(_) if self.look(|s| s.in_flight.is_empty()) => {
                 self.calls.abort_all();

@@ -279,7 +279,7 @@ impl Session {
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon("the process that ran this turn ended").collect()),
             Command::System { status, reason } => {
-                let payload = self.status(*status, Some(reason), "system");
+                let payload = self::status(*status, Some(reason), "system");
                 Ok(self.abandon(reason).chain([payload]).collect())
             }
         }
@@ -456,28 +456,27 @@ impl Session {
         let subject = Subject::User(actor);
         match action {
             Action::Start(_) | Action::Resume(_) | Action::Step(_) | Action::Retry(_) => {
-                out.push(self.status(SessionStatus::Running, None, &by));
+                out.push(status(SessionStatus::Running, None, &by));
             }
-            Action::Pause(_) if self.in_flight.is_empty() => out.push(self.status(SessionStatus::Paused, None, &by)),
+            Action::Pause(_) if self.in_flight.is_empty() => out.push(status(SessionStatus::Paused, None, &by)),
             Action::Pause(_) => {}
             Action::Stop(_) => {
                 out.extend(self.abandon("stopped"));
-                out.push(self.status(SessionStatus::Stopped, Some("stopped"), &by));
+                out.push(status(SessionStatus::Stopped, Some("stopped"), &by));
             }
             Action::Reset(_) => {
                 out.push(Reset { actor: by.clone(), dropped: self.stimuli.iter().map(|s| s.seq).collect() }.into());
-                out.push(self.status(SessionStatus::Created, None, &by));
+                out.push(status(SessionStatus::Created, None, &by));
             }
             Action::InjectStimulus(args) => {
                 let mut rng = random::stream(self.initial.seed, seq, USER, "stimulus");
                 let presets: Vec<_> = self.presets_of(args.kind).collect();
-                let (kind, words) = match &args.text {
-                    Some(text) => (args.kind, Words::new(speech::plain(text), subject, &mut inputs.salts)),
-                    None => {
-                        // `check` has seen at least one preset.
-                        let preset = presets[random::pick(&mut rng, presets.len())];
-                        (preset.kind, Words::new(&preset.text, Subject::Session, &mut inputs.salts))
-                    }
+                let (kind, words) = if let Some(text) = &args.text {
+                    (args.kind, Words::new(speech::plain(text), subject, &mut inputs.salts))
+                } else {
+                    // `check` has seen at least one preset.
+                    let preset = presets[random::pick(&mut rng, presets.len())];
+                    (preset.kind, Words::new(&preset.text, Subject::Session, &mut inputs.salts))
                 };
                 out.push(StimulusInjected { kind, text: words, target: args.target.clone(), actor: by }.into());
             }
@@ -547,10 +546,6 @@ impl Session {
         self.presets().iter().filter(move |p| kind == StimulusKind::Random || p.kind == kind)
     }
 
-    pub(super) fn status(&self, status: SessionStatus, reason: Option<&str>, actor: &str) -> Payload {
-        SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned() }.into()
-    }
-
     /// Closes all turns under way, their reservations counted as spent.
     fn abandon(&self, reason: &str) -> impl Iterator<Item = Payload> + use<> {
         let payloads: Vec<Payload> = self
@@ -569,4 +564,9 @@ impl Session {
             .collect();
         payloads.into_iter()
     }
+}
+
+/// A change of status, as an event.
+pub(super) fn status(status: SessionStatus, reason: Option<&str>, actor: &str) -> Payload {
+    SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned() }.into()
 }

@@ -19,6 +19,7 @@ use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
 
+use super::commands::status;
 use super::{Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
 /// Turns after which a message weighs half as much in a path's strength.
@@ -96,7 +97,7 @@ impl Session {
             let mut speakers: Vec<&AgentId> =
                 self.speakers().filter(|id| new_round || !self.spoken.contains(*id)).collect();
             if speakers.is_empty() {
-                return Ok(vec![self.status(SessionStatus::Paused, Some("error"), "system")]);
+                return Ok(vec![status(SessionStatus::Paused, Some("error"), "system")]);
             }
             // Emergency messages go first; the sort is stable, so the cast's order decides otherwise.
             speakers.sort_by_key(|id| self.route(id).is_none_or(|p| p.kind == PathKind::Normal));
@@ -117,7 +118,7 @@ impl Session {
             payloads.extend(used.into_iter().filter(unused).map(|seq| StimulusUsed { stimulus_seq: seq, turn }.into()));
         }
         if self.budget.tokens.is_some_and(|limit| self.spent.tokens + self.reserved + reserved > limit) {
-            return Ok(vec![self.status(SessionStatus::Paused, Some("budget_exceeded"), "system")]);
+            return Ok(vec![status(SessionStatus::Paused, Some("budget_exceeded"), "system")]);
         }
         Ok(payloads)
     }
@@ -323,8 +324,9 @@ impl Session {
         if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
             return None;
         }
-        let status = |status, reason, actor: &str| Some(self.status(status, reason, actor));
-        let exhausted = |u: &&super::Unfinished| u.kind.is_some() && (!u.retryable || u.attempt % MAX_ATTEMPTS == 0);
+        let status = |to, reason, actor: &str| Some(status(to, reason, actor));
+        let exhausted =
+            |u: &&super::Unfinished| u.kind.is_some() && (!u.retryable || u.attempt.is_multiple_of(MAX_ATTEMPTS));
         if self.unfinished.values().any(|u| exhausted(&u)) {
             return status(SessionStatus::Paused, Some("model_unavailable"), "system");
         }
