@@ -178,9 +178,12 @@ test("settings change an agent from the next turn, and unsaved changes are guard
   assert.match(page.url(), /settings/);
   await page.locator("form", { has: muted }).getByRole("button", { name: "Save" }).click();
   await page.getByText(/applies from turn/).waitFor();
+  // The change is there once its event has come back: then there is nothing left to save.
+  const save = page.locator("form", { has: muted }).locator("button[type=submit]:disabled:not([aria-busy])");
+  await save.waitFor();
   await muted.uncheck();
   await page.locator("form", { has: muted }).getByRole("button", { name: "Save" }).click();
-  await page.getByText(/applies from turn/).waitFor();
+  await save.waitFor();
 });
 
 test("the server is killed and comes back: stale is shown, then everything is there, once", async () => {
