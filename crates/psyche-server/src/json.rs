@@ -92,7 +92,7 @@ fn detail(path: &str, complaint: &str) -> Detail {
         // serde_path_to_error has put the unknown field's name into the path already.
         (None, "is not known here".to_owned())
     } else if complaint.starts_with("duplicate field") {
-        (None, "is given twice".to_owned())
+        (quoted, "is given twice".to_owned())
     } else {
         let expected = complaint.rsplit_once(", expected ").map(|(_, e)| e.split(" at line ").next().unwrap_or(e));
         (None, expected.map_or_else(|| "has the wrong form".to_owned(), |e| format!("must be {e}")))

@@ -2,9 +2,11 @@
 //! the sockets as component schemas.
 
 use psyche_core::permission::Permission;
-use serde_json::{Map, Value, json};
-use utoipa::openapi::OpenApi;
-use utoipa::{OpenApi as _, openapi};
+use utoipa::OpenApi as _;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use crate::envelope::ErrorEnvelope;
 use crate::live::ClientMessage;
@@ -30,33 +32,37 @@ pub fn openapi() -> OpenApi {
 }
 
 /// Completes the operations of a router.
-pub fn complete(operations: openapi::OpenApi, rows: &[routes::Row]) -> OpenApi {
+pub fn complete(operations: OpenApi, rows: &[routes::Row]) -> OpenApi {
     let mut document = Base::openapi();
     // The crate's version changes with releases; clients ask the server for it.
     document.info.version = "1".to_owned();
     document.merge(operations);
-    let Ok(mut value) = serde_json::to_value(&document) else { return document };
     let rights = routes::by_operation(rows);
-    if let Some(paths) = value["paths"].as_object_mut() {
-        for (path, item) in paths {
-            let Some(item) = item.as_object_mut() else { continue };
-            for (method, operation) in item {
-                let permission = rights.get(&(path.clone(), method.clone())).copied();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                let permission = rights.get(&(path.clone(), method.to_owned())).copied();
                 describe_failures(path, operation, permission.unwrap_or(Permission::Public));
             }
         }
     }
-    value["components"]["securitySchemes"] =
-        json!({"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}});
-    serde_json::from_value(value).unwrap_or(document)
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    document
 }
 
 /// Which failures a call can answer with follows from what it takes and needs.
-fn describe_failures(path: &str, operation: &mut Value, permission: Permission) {
-    let Some(operation) = operation.as_object_mut() else { return };
+fn describe_failures(path: &str, operation: &mut Operation, permission: Permission) {
     let mut failures =
         vec![("500", "The server failed."), ("503", "A dependency is away; `Retry-After` says when to try again.")];
-    let has_body = operation.contains_key("requestBody");
+    let has_body = operation.request_body.is_some();
     if has_body {
         failures.extend([
             ("400", "The body is not JSON."),
@@ -64,12 +70,12 @@ fn describe_failures(path: &str, operation: &mut Value, permission: Permission) 
             ("415", "The content type is not accepted."),
         ]);
     }
-    if has_body || operation.contains_key("parameters") {
+    if has_body || operation.parameters.is_some() {
         failures.push(("422", "Some values cannot be accepted; `details` names them."));
     }
     if permission != Permission::Public {
-        operation.insert("security".to_owned(), json!([{"bearer": []}]));
-        operation.insert("x-permission".to_owned(), json!(permission));
+        operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
+        operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", permission_name(permission)).build());
         failures.extend([("401", "Not signed in, or not any more."), ("403", "Not allowed.")]);
     }
     if path.contains('{') {
@@ -79,19 +85,30 @@ fn describe_failures(path: &str, operation: &mut Value, permission: Permission) 
         failures.push(("409", "The session's status forbids it now."));
         failures.push(("429", "Too much at once."));
     }
-    let responses = operation.entry("responses").or_insert_with(|| Value::Object(Map::new()));
-    if let Some(responses) = responses.as_object_mut() {
-        for (status, description) in failures {
-            let known = responses.get(status).and_then(|r| r["description"].as_str()).filter(|d| !d.is_empty());
-            let has_content = responses.get(status).is_some_and(|r| r.get("content").is_some());
-            if has_content {
-                continue;
-            }
-            let answer = json!({
-                "description": known.unwrap_or(description),
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}},
-            });
-            responses.insert(status.to_owned(), answer);
+    let responses = &mut operation.responses.responses;
+    for (status, description) in failures {
+        let known = match responses.get(status) {
+            // This answer has a body of its own.
+            Some(RefOr::T(known)) if !known.content.is_empty() => continue,
+            Some(RefOr::T(known)) if !known.description.is_empty() => known.description.clone(),
+            _ => description.to_owned(),
+        };
+        let envelope = Content::new(Some(Ref::from_schema_name("ErrorEnvelope")));
+        let answer = ResponseBuilder::new().description(known).content("application/json", envelope).build();
+        responses.insert(status.to_owned(), answer.into());
+    }
+    // What a handler said of other failures wears the envelope too.
+    for (status, answer) in responses.iter_mut() {
+        if let RefOr::T(answer) = answer
+            && status.starts_with(['4', '5'])
+            && answer.content.is_empty()
+        {
+            let envelope = Content::new(Some(Ref::from_schema_name("ErrorEnvelope")));
+            answer.content.insert("application/json".to_owned(), RefOr::T(envelope));
         }
     }
+}
+
+fn permission_name(permission: Permission) -> serde_json::Value {
+    serde_json::to_value(permission).unwrap_or_default()
 }

@@ -36,6 +36,8 @@ async fn a_reader_sees_the_snapshot_then_everything_in_order() {
     assert_eq!((&snapshot["session"]["relation"], &snapshot["state"]["status"]), (&json!("owner"), &json!("created")));
     socket.say(json!({"type": "agent_command", "id": "go", "command": "start"})).await;
     let mut frames = socket.until(|f| f["type"] == "session_status" && f["reason"] == "max_rounds").await;
+    // The turn's own end follows in the same append.
+    frames.extend(socket.until(|f| f["type"] == "turn_committed").await);
     if !frames.iter().any(|f| f["type"] == "ack") {
         frames.extend(socket.until(|f| f["type"] == "ack").await);
     }
@@ -90,6 +92,7 @@ async fn a_reader_that_returns_while_they_talk_misses_and_repeats_nothing() {
         let frames = socket.until(fits).await;
         seen.extend(stored(&frames).into_iter().cloned());
         if frames.last().unwrap()["reason"] == "max_rounds" {
+            seen.push(socket.until(|f| f["type"] == "turn_committed").await.pop().unwrap());
             break;
         }
         // Gone without a word, back with the cursor.
@@ -149,8 +152,10 @@ async fn a_filtered_view_has_its_own_prev_and_is_told_its_position() {
 
         // Replaced on the same socket.
         socket.say(json!({"type": "subscribe", "events": ["turn_committed"], "cursor": {"gen": 1, "seq": 0}})).await;
-        let frames = socket.until(|f| f["type"] == "position").await;
-        assert_eq!(stored(&frames).len(), 10);
+        let frames = socket.until(|f| f["type"] == "turn_committed" && f["turn"] == 10).await;
+        let ends: Vec<_> = stored(&frames).into_iter().filter(|f| f["type"] == "turn_committed").collect();
+        assert_eq!(ends.len(), 10);
+        is_chain(&ends, 0);
         socket.say(json!({"type": "subscribe", "id": "s", "events": ["nonsense"]})).await;
         let error = socket.until(|f| f["type"] == "error").await.pop().unwrap();
         assert_eq!((&error["id"], &error["code"]), (&json!("s"), &json!("invalid")));
