@@ -42,6 +42,8 @@ export class SessionStore {
   /** Rises whenever the log has grown: what derived values depend on. */
   #version = $state(0);
   session = $state.raw<Session | null>(null);
+  /** Set only when it changes: every row of the page reads it, and none must wake for each event. */
+  agents = $state.raw<Agent[]>([]);
   cast = $state.raw<Cast | null>(null);
   model = $state.raw<Model | null>(null);
   link = $state<Link>("connecting");
@@ -79,7 +81,6 @@ export class SessionStore {
   /** State at the playhead. */
   readonly now = $derived.by((): Now | null => this.log?.of.at(this.until) ?? null);
   readonly complete = $derived.by(() => this.log?.of.complete ?? false);
-  readonly agents = $derived.by((): Agent[] => agentsOf(this.cast, this.now));
   readonly name = $derived.by(() => {
     const changed = this.live?.settings.name;
     return typeof changed === "string" ? changed : (this.session?.name ?? "Session");
@@ -168,7 +169,7 @@ export class SessionStore {
         const page = await this.#options.api.events(this.id, after, log.first - 1 - after);
         log.prepend(page.items, after + 1);
         if (log.cast !== this.cast) this.cast = log.cast;
-        this.#version += 1;
+        this.#grew();
       }
     } catch (cause) {
       this.historyError = asApiError(cause);
@@ -204,7 +205,17 @@ export class SessionStore {
       }
     }
     this.speaking = speaking;
-    if (grown) this.#version += 1;
+    if (grown) this.#grew();
+  }
+
+  #grew(): void {
+    this.#version += 1;
+    const agents = agentsOf(this.cast, this.#log?.head ?? null);
+    const same =
+      agents.length === this.agents.length && agents.every((agent, at) => agent.id === this.agents[at]?.id);
+    // With a cast, the first agent is the cast's own object: another object, another cast.
+    const sameCast = this.cast === null || agents[0] === this.agents[0];
+    if (!same || !sameCast) this.agents = agents;
   }
 
   #begin(session: Session, frame: Extract<ServerFrame, { type: "snapshot" }>): void {
@@ -228,7 +239,7 @@ export class SessionStore {
   }
 }
 
-/** The cast's agents; agents the cast does not name are shown by their id. */
+/** The cast's agents; then those the cast does not name, by their id. */
 function agentsOf(cast: Cast | null, now: Now | null): Agent[] {
   const known = cast?.agents ?? [];
   const ids = new Set(known.map((agent) => agent.id));
