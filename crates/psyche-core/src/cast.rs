@@ -14,6 +14,8 @@ pub const JUNGIAN: &str = include_str!("casts/jungian.toml");
 pub const MAX_AGENTS: usize = 32;
 const MAX_PROMPT_CHARS: usize = 8_000;
 const MAX_TEXT_CHARS: usize = 8_192;
+const MAX_SHORT_CHARS: usize = 400;
+const MAX_EXAMPLES: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,9 +75,15 @@ pub struct Agent {
     #[serde(default = "circle")]
     pub shape: String,
     pub system_prompt: String,
-    /// One reply in role, shown to very small models.
+    /// One reply in role, shown to very small models when there are no `examples`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
+    /// Exchanges in role, shown to very small models. The same cues for all agents tell the voices apart best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
+    /// The last line of a very small model's prompt: how to answer. A name there would make it explain itself instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manner: Option<String>,
     /// Beginnings of a reply by adaptation rule (`neutral` when none applies), for very small models.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub openers: BTreeMap<String, Vec<String>>,
@@ -86,6 +94,14 @@ pub struct Agent {
     pub model: Option<String>,
     #[serde(default)]
     pub muted: bool,
+}
+
+/// One exchange in role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    pub cue: String,
+    pub reply: String,
 }
 
 fn circle() -> String {
@@ -279,6 +295,17 @@ impl Cast {
             let prompt = agent.system_prompt.chars().count();
             if agent.system_prompt.trim().is_empty() || prompt > MAX_PROMPT_CHARS {
                 fault(at("system_prompt"), format!("has {prompt} characters, 1 to {MAX_PROMPT_CHARS} are possible"));
+            }
+            let spoken =
+                agent.examples.iter().flat_map(|e| [&e.cue, &e.reply]).chain(&agent.example).chain(&agent.manner);
+            if spoken.chain(agent.openers.values().flatten()).any(|t| t.chars().count() > MAX_SHORT_CHARS) {
+                fault(
+                    at("examples"),
+                    format!("examples, manner and openers have at most {MAX_SHORT_CHARS} characters each"),
+                );
+            }
+            if agent.examples.len() > MAX_EXAMPLES {
+                fault(at("examples"), format!("has {} examples, {MAX_EXAMPLES} are possible", agent.examples.len()));
             }
             if !(0.0..=2.0).contains(&agent.temperature) {
                 fault(at("temperature"), format!("is {}, must be between 0 and 2", agent.temperature));

@@ -128,15 +128,21 @@ fn a_person_is_heard_whatever_the_paths() {
 
 #[test]
 fn an_abandoned_turn_is_tried_again_with_the_same_seed() {
-    let mut sim = Sim::shaped(Shape::default());
-    sim.start();
-    let seed = |events: &[Event]| match &events[0].payload {
-        Payload::TurnStarted(s) => (s.turn, s.seed, s.prompt_digest),
-        other => panic!("{other:?}"),
-    };
-    let first = seed(&sim.begin());
-    sim.step(&psyche_core::session::Command::Abandon).unwrap();
-    assert_eq!(seed(&sim.begin()), first);
+    for style in [PromptStyle::Full, PromptStyle::Compact] {
+        let mut sim = Sim::shaped(Shape::default());
+        sim.style = style;
+        sim.start();
+        let seed = |events: &[Event]| match &events[0].payload {
+            Payload::TurnStarted(s) => (s.turn, s.seed, s.opener.clone(), s.prompt_digest),
+            other => panic!("{other:?}"),
+        };
+        let first = seed(&sim.begin());
+        sim.step(&psyche_core::session::Command::Abandon).unwrap();
+        assert_eq!(seed(&sim.begin()), first);
+        // A model with a seed would give the same useless answer again.
+        sim.commit(" \n ");
+        assert_ne!(seed(&sim.begin()).1, first.1);
+    }
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Reply {
         };
         if !self.spoke {
             // The same seed would be silent again.
-            return Err(failure(ModelErrorKind::BadAnswer, "the model's reply was empty", false));
+            return Err(failure(ModelErrorKind::BadAnswer, "the model's reply was empty", true));
         }
         let usage =
             Usage { prompt_tokens: summary.prompt_tokens as u64, completion_tokens: summary.completion_tokens as u64 };

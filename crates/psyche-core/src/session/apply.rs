@@ -246,7 +246,9 @@ impl Session {
         if let Some(agent) = self.agents.get_mut(&flight.agent_id) {
             agent.activity = if kind.is_some() { AgentActivity::Failed } else { AgentActivity::Waiting };
         }
-        let unfinished = Unfinished { agent_id: flight.agent_id, attempt: flight.attempt, kind, retryable };
+        let (seed, opener) = (flight.started.seed, flight.started.opener);
+        let unfinished =
+            Unfinished { agent_id: flight.agent_id, attempt: flight.attempt, kind, retryable, seed, opener };
         self.unfinished.insert(turn, unfinished);
     }
 

@@ -149,6 +149,9 @@ pub struct Unfinished {
     /// `None` when its owner died or the run was stopped.
     pub kind: Option<ModelErrorKind>,
     pub retryable: bool,
+    /// What the last attempt was started with.
+    pub seed: u64,
+    pub opener: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -138,7 +138,17 @@ impl Session {
             let guidance = prompt::guidance(&rules);
             payloads.push(PromptAdapted { agent_id: agent.clone(), rules: rules.clone(), guidance }.into());
         }
-        let opener = self.opener(turn, agent, facts.style, &rules);
+        // The same seed gives the same words, so an answer that was useless needs another one; an attempt that only broke
+        // off is made again as it was.
+        let again = self.unfinished.get(&turn);
+        let (seed, opener) = match again.filter(|u| u.kind != Some(ModelErrorKind::BadAnswer)) {
+            Some(u) if facts.style == PromptStyle::Compact => (u.seed, u.opener.clone()),
+            Some(u) => (u.seed, None),
+            None => {
+                let purpose = again.map_or(agent.to_string(), |_| format!("{agent}/{attempt}"));
+                (random::seed(self.initial.seed, turn, &purpose), self.opener(turn, agent, facts.style, &rules))
+            }
+        };
         let route = self.route(agent);
         let built = prompt::build(self, agent, facts.style, &rules, opener.as_deref());
         let sampling = prompt::sampling(self, agent, facts.style);
@@ -153,7 +163,7 @@ impl Session {
                 Some(path) if path.kind == PathKind::Emergency => MessageType::Emergency,
                 _ => MessageType::Normal,
             },
-            seed: random::seed(self.initial.seed, turn, agent.as_str()),
+            seed,
             model: facts.id.clone(),
             style: facts.style,
             opener,
@@ -213,6 +223,7 @@ impl Session {
             return self.fail(turn, attempt, &failure);
         }
         let agent_id = &flight.agent_id;
+        let is_sentence = cleaned.ends_with(['.', '!', '?', '…', '"', '”']);
         let message = AgentMessage {
             agent_id: agent_id.clone(),
             recipient: started.recipient.clone(),
@@ -229,7 +240,7 @@ impl Session {
                 latency_ms: reply.latency_ms,
                 seed: started.seed,
                 opener: started.opener.clone(),
-                truncated: reply.finish == Finish::Length,
+                truncated: reply.finish == Finish::Length && !is_sentence,
                 user_id: None,
             },
         };
