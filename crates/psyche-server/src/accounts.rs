@@ -88,7 +88,7 @@ fn live(sign_in: &SignIn, user: User, now: Timestamp) -> Option<Caller> {
         && sign_in.expires_at > now
         && sign_in.user_id == user.user_id
         && user.status == UserStatus::Active;
-    valid.then(|| Caller {
+    valid.then_some(Caller {
         user_id: user.user_id,
         sign_in: sign_in.id,
         username: user.username,

@@ -59,7 +59,7 @@ pub async fn read_body(body: Body, max: usize, timeout: Duration) -> Answer<Byte
 }
 
 fn is_too_large(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 /// Malformed JSON is 400, wrong types, values and fields are 422.

@@ -36,7 +36,7 @@ pub struct ServerOptions {
 
 impl ServerOptions {
     pub fn new(version: &str, jwt_secrets: Vec<Vec<u8>>) -> Self {
-        const HOUR: Duration = Duration::from_secs(3600);
+        const HOUR: Duration = Duration::from_hours(1);
         Self {
             version: version.to_owned(),
             public_url: None,

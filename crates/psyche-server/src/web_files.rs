@@ -41,7 +41,7 @@ fn not_built() -> Response {
 }
 
 fn file(path: &str, asked: &HeaderMap) -> Option<Response> {
-    if path.is_empty() || path.ends_with(".br") || path.ends_with(".gz") {
+    if path.is_empty() || matches!(path.rsplit('.').next(), Some("br" | "gz")) {
         return None;
     }
     let original = Dist::get(path)?;

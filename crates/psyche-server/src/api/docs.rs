@@ -47,7 +47,7 @@ fn page(html: &'static str) -> Response {
 pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Answer<Response> {
     let cache = (header::CACHE_CONTROL, "public, max-age=3600");
     let kind = (header::CONTENT_TYPE, content_type(&file));
-    if let Some(plain) = Viewers::get(&file).filter(|_| file.ends_with(".js") || file.ends_with(".css")) {
+    if let Some(plain) = Viewers::get(&file).filter(|_| matches!(file.rsplit('.').next(), Some("js" | "css"))) {
         return Ok(([cache, kind], plain.data.into_owned()).into_response());
     }
     let packed = Viewers::get(&format!("{file}.gz")).ok_or_else(ApiError::not_found)?;

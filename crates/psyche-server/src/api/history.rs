@@ -75,7 +75,7 @@ struct Filter {
 
 impl Filter {
     fn admits_record(&self, record: &Record) -> bool {
-        self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|k| *k == record.kind))
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&record.kind))
             && self.start_time.is_none_or(|start| record.at >= start)
             && self.end_time.is_none_or(|end| record.at <= end)
     }

@@ -20,7 +20,7 @@ use crate::json::Json;
 use crate::list::List;
 use crate::schema;
 
-const TEST_PATIENCE: Duration = Duration::from_secs(60);
+const TEST_PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
 pub struct ModelView {

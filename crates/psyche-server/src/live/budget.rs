@@ -42,7 +42,7 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1001)).await;
         assert!(budget.take());
         assert!(!budget.take());
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!((0..40).filter(|_| budget.take()).count(), 30);
     }
 }

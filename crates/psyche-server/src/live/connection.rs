@@ -42,7 +42,7 @@ pub struct Entry {
 
 /// A flush slower than this means pressure: live frames are left out.
 const PRESSED: Duration = Duration::from_millis(250);
-const WARN_BEFORE: Duration = Duration::from_secs(60);
+const WARN_BEFORE: Duration = Duration::from_mins(1);
 
 struct Conversation<S> {
     app: Shared,

@@ -168,12 +168,11 @@ impl Follower {
                     // A reader that left meanwhile does not care.
                     let _ = answer.send(ring);
                 }
-                news = self.news.next() => match news {
-                    Some(news) => self.take(news).await,
-                    None => {
+                news = self.news.next() => if let Some(news) = news {
+                    self.take(news).await;
+                } else {
                         self.news = self.app.ports.bus.subscribe(self.feed.session);
                         self.catch_up().await;
-                    }
                 },
                 _ = ticks.tick() => {
                     self.catch_up().await;

@@ -88,10 +88,9 @@ impl ClientMessage {
     pub fn permission(&self) -> Permission {
         match self {
             Self::Auth { .. } | Self::Ping { .. } => Permission::Public,
-            Self::Subscribe { .. } => Permission::SessionRead,
             Self::AgentCommand { .. } => Permission::SessionControl,
             Self::UiInteraction { action: Interaction::Annotate, .. } => Permission::SessionAnnotate,
-            Self::UiInteraction { .. } => Permission::SessionRead,
+            Self::Subscribe { .. } | Self::UiInteraction { .. } => Permission::SessionRead,
         }
     }
 

@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn leaving_does_not_wait_for_a_slow_reader() {
-        let (mut wire, _, leaving) = wire(Duration::from_secs(3600));
+        let (mut wire, _, leaving) = wire(Duration::from_hours(1));
         leaving.cancel();
         assert_eq!(wire.send(batch(1)).await, Err(Leave::bye(code::RESTARTING)));
         let began = tokio::time::Instant::now();

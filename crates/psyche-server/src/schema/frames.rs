@@ -37,8 +37,8 @@ pub enum ControlFrame {
         session_id: String,
         r#gen: u32,
         seq: u64,
-        session: Session,
-        state: State,
+        session: Box<Session>,
+        state: Box<State>,
         reason: SnapshotReason,
     },
     /// The stream goes on after this event.

@@ -106,7 +106,7 @@ impl Checker<'_> {
             Value::Number(n) if n.is_f64() => "number",
             Value::Number(_) => "integer",
         };
-        if !types.contains(&actual) && !(actual == "integer" && types.contains(&"number")) {
+        if !(types.contains(&actual) || actual == "integer" && types.contains(&"number")) {
             return Some(format!("{at}: is {actual}, described as {types:?}"));
         }
         if let Value::Array(items) = value {

@@ -1,6 +1,8 @@
 //! Every kind of failure wears the envelope.
 
-use psyche_core::port::Role;
+use psyche_core::port::{
+    Determinism, GenerateRequest, LanguageModel, ModelCard, ModelError, ModelStream, Price, PromptStyle, Role,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -120,9 +122,41 @@ async fn the_same_key_and_body_give_the_same_answer() {
     assert_ne!(first["session_id"], other["session_id"]);
     let count = app.get("/sessions", Some(&ada)).await.expect(200)["items"].as_array().unwrap().len();
     assert_eq!(count, 2);
-    app.clock.advance(std::time::Duration::from_secs(24 * 3600 - 60));
+    app.clock.advance(std::time::Duration::from_mins(24 * 60 - 1));
     let ada = app.sign_in("ada", ada.id).await;
     let body = json!({"session_type": "shared", "name": "one"});
     let late = send(app.request(Method::POST, "/sessions", Some(&ada)).header("Idempotency-Key", "k1").json(&body));
     assert_eq!(late.await.expect(201)["session_id"], first["session_id"]);
+}
+
+/// A part of the program with a bug in it.
+struct Panics(ModelCard);
+
+#[async_trait::async_trait]
+impl LanguageModel for Panics {
+    fn card(&self) -> &ModelCard {
+        &self.0
+    }
+    async fn generate(&self, _: GenerateRequest) -> Result<ModelStream, ModelError> {
+        panic!("a secret of the inside")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_with_its_request_id_and_nothing_of_the_inside() {
+    let card = ModelCard {
+        id: "scripted".into(),
+        provider: "test".into(),
+        name: "panics".into(),
+        context: 1,
+        price: Price::default(),
+        determinism: Determinism::Tape,
+        prompt_style: PromptStyle::Full,
+    };
+    let app = TestApp::with_model(|_| (), Panics(card)).await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let reply = app.post("/models/scripted/test", Some(&ada), json!({})).await;
+    is_envelope(&reply, 500, "internal", "/api/v1/models/scripted/test");
+    assert!(!reply.text.contains("secret"), "{}", reply.text);
+    app.get("/models", Some(&ada)).await.expect(200);
 }

@@ -1,5 +1,7 @@
 //! The server over real loopback sockets: memory store, local bus, scripted model, real engine.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod accounts;
 mod casts;
 mod document;

@@ -95,11 +95,11 @@ async fn a_refresh_token_is_spent_once_and_its_theft_ends_the_sign_in() {
 
 #[tokio::test]
 async fn a_sign_in_does_not_outlive_its_absolute_end() {
-    let app = TestApp::with(|o| o.refresh_absolute = Duration::from_secs(30 * 3600)).await;
+    let app = TestApp::with(|o| o.refresh_absolute = Duration::from_hours(30)).await;
     let ada = app.person("ada", Role::Researcher).await;
     let mut token = ada.refresh;
     for hours in [20, 20] {
-        app.clock.advance(Duration::from_secs(hours * 3600));
+        app.clock.advance(Duration::from_hours(hours));
         let reply = app.post("/auth/refresh", None, json!({ "refresh_token": token })).await;
         if reply.status == 401 {
             return;

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub const PASSWORD: &str = "a long enough secret";
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -126,7 +127,7 @@ impl TestApp {
         Self::with_model(change, ScriptedModel::new("scripted", Pace::AtOnce)).await
     }
 
-    pub async fn with_model(change: impl FnOnce(&mut ServerOptions), model: ScriptedModel) -> Self {
+    pub async fn with_model(change: impl FnOnce(&mut ServerOptions), model: impl LanguageModel + 'static) -> Self {
         let clock = Arc::new(TestClock::new());
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let bus = Arc::new(LocalBus::new());
@@ -157,7 +158,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let token = CancellationToken::new();
-        let run = tokio::spawn(server.clone().run(listener, token.clone()));
+        let run = TaskTracker::new().spawn(server.clone().run(listener, token.clone()));
         let phc = passwords::hash(PASSWORD, [5; 32]).unwrap();
         Self { base, http: reqwest::Client::new(), server, store, clock, token, run, phc }
     }
