@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn counts_are_read_from_every_runner() {
-        let cases: [(fn(&str) -> Tally, &str, u64, u64); 4] = [
+        type Read = fn(&str) -> Tally;
+        let cases: [(Read, &str, u64, u64); 4] = [
             (nextest, "     Summary [   3.2s] 27 tests run: 25 passed, 2 failed, 0 skipped", 25, 2),
             (
                 libtest,

@@ -1,0 +1,170 @@
+//! What the engine costs: per utterance, to fold, to replay, to seek, and with a hundred agents at once.
+//! `make bench` runs it in a release build. Times are wall-clock medians; ratios are what to compare.
+
+#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use psyche_core::event::{Event, Payload};
+use psyche_core::measure::{self, Turn, Vader, WINDOW};
+use psyche_core::record::Record;
+use psyche_core::session::{Action, NoArgs, SessionStatus, TurnOrder};
+use psyche_llm::scripted::{Pace, ScriptedModel};
+use psyche_store::memory::MemoryStore;
+use psyche_store::sqlite::{Options as SqliteOptions, SqliteStore};
+use support::{RealClock, World, is_status, run, send, until};
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let world = World::new(memory(), ScriptedModel::new("scripted", Pace::AtOnce));
+    let records = per_utterance(&world).await;
+    fold_and_replay(&records);
+    seek().await;
+    hundred_agents().await;
+}
+
+fn memory() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(Arc::new(RealClock::new())))
+}
+
+/// A whole run over the memory store with a model that answers at once, against the measures of the same windows alone.
+async fn per_utterance(world: &World) -> Vec<Record> {
+    const ROUNDS: u64 = 400;
+    let engine = world.engine();
+    let id = engine.create(run(TurnOrder::Sequential, Some(ROUNDS))).await.unwrap().session_id;
+    let mut news = world.follow(id);
+    let begun = now();
+    send(&engine, id, "go", Action::Start(NoArgs {})).await.unwrap();
+    let far = async {
+        until(&mut news, is_status(SessionStatus::Stopped)).await;
+    };
+    tokio::time::timeout(Duration::from_secs(120), far).await.unwrap();
+    let whole = begun.elapsed().as_secs_f64();
+    let records = world.records(id).await;
+    let events: Vec<Event> = records.iter().map(|r| Event::decode(r).unwrap()).collect();
+    let spoken: Vec<_> = events
+        .iter()
+        .filter_map(|e| match &e.payload {
+            Payload::AgentMessage(m) => Some(m),
+            _ => None,
+        })
+        .collect();
+    let vader = Vader::new();
+    let begun = now();
+    for end in 1..=spoken.len() {
+        let window: Vec<Turn<'_>> = spoken[end.saturating_sub(WINDOW)..end]
+            .iter()
+            .map(|m| Turn {
+                speaker: m.agent_id.as_str(),
+                addressee: m.recipients.first().map(psyche_core::AgentId::as_str),
+                text: m.content.as_str(),
+                compound: m.sentiment.score,
+                answers: None,
+            })
+            .collect();
+        std::hint::black_box(vader.score(spoken[end - 1].content.as_str()));
+        std::hint::black_box(measure::gauges(&vader, &window, end as u64));
+    }
+    let measures = begun.elapsed().as_secs_f64();
+    let n = spoken.len() as f64;
+    println!(
+        "per utterance ({n} in a row): {:.0} us in all, {:.0} us of it measures, {:.0} us engine (goal <= 100)",
+        whole / n * 1e6,
+        measures / n * 1e6,
+        (whole - measures) / n * 1e6
+    );
+    records
+}
+
+fn fold_and_replay(records: &[Record]) {
+    let id = psyche_core::SessionId(uuid::Uuid::nil());
+    let events: Vec<Event> = records.iter().map(|r| Event::decode(r).unwrap()).collect();
+    let utterances = events.iter().filter(|e| e.payload.kind() == "agent_message").count() as f64;
+    let mut session = psyche_core::session::Session::begin(id, &records[0]).unwrap();
+    let begun = now();
+    for (record, event) in records.iter().zip(&events).skip(1) {
+        session.apply_record(record, event);
+    }
+    let fold = begun.elapsed().as_secs_f64();
+    println!("fold: {:.0} events/s (goal >= 200,000)", events.len() as f64 / fold);
+    let begun = now();
+    let mut session = None;
+    for record in records {
+        psyche_engine::fold(&mut session, id, record).unwrap();
+    }
+    println!(
+        "replay, decoding included: {:.0} utterances/s (goal >= 10,000)",
+        utterances / begun.elapsed().as_secs_f64()
+    );
+}
+
+/// Random seeks in a stored session of 10,000 utterances.
+async fn seek() {
+    const ROUNDS: u64 = 2_000;
+    let dir = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(dir.path().join("psyche.db"), [7; 32], Arc::new(RealClock::new()));
+    let store = Arc::new(SqliteStore::open(options).unwrap());
+    let world = World::new(store.clone(), ScriptedModel::new("scripted", Pace::AtOnce));
+    let engine = world.engine();
+    let id = engine.create(run(TurnOrder::Sequential, Some(ROUNDS))).await.unwrap().session_id;
+    let begun = now();
+    send(&engine, id, "go", Action::Start(NoArgs {})).await.unwrap();
+    while engine.read(id, |s| s.status).await.unwrap() != SessionStatus::Stopped {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let wrote = begun.elapsed().as_secs_f64();
+    let head = engine.read(id, |s| s.seq).await.unwrap();
+    let mut times: Vec<f64> = Vec::new();
+    let mut random = 1_u64;
+    for _ in 0..300 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let seq = 1 + (random >> 33) % head;
+        let begun = now();
+        std::hint::black_box(engine.at(id, seq).await.unwrap());
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "10,000 utterances on SQLite, synchronous FULL: {:.0} utterances/s; seek to any of {head} events: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms (goal <= 50)",
+        10_000.0 / wrote,
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        times[times.len() - 1]
+    );
+    engine.shutdown(Duration::from_secs(5)).await;
+    store.close().await;
+}
+
+/// Twenty sessions of five agents that all speak at once, each answer taking 200 ms.
+async fn hundred_agents() {
+    const ROUNDS: u64 = 10;
+    let model = ScriptedModel::new("scripted", Pace::InAll(Duration::from_millis(200)));
+    let world = World::new(memory(), model);
+    let engine = world.engine();
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(engine.create(run(TurnOrder::Simultaneous, Some(ROUNDS))).await.unwrap().session_id);
+    }
+    let mut feeds: Vec<_> = sessions.iter().map(|id| world.follow(*id)).collect();
+    let begun = now();
+    for id in &sessions {
+        send(&engine, *id, "go", Action::Start(NoArgs {})).await.unwrap();
+    }
+    for feed in &mut feeds {
+        until(feed, is_status(SessionStatus::Stopped)).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let ideal = ROUNDS as f64 * 0.2;
+    println!(
+        "100 agents at once, 200 ms a reply, {ROUNDS} rounds: {took:.2} s, {:.2} x the model's own {ideal:.1} s",
+        took / ideal
+    );
+}
