@@ -92,6 +92,12 @@ pub struct Colour {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+pub struct Example {
+    pub cue: String,
+    pub reply: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Agent {
     /// A slug such as `shadow`.
     pub id: String,
@@ -102,9 +108,15 @@ pub struct Agent {
     #[schema(required = false)]
     pub shape: String,
     pub system_prompt: String,
-    /// One reply in role, shown to very small models.
+    /// One reply in role, shown to very small models when there are no `examples`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
+    /// Exchanges in role, shown to very small models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Vec<Example>>,
+    /// The last line of a very small model's prompt: how to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manner: Option<String>,
     /// Beginnings of a reply, by adaptation rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openers: Option<BTreeMap<String, Vec<String>>>,
