@@ -60,7 +60,8 @@ it("enters a feature through its index only, and never from ui or lib", () => {
 it("names colours in tokens.css only", () => {
   const colour = /#(?:[0-9a-f]{6,8}|[0-9a-f]{3})\b|\b(?:rgba?|hsla?|oklch)\(/iu;
   const wrong = files
-    .filter((file) => name(file) !== "ui/tokens.css")
+    // What is generated quotes the schema's own examples.
+    .filter((file) => name(file) !== "ui/tokens.css" && name(file) !== "lib/api/generated.ts")
     .filter((file) =>
       (text.get(file) ?? "").split("\n").some((line) => colour.test(line.replace(/href="#[^"]*"/gu, ""))),
     )

@@ -92,6 +92,10 @@ export function makeLog(sessionId, rounds, quiet = false) {
         sentiment: {
           score,
           label: score > 0.05 ? "positive" : score < -0.05 ? "negative" : "neutral",
+          positive: 0.2,
+          neutral: 0.7,
+          negative: 0.1,
+          standard_error: 0.05,
           band: [score - 0.1, score + 0.1],
         },
         metadata: {

@@ -90,7 +90,7 @@ export class SignIn implements TokenSource {
   #accept(answer: TokenAnswer): void {
     if (!answer.access_token) throw new ApiError(0, "internal", "The server's answer held no access token.");
     this.#access = answer.access_token;
-    this.#refresh = answer.refresh_token;
+    this.#refresh = answer.refresh_token ?? null;
     this.user = answer.user;
     remember(true);
     clearTimeout(this.#timer);

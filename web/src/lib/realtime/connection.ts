@@ -129,7 +129,7 @@ export class Connection {
         if (this.#cursor?.gen === frame.gen) this.#cursor = { gen: frame.gen, seq: frame.seq };
         return;
       case "bye":
-        this.#askAgainFromMs = frame.retry_after_ms ?? 0;
+        this.#askAgainFromMs = frame.retry_after_ms;
         return;
       case "auth_required":
         void this.#renewInPlace();

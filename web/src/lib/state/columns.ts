@@ -39,7 +39,7 @@ export class Columns {
         this.#turn = Math.max(this.#turn, event.turn);
         return;
       case "agent_message": {
-        const turn = event.metadata.turn ?? this.#turn;
+        const { turn } = event.metadata;
         this.#turn = Math.max(this.#turn, turn);
         this.messages.seq.push(event.seq);
         this.messages.turn.push(turn);

@@ -1,6 +1,6 @@
 /**
  * The small state of a session as a pure fold of its events: what the server's State says, plus what the page
- * shows beside it. Total: an event of an unknown type, or one with a missing field, changes nothing but the place.
+ * shows beside it. An event of an unknown type changes nothing but the place.
  */
 import type {
   AgentActivity,
@@ -116,9 +116,9 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
       utterances: agent.utterances,
       sentiment: asSentiment(agent.sentiment),
       guidance: agent.guidance,
-      rules: agent.rules ?? known.rules,
-      confidence: agent.confidence,
-      lastAction: agent.last_action ?? null,
+      rules: agent.rules,
+      confidence: agent.confidence ?? null,
+      lastAction: agent.last_action,
       overrides: overridesOf(agent),
     };
   }
@@ -129,14 +129,14 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
     reason: session.reason ?? null,
     actor: session.actor ?? null,
     round: state.round,
-    turn: state.turn ?? before.turn,
-    waitingStimuli: state.pending_stimuli.flatMap(({ seq: at }) => (at === undefined ? [] : [at])),
+    turn: state.turn,
+    waitingStimuli: state.pending_stimuli.map(({ seq: at }) => at),
     situation: state.situation,
     agents,
     connections: state.connections,
     gauges: state.gauges,
     emergency: state.emergency,
-    tokens: session.spent?.tokens ?? before.tokens,
+    tokens: session.spent.tokens,
     messages: Math.max(
       before.messages,
       Object.values(agents).reduce((sum, agent) => sum + agent.utterances, 0),
@@ -150,8 +150,8 @@ export function apply(now: Now, event: StoredEvent): Now {
     case "agent_message": {
       const { metadata } = event;
       next.messages += 1;
-      next.round = metadata.round ?? now.round;
-      next.turn = Math.max(now.turn, metadata.turn ?? 0);
+      next.round = metadata.round;
+      next.turn = Math.max(now.turn, metadata.turn);
       next.inFlight = without(now.inFlight, event.agent_id);
       next.failure = null;
       return withAgent(next, event.agent_id, (agent) => ({
@@ -164,7 +164,7 @@ export function apply(now: Now, event: StoredEvent): Now {
     case "agent_state_update":
       return withAgent(next, event.agent_id, () => ({
         state: event.state,
-        confidence: event.confidence,
+        confidence: event.confidence ?? null,
         lastAction: event.last_action,
       }));
     case "prompt_adapted":
@@ -223,7 +223,7 @@ export function apply(now: Now, event: StoredEvent): Now {
       next.tokens += event.tokens;
       return next;
     case "turn_failed":
-      next.tokens += event.tokens ?? 0;
+      next.tokens += event.tokens;
       next.inFlight = without(now.inFlight, event.agent_id);
       next.failure = {
         seq: event.seq,
@@ -233,13 +233,13 @@ export function apply(now: Now, event: StoredEvent): Now {
       };
       return withAgent(next, event.agent_id, () => ({ state: "failed" as const }));
     case "turn_abandoned":
-      next.tokens += event.tokens ?? 0;
+      next.tokens += event.tokens;
       next.inFlight = Object.fromEntries(
         Object.entries(now.inFlight).filter(([, turn]) => turn.turn !== event.turn),
       );
       return next;
     case "paths_changed":
-      next.connections = event.paths.map(({ from, to, kind }) => {
+      next.connections = event.paths.map(({ from, to, kind = "normal" }) => {
         const known = now.connections.find((path) => path.from === from && path.to === to);
         return { from, to, kind, strength: known?.strength ?? 0, active: kind === "normal" };
       });
@@ -286,16 +286,6 @@ export function changesOf(event: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(event).filter(([key]) => !ENVELOPE.has(key)));
 }
 
-export function tokensOf(usage: unknown): number {
-  if (typeof usage !== "object" || usage === null) return 0;
-  const counts = usage as Record<string, unknown>;
-  const count = (key: string) => (typeof counts[key] === "number" ? counts[key] : 0);
-  return (
-    count("total_tokens") ||
-    count("prompt_tokens") + count("completion_tokens") + count("input_tokens") + count("output_tokens")
-  );
-}
-
 export function wordCount(text: string): number {
   return text.split(/\s+/u).filter((word) => word !== "").length;
 }
@@ -308,10 +298,10 @@ export function asSentiment(value: Sentiment | number | null | undefined): Senti
 /** The agent as it stands now, where the server says so. */
 function overridesOf({ temperature, model, muted, system_prompt }: AgentState): AgentPatch {
   return {
-    ...(temperature === undefined ? {} : { temperature }),
+    temperature,
+    muted,
+    system_prompt,
     ...(model === undefined ? {} : { model }),
-    ...(muted === undefined ? {} : { muted }),
-    ...(system_prompt === undefined ? {} : { system_prompt }),
   };
 }
 

@@ -60,8 +60,10 @@ export class Log {
     if (!this.complete) return;
     const created = this.events[0];
     if (created?.type === "session_created") {
-      this.cast = created.cast;
-      this.#beginning = initial(created.situation, created.cast);
+      // Read from the log, a cast is whole: what a draft may leave out was filled in.
+      const cast = created.cast as Cast;
+      this.cast = cast;
+      this.#beginning = initial(created.situation, cast);
       this.#step = applyFrom(this.#beginning);
     }
     this.#refold();

@@ -1,5 +1,5 @@
 /** Live tokens by agent: provisional, never stored, gone when the turn's own event arrives. */
-import type { EphemeralFrame, StoredEvent } from "$lib/api/types";
+import type { FrameOf, StoredEvent } from "$lib/api/types";
 
 export interface Speech {
   turn: number;
@@ -10,7 +10,7 @@ export interface Speech {
 
 export type Speaking = Readonly<Record<string, Speech>>;
 
-type Delta = Extract<EphemeralFrame, { type: "delta" }>;
+type Delta = Omit<FrameOf<"delta">, "session_id">;
 
 export function hear(speaking: Speaking, delta: Delta): Speaking {
   const known = speaking[delta.agent_id];
@@ -31,7 +31,7 @@ export function hear(speaking: Speaking, delta: Delta): Speaking {
 export function settle(speaking: Speaking, event: StoredEvent): Speaking {
   switch (event.type) {
     case "agent_message": {
-      const turn = event.metadata.turn ?? Infinity;
+      const turn = event.metadata.turn;
       return keep(speaking, (id, speech) => id !== event.agent_id || speech.turn > turn);
     }
     case "turn_failed":

@@ -72,7 +72,7 @@ export function meanSentiment(
 ): MeanSentiment[] {
   const scores = new Map<string, number[]>(agentIds.map((id) => [id, []]));
   for (const event of messages.event.slice(0, countUpTo(messages.seq, until))) {
-    if (event.sentiment) scores.get(event.agent_id)?.push(event.sentiment.score);
+    scores.get(event.agent_id)?.push(event.sentiment.score);
   }
   return agentIds.map((id) => {
     const own = scores.get(id) ?? [];

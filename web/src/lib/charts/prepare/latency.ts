@@ -1,6 +1,5 @@
 /** Quantiles of what the model took, over the newest messages. */
 import { countUpTo, type MessageColumns } from "$lib/state/columns";
-import { tokensOf } from "$lib/state/fold";
 
 export interface ModelFigures {
   n: number;
@@ -18,9 +17,8 @@ export function modelFigures(messages: MessageColumns, until: number, last: numb
     if (typeof metadata.latency_ms !== "number") continue;
     latencies.push(metadata.latency_ms);
     const { usage } = metadata;
-    const completion = usage?.completion_tokens ?? usage?.output_tokens;
-    if (completion === undefined) continue;
-    written += completion;
+    if (!usage) continue;
+    written += usage.completion_tokens;
     spentMs += metadata.latency_ms;
   }
   latencies.sort((a, b) => a - b);
@@ -39,12 +37,4 @@ export function quantile(sorted: readonly number[], q: number): number | null {
   const low = sorted[Math.floor(place)] ?? 0;
   const high = sorted[Math.ceil(place)] ?? low;
   return low + (high - low) * (place - Math.floor(place));
-}
-
-export function totalTokens(messages: MessageColumns, until: number): number {
-  let total = 0;
-  for (const { metadata } of messages.event.slice(0, countUpTo(messages.seq, until))) {
-    total += tokensOf(metadata.usage);
-  }
-  return total;
 }

@@ -9,7 +9,7 @@ import { activeSpeakers, gaugeSeries, messageRate, sentimentSeries } from "./ser
 interface Said {
   by: string;
   to?: string[];
-  score?: number | null;
+  score?: number;
   words?: string;
   minute?: number;
   latency?: number;
@@ -26,7 +26,7 @@ function columns(said: Said[]): Columns {
       recipient: to[0] ?? "all",
       recipients: to,
       content: words,
-      sentiment: score === null ? null : { score, label: "neutral" },
+      sentiment: { score, label: "neutral" },
       metadata: { turn: index + 1, latency_ms: latency, usage: { prompt_tokens: 9, completion_tokens: 20 } },
     } as unknown as AgentMessage;
     all.add(message);
@@ -35,17 +35,17 @@ function columns(said: Said[]): Columns {
 }
 
 describe("sentiment lines", () => {
-  it("leave others' turns out and show a missing score as a gap", () => {
+  it("leave others' turns out", () => {
     const { messages } = columns([
       { by: "ego", score: 0.5 },
-      { by: "self", score: null },
+      { by: "self", score: 0.25 },
       { by: "ego", score: -0.5 },
     ]);
     expect(sentimentSeries(messages, ["ego", "self"], Infinity)).toEqual({
       x: [1, 2, 3],
       lines: [
         [0.5, undefined, -0.5],
-        [undefined, null, undefined],
+        [undefined, 0.25, undefined],
       ],
     });
   });

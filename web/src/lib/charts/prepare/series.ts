@@ -28,7 +28,7 @@ export function sentimentSeries(
       for (const each of lines) each.push(undefined);
     }
     const target = lines[line];
-    if (target) target[x.length - 1] = event.sentiment?.score ?? null;
+    if (target) target[x.length - 1] = event.sentiment.score;
   }
   return { x, lines };
 }
