@@ -111,7 +111,7 @@ export function makeLog(sessionId, rounds, quiet = false) {
       });
       add("agent_state_update", {
         agent_id: id,
-        state: "waiting",
+        state: "active",
         confidence: null,
         last_action: "spoke",
         metadata: {},

@@ -218,7 +218,15 @@ export function apply(now: Now, event: StoredEvent): Now {
           recipient: event.recipient,
         },
       };
-      return next;
+      // As on the server: whoever spoke before waits again.
+      next.agents = Object.fromEntries(
+        Object.entries(now.agents).map(([id, agent]) =>
+          agent.state === "active" || agent.state === "integrating"
+            ? [id, { ...agent, state: "waiting" as const }]
+            : [id, agent],
+        ),
+      );
+      return withAgent(next, event.agent_id, () => ({ state: "processing" as const }));
     case "turn_committed":
       next.tokens += event.tokens;
       return next;
@@ -237,7 +245,7 @@ export function apply(now: Now, event: StoredEvent): Now {
       next.inFlight = Object.fromEntries(
         Object.entries(now.inFlight).filter(([, turn]) => turn.turn !== event.turn),
       );
-      return next;
+      return withAgent(next, event.agent_id, () => ({ state: "waiting" as const }));
     case "paths_changed":
       next.connections = event.paths.map(({ from, to, kind = "normal" }) => {
         const known = now.connections.find((path) => path.from === from && path.to === to);

@@ -50,6 +50,17 @@ describe("a log read live", () => {
     expect(before.head.waitingStimuli).toEqual([]);
   });
 
+  it("lets whoever spoke before wait while another one speaks", () => {
+    const started = events.filter((event) => event.type === "turn_started")[7];
+    const before = log.at((started?.seq ?? 0) - 1);
+    const speaker = String(started?.type === "turn_started" ? started.agent_id : "");
+    expect(Object.values(before.agents).some((agent) => agent.state === "active")).toBe(true);
+    const { agents } = log.at(started?.seq ?? 0);
+    expect(agents[speaker]?.state).toBe("processing");
+    const others = Object.entries(agents).filter(([id]) => id !== speaker);
+    expect(others.some(([, agent]) => agent.state === "active" || agent.state === "integrating")).toBe(false);
+  });
+
   it("keeps the place over events of unknown types", () => {
     const own = follow(events);
     const { gauges } = own.head;
