@@ -1,5 +1,7 @@
 //! The formats of the log: golden bytes, round trips, the chain, and random commands against the invariants.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! The rules of a session, driven by hand.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use psyche_core::AgentId;

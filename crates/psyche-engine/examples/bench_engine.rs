@@ -1,6 +1,8 @@
 //! What the engine costs: per utterance, to fold, to replay, to seek, and with a hundred agents at once.
 //! `make bench` runs it in a release build. Times are wall-clock medians; ratios are what to compare.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 #[path = "../tests/support/mod.rs"]
 #[expect(dead_code, reason = "shared with the tests")]
 mod support;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use psyche_core::event::{Event, Payload};
 use psyche_core::measure::{self, Turn, Vader, WINDOW};
+use psyche_core::port::{Finish, GenerateRequest, LanguageModel, ModelCard, ModelError, ModelEvent, ModelStream};
 use psyche_core::record::Record;
 use psyche_core::session::{Action, NoArgs, SessionStatus, TurnOrder};
 use psyche_llm::scripted::{Pace, ScriptedModel};
@@ -24,11 +27,38 @@ fn now() -> Instant {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let world = World::new(memory(), ScriptedModel::new("scripted", Pace::AtOnce));
-    let records = per_utterance(&world).await;
+    let records = per_utterance(&World::new(memory(), Parrot::new())).await;
     fold_and_replay(&records);
     seek().await;
     hundred_agents().await;
+}
+
+/// A model that costs nothing: its whole reply is one piece, there at once, another line each turn.
+struct Parrot {
+    card: ModelCard,
+    lines: Vec<String>,
+}
+
+impl Parrot {
+    fn new() -> Self {
+        let card = ScriptedModel::new("scripted", Pace::AtOnce).card().clone();
+        let talk = measure::canonical();
+        let lines = talk.iter().flat_map(|c| c.turns.iter().map(|t| t.text.to_owned())).collect();
+        Self { card, lines }
+    }
+}
+
+#[async_trait::async_trait]
+impl LanguageModel for Parrot {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, ModelError> {
+        let line = self.lines[request.turn as usize % self.lines.len()].clone();
+        let done = ModelEvent::Done { finish: Finish::Stop, usage: None, confidence: None };
+        Ok(Box::pin(futures_util::stream::iter([Ok(ModelEvent::Text(line)), Ok(done)])))
+    }
 }
 
 fn memory() -> Arc<MemoryStore> {
@@ -46,7 +76,7 @@ async fn per_utterance(world: &World) -> Vec<Record> {
     let far = async {
         until(&mut news, is_status(SessionStatus::Stopped)).await;
     };
-    tokio::time::timeout(Duration::from_secs(120), far).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(2), far).await.unwrap();
     let whole = begun.elapsed().as_secs_f64();
     let records = world.records(id).await;
     let events: Vec<Event> = records.iter().map(|r| Event::decode(r).unwrap()).collect();

@@ -1,5 +1,7 @@
 //! The engine over the real stores, with scripted models.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -235,8 +237,8 @@ async fn a_dead_owner_is_followed_by_another_and_fenced() {
     let options = psyche_engine::Options {
         lease_ms: 50,
         // It never renews: to the database it is dead.
-        renew_every: Duration::from_secs(3600),
-        claim_every: Duration::from_secs(3600),
+        renew_every: Duration::from_hours(1),
+        claim_every: Duration::from_hours(1),
         ..psyche_engine::Options::default()
     };
     let first = psyche_engine::Engine::start(dying.ports.clone(), options);

@@ -374,7 +374,8 @@ mod tests {
             (Piece::Failed(Busy { waiting: 3 }), RateLimited, true),
             (Piece::Failed(Stopped), ServerError, true),
             (summary(psyche_infer::Finish::Cancelled), Cancelled, false),
-            (summary(psyche_infer::Finish::Stop), BadAnswer, false),
+            // The next attempt has another seed, so it can say something.
+            (summary(psyche_infer::Finish::Stop), BadAnswer, true),
         ];
         for (piece, kind, retryable) in cases {
             let (_, model) = speaking(vec![piece.clone()]);

@@ -48,6 +48,7 @@ pub fn complete(operations: OpenApi, rows: &[routes::Row]) -> OpenApi {
         ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
                 let permission = rights.get(&(path.clone(), method.to_owned())).copied();
                 describe_failures(path, operation, permission.unwrap_or(Permission::Public));
             }
@@ -56,6 +57,12 @@ pub fn complete(operations: OpenApi, rows: &[routes::Row]) -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
     document
+}
+
+/// A name for generated clients, unique as method and path are: `get_sessions_session_id_state`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(['/', '{', '}', '-', '.']).filter(|w| !matches!(*w, "" | "api" | "v1"));
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// Which failures a call can answer with follows from what it takes and needs.

@@ -137,10 +137,9 @@ fn master_key(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<[u8;
         Some(digits) => digits.to_owned(),
         None => kept_secret(&config.data_dir().join("master.key"), may_make, clock)?,
     };
-    let bytes: Option<Vec<u8>> =
-        (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect();
-    let key = bytes.and_then(|b| <[u8; 32]>::try_from(b).ok());
-    key.context("the master key must be 64 hex digits")
+    let mut key = [0; 32];
+    hex::decode_to_slice(digits, &mut key).context("the master key must be 64 hex digits")?;
+    Ok(key)
 }
 
 /// The key of access tokens, as raw bytes.
@@ -163,7 +162,7 @@ fn kept_secret(file: &Path, may_make: bool, clock: &dyn Clock) -> Result<String>
             return Err(error).with_context(|| format!("read {}; is this the data directory?", file.display()));
         }
     }
-    let digits: String = clock.entropy().iter().map(|b| format!("{b:02x}")).collect();
+    let digits = hex::encode(clock.entropy());
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut handle = options.open(file).with_context(|| format!("make {}", file.display()))?;

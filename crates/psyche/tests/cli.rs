@@ -1,5 +1,7 @@
 //! The command line of the real program.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

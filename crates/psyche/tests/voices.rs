@@ -1,5 +1,7 @@
 //! The embedded model speaks in five voices: a classifier that sees only the words tells them apart.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,7 +16,11 @@ fn models_dir() -> PathBuf {
     let weights = std::env::var_os("PSYCHE_TEST_MODEL").map(PathBuf::from);
     let dir = weights.and_then(|w| Some(w.parent()?.to_owned()));
     let dir = dir.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data/models"));
-    assert!(dir.join("SmolLM2-135M-Instruct.Q4_1.gguf").exists(), "no weights in {}: run `make weights`", dir.display());
+    assert!(
+        dir.join("SmolLM2-135M-Instruct.Q4_1.gguf").exists(),
+        "no weights in {}: run `make weights`",
+        dir.display()
+    );
     dir
 }
 
@@ -50,7 +56,9 @@ fn accuracy(said: &[(String, Vec<String>)]) -> f64 {
             vocabulary.extend(their.iter());
             let own = counts.entry(from).or_default();
             if other != i {
-                their.iter().for_each(|w| *own.entry(w).or_default() += 1.0);
+                for word in their {
+                    *own.entry(word).or_default() += 1.0;
+                }
             }
         }
         let likelihood = |own: &BTreeMap<&str, f64>| -> f64 {

@@ -9,7 +9,7 @@ use psyche_bus::LocalBus;
 use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload};
 use psyche_core::measure::Vader;
-use psyche_core::port::{Bus as _, Clock, Directory, EventLog, LanguageModel, ModelCatalog, News, NewsStream};
+use psyche_core::port::{Clock, Directory, EventLog, LanguageModel, ModelCatalog, News, NewsStream};
 use psyche_core::record::{Checker, Record};
 use psyche_core::session::{Action, Budget, SessionStatus, SessionType, TurnOrder, UserCommand};
 use psyche_core::{CommandId, SessionId, Timestamp, UserId};
@@ -52,7 +52,7 @@ impl ModelCatalog for Models {
     fn models(&self) -> Vec<Arc<dyn LanguageModel>> {
         self.0.values().cloned().collect()
     }
-    fn default_model(&self) -> &str {
+    fn default_model(&self) -> &'static str {
         "scripted"
     }
 }

@@ -17,6 +17,7 @@ use crate::schema;
 
 use super::auth::announce;
 use super::setup::check_person;
+use super::users;
 use super::views::UserView;
 
 /// Preferences are the web app's own; they only have a size.
@@ -117,6 +118,38 @@ pub async fn change_password(
     app.accounts.changed(user.user_id);
     announce(&app, Some(&user), &user.username, "password_change", true);
     Ok(Json(json!({"status": "success", "message": "Password changed; other sign-ins have ended"})))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordReset {
+    token: String,
+    new_password: String,
+}
+
+/// Sets a password with the one-time token that an admin handed over, and ends all sign-ins.
+#[utoipa::path(
+    post, path = "/api/v1/auth/password-reset", tag = "identity", request_body = PasswordReset,
+    responses((status = 200, body = schema::Done))
+)]
+pub async fn reset_password(State(app): State<Shared>, body: SmallJson<PasswordReset>) -> Answer<SmallJson<Value>> {
+    let PasswordReset { token, new_password } = body.0;
+    let spent = || ApiError::invalid("token", "is not known, used already or too old; ask an admin for another one");
+    let key = users::reset_key(&token);
+    let owner = app.ports.ephemeral.get(&key).await?.ok_or_else(spent)?;
+    let id = String::from_utf8_lossy(&owner).parse().map_err(|_| spent())?;
+    let user = app.ports.directory.user(id).await?.ok_or_else(spent)?;
+    // A password that is refused does not spend the token.
+    passwords::check(&new_password, &user.username, &user.email).map_err(|e| ApiError::invalid("new_password", e))?;
+    let hash = app.hasher.hash(new_password, app.ports.clock.entropy()).await?;
+    // Of two at once only one finds it.
+    app.ports.ephemeral.take(&key).await?.ok_or_else(spent)?;
+    let patch = UserPatch { password_hash: Some(hash), ..UserPatch::default() };
+    app.ports.directory.update_user(id, patch).await?;
+    app.ports.directory.revoke_user(id, None).await?;
+    app.accounts.changed(id);
+    announce(&app, Some(&user), &user.username, "password_change", true);
+    Ok(Json(json!({"status": "success", "message": "Password set; sign in with it"})))
 }
 
 #[derive(Serialize, ToSchema)]

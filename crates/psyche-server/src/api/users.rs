@@ -2,12 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use psyche_core::port::{NewUser, Role, StoreError, UserPatch, UserStatus};
+use psyche_core::port::{NewUser, Role, StoreError, User, UserPatch, UserStatus};
+use psyche_core::words::Hash;
 use psyche_core::{TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, Query, SmallJson};
 use crate::list::{List, PageQuery};
@@ -64,11 +65,32 @@ pub async fn create(
     let (unknown, _) = tokens::secret(clock.entropy());
     let user = new_user(&app, username, email, unknown, role).await?;
     app.ports.directory.create_user(NewUser { user: user.clone(), only_first_admin: false }).await?;
-    let (reset_token, hash) = tokens::secret(clock.entropy());
+    Ok((StatusCode::CREATED, Json(with_reset_token(&app, user).await?)))
+}
+
+/// A one-time token with which a person sets a new password. The admin hands it over and never learns the password.
+#[utoipa::path(
+    post, path = "/api/v1/users/{user_id}/password-reset", tag = "users", params(("user_id" = String, Path)),
+    responses((status = 200, body = schema::CreatedUser))
+)]
+pub async fn reset_password(State(app): State<Shared>, Path(id): Path<String>) -> Answer<SmallJson<CreatedUser>> {
+    let user = app.ports.directory.user(parse(&id)?).await?.filter(|u| u.tenant == TenantId::DEFAULT);
+    let user = user.ok_or_else(ApiError::not_found)?;
+    Ok(Json(with_reset_token(&app, user).await?))
+}
+
+async fn with_reset_token(app: &App, user: User) -> Answer<CreatedUser> {
+    let clock = &app.ports.clock;
+    let (reset_token, _) = tokens::secret(clock.entropy());
     let owner = user.user_id.to_string().into_bytes();
-    app.ports.ephemeral.put(&format!("reset:{hash}"), owner, RESET_LIFE_MS).await?;
+    app.ports.ephemeral.put(&reset_key(&reset_token), owner, RESET_LIFE_MS).await?;
     let expires_at = clock.now().plus_ms(RESET_LIFE_MS as i64);
-    Ok((StatusCode::CREATED, Json(CreatedUser { user: user.into(), reset_token, expires_at })))
+    Ok(CreatedUser { user: user.into(), reset_token, expires_at })
+}
+
+/// Where a reset token's owner is kept; the token itself is kept nowhere.
+pub fn reset_key(token: &str) -> String {
+    format!("reset:{}", Hash::of(token.as_bytes()))
 }
 
 /// One account.

@@ -81,3 +81,28 @@ async fn admins_keep_accounts_and_one_admin_stays() {
     }
     app.patch(&own, Some(&root), json!({"password": "x"})).await.expect(422);
 }
+
+#[tokio::test]
+async fn a_reset_token_sets_a_password_once_and_ends_all_sign_ins() {
+    let app = TestApp::start().await;
+    let root = app.person("root", Role::Admin).await;
+    let draft = json!({"username": "ada", "email": "ada@example.org", "role": "researcher"});
+    let made = app.post("/users", Some(&root), draft).await.expect(201);
+    let redeem = |token: &str, password: &str| json!({"token": token, "new_password": password});
+    let token = made["reset_token"].as_str().unwrap();
+    app.post("/auth/password-reset", None, redeem("guessed", "a calm and distant hill")).await.expect(422);
+    app.post("/auth/password-reset", None, redeem(token, "short")).await.expect(422);
+    app.post("/auth/password-reset", None, redeem(token, "a calm and distant hill")).await.expect(200);
+    app.post("/auth/password-reset", None, redeem(token, "another quiet evening")).await.expect(422);
+    let sign_in = json!({"username": "ada", "password": "a calm and distant hill"});
+    let signed_in = app.post("/auth/login", None, sign_in).await.expect(200);
+
+    let path = format!("/users/{}/password-reset", made["user"]["user_id"].as_str().unwrap());
+    let again = app.post(&path, Some(&root), json!({})).await.expect(200);
+    let token = again["reset_token"].as_str().unwrap();
+    app.post("/auth/password-reset", None, redeem(token, "another quiet evening")).await.expect(200);
+    let old = json!({"refresh_token": signed_in["refresh_token"]});
+    app.post("/auth/refresh", None, old).await.expect(401);
+    let gone = app.post("/users/nobody/password-reset", Some(&root), json!({})).await;
+    gone.expect(404);
+}

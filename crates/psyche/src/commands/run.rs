@@ -171,7 +171,7 @@ impl<'a> Screen<'a> {
 
     fn head(&self, situation: &str, model: &str, seed: u64) {
         if !self.json {
-            println!("{}", terminal::dim(&format!("{} · model {model} · seed {seed}", self.cast.name,), self.colours));
+            println!("{}", terminal::dim(&format!("{} · model {model} · seed {seed}", self.cast.name), self.colours));
             println!("{situation}\n");
         }
     }

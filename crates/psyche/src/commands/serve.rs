@@ -115,7 +115,7 @@ async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
         }
         (None, None) => Ok(Some(match config.text("setup_code") {
             Some(code) => code.to_owned(),
-            None => parts.clock.entropy()[..16].iter().map(|b| format!("{b:02x}")).collect(),
+            None => hex::encode(&parts.clock.entropy()[..16]),
         })),
         _ => bail!("admin_username and admin_password belong together; give both or neither"),
     }

@@ -5,10 +5,14 @@ export interface components {
     schemas: {
         Agent: {
             colour?: components["schemas"]["Colour"];
-            /** @description One reply in role, shown to very small models. */
+            /** @description One reply in role, shown to very small models when there are no `examples`. */
             example?: string | null;
+            /** @description Exchanges in role, shown to very small models. */
+            examples?: components["schemas"]["Example"][] | null;
             /** @description A slug such as `shadow`. */
             id: string;
+            /** @description The last line of a very small model's prompt: how to answer. */
+            manner?: string | null;
             model?: string | null;
             muted?: boolean;
             name: string;
@@ -406,6 +410,10 @@ export interface components {
             /** @description The last `seq`, to go on after. */
             next_cursor?: string | null;
         };
+        Example: {
+            cue: string;
+            reply: string;
+        };
         /** @enum {string} */
         Finish: "stop" | "length" | "filtered";
         Gauge: {
@@ -647,6 +655,10 @@ export interface components {
         PasswordChange: {
             current_password: string;
             new_password: string;
+        };
+        PasswordReset: {
+            new_password: string;
+            token: string;
         };
         Path: {
             from: string;

@@ -53,7 +53,7 @@ describe("a log read live", () => {
   it("lets whoever spoke before wait while another one speaks", () => {
     const started = events.filter((event) => event.type === "turn_started")[7];
     const before = log.at((started?.seq ?? 0) - 1);
-    const speaker = String(started?.type === "turn_started" ? started.agent_id : "");
+    const speaker = started?.type === "turn_started" ? started.agent_id : "";
     expect(Object.values(before.agents).some((agent) => agent.state === "active")).toBe(true);
     const { agents } = log.at(started?.seq ?? 0);
     expect(agents[speaker]?.state).toBe("processing");
