@@ -391,3 +391,102 @@ fn muted_agents_do_not_speak_and_an_all_muted_cast_pauses() {
     sim.begin();
     assert_eq!((sim.session.status, sim.session.reason.as_deref()), (SessionStatus::Paused, Some("error")));
 }
+
+fn mute(sim: &mut Sim, id: &str, muted: bool) {
+    let change = AgentChange {
+        agent_id: AgentId::new(id),
+        temperature: None,
+        system_prompt: None,
+        model: None,
+        muted: Some(muted),
+    };
+    sim.user(Action::ChangeAgent(change)).unwrap();
+}
+
+fn begun_by(events: &[Event]) -> Vec<&str> {
+    let started = events.iter().filter_map(|e| match &e.payload {
+        Payload::TurnStarted(s) => Some(s.agent_id.as_str()),
+        _ => None,
+    });
+    started.collect()
+}
+
+#[test]
+fn muting_gets_past_an_agent_whose_model_is_broken() {
+    let mut sim = Sim::shaped(Shape::default());
+    sim.start();
+    sim.begin();
+    sim.fail(false);
+    assert_eq!(sim.session.status, SessionStatus::Paused);
+    mute(&mut sim, "ego", true);
+    assert!(sim.user(Action::Retry(NoArgs {})).is_err(), "nothing is left to retry");
+    sim.user(Action::Resume(NoArgs {})).unwrap();
+    assert_eq!(begun_by(&sim.begin()), ["shadow"]);
+    sim.commit("Now it is my turn.");
+    assert_eq!(sim.session.status, SessionStatus::Running);
+}
+
+#[test]
+fn ends_that_became_due_between_turns_are_kept() {
+    // The round ends because those who have not spoken are muted: no extra round begins.
+    let mut sim = Sim::shaped(Shape { max_rounds: Some(1), ..Shape::default() });
+    sim.start();
+    sim.turn();
+    for id in ["shadow", "persona", "anima", "self"] {
+        mute(&mut sim, id, true);
+    }
+    assert!(begun_by(&sim.begin()).is_empty());
+    assert_eq!((sim.session.status, sim.session.reason.as_deref()), (SessionStatus::Stopped, Some("max_rounds")));
+
+    // A pause that was acknowledged before the owner died.
+    let mut sim = Sim::shaped(Shape::default());
+    sim.start();
+    sim.begin();
+    sim.user(Action::Pause(NoArgs {})).unwrap();
+    sim.step(&psyche_core::session::Command::Abandon).unwrap();
+    assert!(begun_by(&sim.begin()).is_empty());
+    assert_eq!(sim.session.status, SessionStatus::Paused);
+
+    // Money that is spent buys no further turn.
+    let mut sim = Sim::shaped(Shape { budget: Budget { tokens: None, cost: Some(0.0) }, ..Shape::default() });
+    sim.start();
+    assert!(begun_by(&sim.begin()).is_empty());
+    assert_eq!(sim.session.reason.as_deref(), Some("budget_exceeded"));
+}
+
+#[test]
+fn words_for_agents_are_bounded_and_reach_somebody() {
+    let mut sim = Sim::shaped(Shape::default());
+    let speak = |to: Option<&str>| Action::Speak(SpeakArgs { text: "Hello.".to_owned(), to: to.map(AgentId::new) });
+    for _ in 0..64 {
+        sim.user(speak(None)).unwrap();
+    }
+    assert_eq!(sim.user(speak(None)).unwrap_err().kind, RefusalKind::Conflict);
+    let mut sim = Sim::shaped(Shape::default());
+    mute(&mut sim, "ego", true);
+    assert!(sim.user(speak(Some("ego"))).unwrap_err().message.contains("muted"));
+}
+
+#[test]
+fn a_turn_that_kills_its_owner_is_not_tried_for_ever() {
+    let mut sim = Sim::shaped(Shape::default());
+    sim.start();
+    for _ in 0..3 {
+        sim.begin();
+        sim.step(&psyche_core::session::Command::Abandon).unwrap();
+    }
+    assert_eq!((sim.session.status, sim.session.reason.as_deref()), (SessionStatus::Paused, Some("model_unavailable")));
+    assert_eq!(sim.events.iter().filter(|e| e.payload.kind() == "turn_failed").count(), 1);
+}
+
+#[test]
+fn a_mute_within_a_simultaneous_round_does_not_end_it_twice() {
+    let mut sim = Sim::shaped(Shape { turn_order: TurnOrder::Simultaneous, ..Shape::default() });
+    sim.start();
+    sim.begin();
+    mute(&mut sim, "self", true);
+    for n in 0..5 {
+        sim.commit(&support::line(n));
+    }
+    assert_eq!(sim.session.stagnation_by_round.len(), 1);
+}

@@ -29,6 +29,7 @@ pub(crate) struct Call {
 }
 
 /// How it ended.
+#[derive(Clone)]
 pub(crate) struct Outcome {
     pub turn: u64,
     pub attempt: u32,

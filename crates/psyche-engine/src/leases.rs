@@ -1,6 +1,7 @@
 //! Leases: who drives which session. Correctness never depends on these timers; the epoch in every append does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use psyche_core::SessionId;
 use psyche_core::TenantId;
@@ -17,6 +18,8 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(inner.options.renew_every) => {}
         }
+        // A task that crashed serves nobody: without its lease another one takes the session up.
+        inner.residents().retain(|_, resident| !resident.mailbox.is_closed());
         let held: Vec<SessionId> = inner.residents().keys().copied().collect();
         if held.is_empty() {
             continue;
@@ -37,7 +40,7 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
 }
 
 /// Takes up sessions that were running and that nobody drives: after a start, a crash or a hand-over.
-pub(crate) async fn take_up(inner: Arc<Inner>) {
+pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
     loop {
         match inner.ports.log.claimable(TenantId::DEFAULT, TAKE_AT_ONCE).await {
             Ok(sessions) => {
@@ -54,7 +57,7 @@ pub(crate) async fn take_up(inner: Arc<Inner>) {
         }
         tokio::select! {
             () = inner.closing.cancelled() => return,
-            () = tokio::time::sleep(inner.options.claim_every) => {}
+            () = tokio::time::sleep(every) => {}
         }
     }
 }

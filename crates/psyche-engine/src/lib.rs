@@ -57,8 +57,8 @@ impl std::fmt::Debug for Ports {
 pub struct Options {
     pub lease_ms: u64,
     pub renew_every: Duration,
-    /// How often to look for sessions that nobody drives.
-    pub claim_every: Duration,
+    /// How often to look for sessions that nobody drives; `None`: never, for a program that came for one session.
+    pub claim_every: Option<Duration>,
     /// A session that is not running leaves memory after this long without a command.
     pub idle: Duration,
     /// Events between snapshots of the state.
@@ -72,7 +72,7 @@ impl Default for Options {
         Self {
             lease_ms: 10_000,
             renew_every: Duration::from_secs(3),
-            claim_every: Duration::from_secs(2),
+            claim_every: Some(Duration::from_secs(2)),
             idle: Duration::from_mins(2),
             snapshot_every: 500,
             retry_base: Duration::from_secs(1),
@@ -183,7 +183,9 @@ impl Engine {
             running: AtomicUsize::new(0),
         });
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
-        inner.tracker.spawn(leases::take_up(Arc::clone(&inner)));
+        if let Some(every) = inner.options.claim_every {
+            inner.tracker.spawn(leases::take_up(Arc::clone(&inner), every));
+        }
         Self { inner }
     }
 

@@ -2,7 +2,7 @@
 
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{EventLog, Snapshot};
+use psyche_core::port::{EventLog, Snapshot, StoreError};
 use psyche_core::record::Record;
 use psyche_core::session::{STATE_FORM, Session};
 
@@ -39,11 +39,22 @@ pub async fn load(log: &dyn EventLog, id: SessionId, until: u64) -> Result<Loade
             _ => break,
         }
     }
-    let session = session.ok_or(EngineError::NotFound)?;
+    let mut session = session.ok_or(EngineError::NotFound)?;
+    if until == u64::MAX {
+        take_generation(log, &mut session).await?;
+    }
     if until != u64::MAX && session.seq != until {
         return Err(EngineError::NotFound);
     }
     Ok(Loaded { session, snapshot_seq })
+}
+
+/// A restore or an accepted loss raises the generation in the head row; the next events are written under it.
+pub async fn take_generation(log: &dyn EventLog, session: &mut Session) -> Result<(), StoreError> {
+    if let Some(head) = log.head(session.id).await?.filter(|head| head.hash == session.hash) {
+        session.generation = head.generation;
+    }
+    Ok(())
 }
 
 /// Folds one record into a state that may not have begun yet.

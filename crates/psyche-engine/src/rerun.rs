@@ -78,6 +78,8 @@ impl<'a> Rerun<'a> {
             self.session = Session::begin(self.id, first);
             return Ok(());
         };
+        // A restore or an accepted loss raises the generation between appends.
+        session.generation = first.generation;
         if let Some(command) = command_of(session, &group)? {
             let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
             let mut inputs = Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader };
@@ -143,6 +145,11 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         };
         return Ok(Some(Command::Commit { turn: committed.turn, attempt: committed.attempt, reply }));
     }
+    let ended = |p: &Payload| matches!(p, Payload::TurnFailed(_) | Payload::TurnAbandoned(_));
+    let several = group.iter().filter(|(_, e)| ended(&e.payload)).count() > 1;
+    if matches!(event.payload, Payload::TurnAbandoned(_)) || several {
+        return Ok(Some(Command::Abandon));
+    }
     if let Some(Payload::TurnFailed(failed)) = find(|p| matches!(p, Payload::TurnFailed(_))) {
         let failure = Failure {
             kind: failed.kind,
@@ -152,8 +159,8 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         };
         return Ok(Some(Command::Fail { turn: failed.turn, attempt: failed.attempt, failure }));
     }
-    let status = find(|p| matches!(p, Payload::SessionStatusChanged(_)));
-    if group.iter().any(|(_, e)| matches!(e.payload, Payload::TurnStarted(_))) {
+    // Turns that begin, or the end of the run that was due instead.
+    if find(|p| matches!(p, Payload::TurnStarted(_) | Payload::SessionStatusChanged(_))).is_some() {
         let facts = session.order.iter().map(|agent| {
             let started = group.iter().find_map(|(_, e)| match &e.payload {
                 Payload::TurnStarted(s) if s.agent_id == *agent => Some(s),
@@ -165,13 +172,5 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         });
         return Ok(Some(Command::Begin(facts.collect())));
     }
-    match (&event.payload, status) {
-        (Payload::TurnAbandoned(_), None) => Ok(Some(Command::Abandon)),
-        // A turn that could not begin: budget spent, or nobody left to speak.
-        (Payload::SessionStatusChanged(changed), _) => {
-            let reason = changed.reason.clone().unwrap_or_default();
-            Ok(Some(Command::System { status: changed.status, reason }))
-        }
-        _ => Ok(None),
-    }
+    Ok(None)
 }

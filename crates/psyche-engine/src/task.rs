@@ -10,7 +10,7 @@ use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
 use psyche_core::prompt;
-use psyche_core::session::{Command, Inputs, ModelFacts, Session, SessionStatus, UserCommand};
+use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, RefusalKind, Session, SessionStatus, UserCommand};
 use psyche_core::words::Salts;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -59,6 +59,7 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
         calls: JoinSet::new(),
         outcomes: BTreeMap::new(),
         next_at: Instant::now(),
+        settle_at: None,
         snapshot_seq: loaded.snapshot_seq,
     };
     inner.tracker.spawn(task.run());
@@ -77,6 +78,8 @@ struct Task {
     outcomes: BTreeMap<u64, Outcome>,
     /// The next turn begins no sooner: pacing, or the pause before another attempt.
     next_at: Instant,
+    /// When results that the store did not take are offered again.
+    settle_at: Option<Instant>,
     snapshot_seq: u64,
 }
 
@@ -108,15 +111,20 @@ impl Task {
                 tracing::warn!(session = %self.id, %error, "turns under way could not be abandoned");
             }
             self.save_snapshot().await;
-            if let Err(error) = self.inner.ports.log.release(self.inner.owner, &[self.id]).await {
-                tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
-            }
         }
-        // Another task may have taken the place of a fenced one.
-        let mut residents = self.inner.residents();
-        if residents.get(&self.id).is_some_and(|r| Arc::ptr_eq(&r.state, &self.state)) {
-            residents.remove(&self.id);
+        // A successor may have taken the place already: its lease and its entry are not ours to give up.
+        let inner = Arc::clone(&self.inner);
+        let _turn = inner.taking_up.lock().await;
+        let mine = inner.residents().get(&self.id).is_some_and(|r| Arc::ptr_eq(&r.state, &self.state));
+        if !mine {
+            return;
         }
+        if matches!(end, End::Leave)
+            && let Err(error) = inner.ports.log.release(inner.owner, &[self.id]).await
+        {
+            tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
+        }
+        inner.residents().remove(&self.id);
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -141,6 +149,16 @@ impl Task {
             let (running, in_flight) = self.look(|s| (s.status == SessionStatus::Running, !s.in_flight.is_empty()));
             counted.set(running);
             let closing = self.inner.closing.is_cancelled();
+            if in_flight && self.calls.is_empty() && self.outcomes.is_empty() {
+                // Begun with the answer lost: nobody speaks in this turn.
+                if closing {
+                    return End::Leave;
+                }
+                if let Err(end) = self.recover().await {
+                    return end;
+                }
+                continue;
+            }
             let may_begin = running && !in_flight && !closing;
             if may_begin && Instant::now() >= self.next_at {
                 match self.begin().await {
@@ -178,6 +196,11 @@ impl Task {
                         Err(error) if error.is_panic() => self.call_panicked(),
                         Err(_) => {}
                     }
+                    if self.settle().await.is_err() {
+                        return End::Fenced;
+                    }
+                }
+                () = tokio::time::sleep_until(self.settle_at.unwrap_or(self.next_at)), if self.settle_at.is_some() => {
                     if self.settle().await.is_err() {
                         return End::Fenced;
                     }
@@ -241,17 +264,23 @@ impl Task {
         Ok(())
     }
 
-    /// Commits results in the order of their turns, whatever the order in which they came.
+    /// Commits results in the order of their turns, whatever the order in which they came. What the store does not take
+    /// is kept and offered again; until then nothing of it is shown, and commands are answered.
     async fn settle(&mut self) -> Result<(), End> {
+        self.settle_at = None;
         loop {
             let first =
                 self.look(|s| s.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt, f.started.reserved)));
-            let Some((turn, attempt, reserved)) = first else { return Ok(()) };
-            let Some(outcome) = self.outcomes.remove(&turn) else { return Ok(()) };
-            if outcome.attempt != attempt {
-                continue;
-            }
-            let (command, retry_after) = match outcome.result {
+            let Some((turn, attempt, reserved)) = first else {
+                self.outcomes.clear();
+                return Ok(());
+            };
+            let Some(outcome) = self.outcomes.get(&turn) else { return Ok(()) };
+            let (command, retry_after) = match outcome.result.clone() {
+                _ if outcome.attempt != attempt => {
+                    self.outcomes.remove(&turn);
+                    continue;
+                }
                 Ok(reply) => (Command::Commit { turn, attempt, reply }, None),
                 Err((mut failure, retry_after)) => {
                     // A call that reached the provider may have been charged for.
@@ -260,25 +289,18 @@ impl Task {
                     (Command::Fail { turn, attempt, failure }, retry_after)
                 }
             };
-            loop {
-                match self.decide_and_append(&command).await {
-                    Ok(decided) => {
-                        self.pace(attempt, retry_after, &decided.events);
-                        break;
-                    }
-                    // Committed before, by this owner, with the answer lost.
-                    Err(AppendError::TurnTaken(_)) => break,
-                    Err(AppendError::Fenced) => return Err(End::Fenced),
-                    Err(error) => {
-                        if self.inner.closed.is_cancelled() || self.token.is_cancelled() {
-                            return Ok(());
-                        }
-                        // Nothing uncommitted is shown; the turn is committed when the store is back.
-                        tracing::warn!(session = %self.id, %error, "a turn waits for the store");
-                        tokio::time::sleep(STORE_RETRY).await;
-                    }
+            match self.decide_and_append(&command).await {
+                Ok(decided) => self.pace(attempt, retry_after, &decided.events),
+                // Settled before, with the answer lost.
+                Err(AppendError::TurnTaken(_) | AppendError::Store(StoreError::Conflict(_))) => {}
+                Err(AppendError::Fenced) => return Err(End::Fenced),
+                Err(error) => {
+                    tracing::warn!(session = %self.id, %error, "a turn waits for the store");
+                    self.settle_at = Some(Instant::now() + STORE_RETRY);
+                    return Ok(());
                 }
             }
+            self.outcomes.remove(&turn);
         }
     }
 
@@ -332,7 +354,10 @@ impl Task {
     async fn handle(&mut self, command: &UserCommand) -> Result<u64, Handled> {
         let log = Arc::clone(&self.inner.ports.log);
         if let Some(seq) = log.find_command(self.id, command.id.as_str()).await.map_err(EngineError::from)? {
-            return Ok(seq);
+            if seq > self.look(|s| s.seq) {
+                self.catch_up().await.map_err(EngineError::from)?;
+            }
+            return self.same_command(command, seq).await;
         }
         let events = match self.decide_and_append(&Command::User(command.clone())).await {
             Ok(decided) => decided.events,
@@ -349,6 +374,10 @@ impl Task {
             }
             Err(error) => return Err(EngineError::from(error).into()),
         };
+        let paced = |e: &Event| matches!(&e.payload, Payload::SettingsChanged(c) if c.pacing_ms.is_some());
+        if events.iter().any(paced) && self.look(|s| s.unfinished.is_empty()) {
+            self.next_at = self.next_at.min(Instant::now() + Duration::from_millis(self.look(|s| s.pacing_ms)));
+        }
         let mut statuses = events.iter().rev().filter_map(|e| match &e.payload {
             Payload::SessionStatusChanged(changed) => Some(changed.status),
             _ => None,
@@ -362,6 +391,24 @@ impl Task {
             _ => {}
         }
         Ok(events.first().map_or(0, |e| e.seq))
+    }
+
+    /// A command id stands for one command of one person.
+    async fn same_command(&self, command: &UserCommand, seq: u64) -> Result<u64, Handled> {
+        let records = self.inner.ports.log.read(self.id, seq - 1, 1).await.map_err(EngineError::from)?;
+        let event = records.first().map(Event::decode).transpose().map_err(EngineError::from)?;
+        match event.map(|e| e.payload) {
+            Some(Payload::CommandReceived(received))
+                if received.actor == command.actor.to_string() && received.command == command.action.name() =>
+            {
+                Ok(seq)
+            }
+            _ => {
+                let message = format!("the command id {} was used for another command, event {seq}", command.id);
+                let (kind, status) = (RefusalKind::Conflict, self.look(|s| s.status));
+                Err(EngineError::Refused(Refusal { kind, status, field: None, message }).into())
+            }
+        }
     }
 
     /// The way of every event: decide, store, fold, tell.
@@ -421,6 +468,7 @@ impl Task {
             next.apply_record(record, &event);
             events.push(event);
         }
+        load::take_generation(self.inner.ports.log.as_ref(), &mut next).await?;
         self.show(&events, next);
         Ok(())
     }

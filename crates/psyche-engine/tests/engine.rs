@@ -238,7 +238,7 @@ async fn a_dead_owner_is_followed_by_another_and_fenced() {
         lease_ms: 50,
         // It never renews: to the database it is dead.
         renew_every: Duration::from_hours(1),
-        claim_every: Duration::from_hours(1),
+        claim_every: None,
         ..psyche_engine::Options::default()
     };
     let first = psyche_engine::Engine::start(dying.ports.clone(), options);
@@ -307,4 +307,57 @@ async fn any_moment_can_be_gone_back_to() {
         assert_eq!(&engine.at(id, record.seq).await.unwrap(), folded, "at {}", record.seq);
     }
     assert!(matches!(engine.at(id, records.len() as u64 + 1).await, Err(EngineError::NotFound)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_command_id_is_one_command() {
+    let world = World::new(memory(), scripted());
+    let engine = world.engine();
+    let id = engine.create(run(TurnOrder::Sequential, None)).await.unwrap().session_id;
+    send(&engine, id, "x", Action::Reset(NoArgs {})).await.unwrap();
+    let other = send(&engine, id, "x", Action::Start(NoArgs {})).await;
+    assert!(matches!(other, Err(EngineError::Refused(_))), "{other:?}");
+}
+
+/// The database is an older copy than what was durable: the loss is accepted, and the session goes on under a new
+/// generation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_loss_goes_on_under_a_new_generation() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("psyche.db");
+    let open = |accept_loss| {
+        let options = SqliteOptions::new(file.clone(), [7; 32], Arc::new(RealClock::new()));
+        Arc::new(SqliteStore::open(SqliteOptions { accept_loss, ..options }).unwrap())
+    };
+    let mut id = None;
+    for life in 0..2 {
+        let store = open(false);
+        let world = World::new(store.clone(), scripted());
+        let engine = world.engine();
+        let session = match id {
+            Some(id) => id,
+            None => engine.create(run(TurnOrder::Sequential, None)).await.unwrap().session_id,
+        };
+        id = Some(session);
+        for n in 0..3 {
+            send(&engine, session, &format!("reset {life} {n}"), Action::Reset(NoArgs {})).await.unwrap();
+        }
+        engine.shutdown(Duration::from_secs(5)).await;
+        store.close().await;
+        if life == 0 {
+            std::fs::copy(&file, dir.path().join("copy")).unwrap();
+        }
+    }
+    std::fs::rename(dir.path().join("copy"), &file).unwrap();
+    let store = open(true);
+    let world = World::new(store.clone(), scripted());
+    let engine = world.engine();
+    let id = id.unwrap();
+    let seq = send(&engine, id, "after the loss", Action::Reset(NoArgs {})).await.unwrap();
+    let records = world.records(id).await;
+    assert_eq!(records[seq as usize - 1].generation, 2);
+    assert_eq!(records[seq as usize - 2].generation, 1);
+    world.check(id).await;
+    engine.shutdown(Duration::from_secs(5)).await;
+    store.close().await;
 }

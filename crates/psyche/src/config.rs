@@ -203,6 +203,9 @@ impl Config {
         if self.text("registration") == Some("open") {
             bail!("registration = \"open\" is not built yet; an admin creates users");
         }
+        if self.text("setup_code").is_some_and(|code| code.chars().count() < 16) {
+            bail!("setup_code is shorter than 16 characters and could be guessed; leave it out and one is drawn");
+        }
         for (name, allowed) in [("url_tokens", &["auto", "on", "off"][..]), ("log_format", &["text", "json"])] {
             if let Some(value) = self.text(name).filter(|v| !allowed.contains(v)) {
                 bail!("{name} is {value:?}; it can be {}", allowed.join(", "));
@@ -353,6 +356,7 @@ mod tests {
             (sources(&[("PSYCHE_LISTN", "x")], &[]), "did you mean `listen`"),
             (sources(&[], &[("listen", "here")]), "an address such as"),
             (sources(&[], &[("cluster", "true")]), "PostgreSQL and Redis"),
+            (sources(&[], &[("setup_code", "letmein")]), "could be guessed"),
             (sources(&[], &[("tls_cert", "a.pem")]), "TLS is not built in yet"),
             (sources(&[], &[("url_tokens", "maybe")]), "auto, on, off"),
             (sources(&[], &[("jwt_expiration_hours", "-1")]), "not negative"),
@@ -368,9 +372,9 @@ mod tests {
     fn secrets_come_from_files_and_are_never_shown() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("code");
-        std::fs::write(&file, "hush-hush\n").unwrap();
+        std::fs::write(&file, "hush-hush-and-good-night\n").unwrap();
         let config = Config::load(&sources(&[("PSYCHE_SETUP_CODE_FILE", file.to_str().unwrap())], &[])).unwrap();
-        assert_eq!(config.text("setup_code"), Some("hush-hush"));
+        assert_eq!(config.text("setup_code"), Some("hush-hush-and-good-night"));
         assert!(!format!("{:?}", config.rows()).contains("hush"));
     }
 }

@@ -95,7 +95,7 @@ impl Session {
                 self.unfinished.remove(&committed.turn);
                 if committed.round == self.round {
                     self.spoken.insert(committed.agent_id.clone());
-                    if self.round_is_over() {
+                    if self.in_flight.is_empty() && self.round_is_over() {
                         self.round_ended();
                     }
                 }

@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::cast::{Cast, Path, StimulusKind};
 use crate::event::{
     AgentChanged, AgentMessage, Annotation, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
-    Reset, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
+    Reset, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned, TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
 use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
 
-use super::turns::{Failure, ModelFacts, Reply};
+use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
 use super::{Budget, Inputs, Session, SessionStatus};
+use crate::port::ModelErrorKind;
 
 /// The `agent_id` of a person's words.
 pub const USER: &str = "user";
@@ -242,11 +243,6 @@ pub enum Command {
     },
     /// The owner of the turns under way is gone.
     Abandon,
-    /// The program itself changes the status, for a reason of the protocol's list.
-    System {
-        status: SessionStatus,
-        reason: String,
-    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,11 +273,7 @@ impl Session {
             Command::Begin(facts) => self.begin_turns(facts),
             Command::Commit { turn, attempt, reply } => self.commit(*turn, *attempt, reply, inputs),
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
-            Command::Abandon => Ok(self.abandon("the process that ran this turn ended").collect()),
-            Command::System { status, reason } => {
-                let payload = self::status(*status, Some(reason), "system");
-                Ok(self.abandon(reason).chain([payload]).collect())
-            }
+            Command::Abandon => Ok(self.abandon_dead()),
         }
     }
 
@@ -367,6 +359,18 @@ impl Session {
                 Ok(())
             }
         };
+        let room = || {
+            if self.stimuli.len() < MAX_PENDING {
+                return Ok(());
+            }
+            Err(conflict(format!("{MAX_PENDING} stimuli and messages wait already; let the agents hear some first")))
+        };
+        let listens = |agent: &AgentId| {
+            if self.agents.get(agent).is_some_and(|a| a.definition.muted) {
+                return Err(conflict(format!("{agent} is muted and would never hear it; unmute it first")));
+            }
+            Ok(())
+        };
         let rounds_left = || match self.max_rounds {
             Some(max) if self.round >= max && self.round_is_over() => {
                 Err(conflict(format!("all {max} rounds are done; raise max_rounds or reset the session")))
@@ -381,7 +385,7 @@ impl Session {
             Action::Stop(_) => only(&[Running, Paused]),
             Action::Reset(_) => only(&[Created, Paused, Stopped, Failed]),
             Action::Retry(_) => {
-                if self.unfinished.values().any(|u| u.kind.is_some()) && self.status != Running {
+                if self.due().any(|(_, u)| u.kind.is_some()) && self.status != Running {
                     Ok(())
                 } else {
                     Err(conflict("there is no failed turn to retry".to_owned()))
@@ -408,8 +412,10 @@ impl Session {
             }
             Action::Speak(args) => {
                 only(&[Created, Running, Paused, Stopped])?;
+                room()?;
                 if let Some(to) = &args.to {
                     known("args.to", to)?;
+                    listens(to)?;
                 }
                 sized("args.text", &args.text)
             }
@@ -544,6 +550,33 @@ impl Session {
     /// Presets a stimulus of this kind can be drawn from.
     fn presets_of(&self, kind: StimulusKind) -> impl Iterator<Item = &crate::cast::StimulusPreset> {
         self.presets().iter().filter(move |p| kind == StimulusKind::Random || p.kind == kind)
+    }
+
+    /// Closes the turns of an owner that is gone. One that took its owner along again and again is not tried for ever.
+    fn abandon_dead(&self) -> Vec<Payload> {
+        let last = |attempt: u32| attempt.is_multiple_of(MAX_ATTEMPTS);
+        let abandoned = self.abandon("the process that ran this turn ended");
+        let mut payloads: Vec<Payload> = abandoned
+            .map(|payload| match payload {
+                Payload::TurnAbandoned(turn) if last(turn.attempt) => TurnFailed {
+                    agent_id: turn.agent_id,
+                    turn: turn.turn,
+                    attempt: turn.attempt,
+                    kind: ModelErrorKind::ServerError,
+                    retryable: false,
+                    message: "the program ended while this turn was spoken, again and again; try another model"
+                        .to_owned(),
+                    tokens: turn.tokens,
+                }
+                .into(),
+                other => other,
+            })
+            .collect();
+        let running = self.status == SessionStatus::Running;
+        if running && payloads.iter().any(|p| matches!(p, Payload::TurnFailed(_))) {
+            payloads.push(status(SessionStatus::Paused, Some("model_unavailable"), "system"));
+        }
+        payloads
     }
 
     /// Closes all turns under way, their reservations counted as spent.

@@ -76,6 +76,12 @@ impl Session {
         self.speakers().all(|id| self.spoken.contains(id))
     }
 
+    /// Turns to be tried again; a muted agent's wait until it may speak.
+    pub(super) fn due(&self) -> impl Iterator<Item = (&u64, &super::Unfinished)> {
+        let may_speak = |id: &AgentId| self.agents.get(id).is_some_and(|a| !a.definition.muted);
+        self.unfinished.iter().filter(move |(_, u)| may_speak(&u.agent_id))
+    }
+
     fn speakers(&self) -> impl Iterator<Item = &AgentId> {
         self.order.iter().filter(|id| self.agents.get(*id).is_some_and(|a| !a.definition.muted))
     }
@@ -86,13 +92,27 @@ impl Session {
             let message = "turns begin when the session runs and none is under way".to_owned();
             return Err(Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message });
         }
+        // An end may have become due since the last turn: by a command, a mute, or a restart.
+        let end = |to, reason, actor: &str| Ok(vec![status(to, reason, actor)]);
+        if let Some(actor) = &self.pause_requested {
+            return end(SessionStatus::Paused, None, actor);
+        }
+        if self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
+            return end(SessionStatus::Paused, Some("budget_exceeded"), "system");
+        }
         let mut round = self.round.max(1);
         let mut turns: Vec<(u64, u32, AgentId)> =
-            self.unfinished.iter().map(|(turn, u)| (*turn, u.attempt + 1, u.agent_id.clone())).collect();
+            self.due().map(|(turn, u)| (*turn, u.attempt + 1, u.agent_id.clone())).collect();
         if turns.is_empty() {
             let new_round = self.round == 0 || self.round_is_over();
             if new_round {
                 round = self.round + 1;
+                if self.max_rounds.is_some_and(|max| self.round >= max) {
+                    return end(SessionStatus::Stopped, Some("max_rounds"), "system");
+                }
+                if let Some(step) = self.step.as_ref().filter(|s| self.turns_committed > s.from) {
+                    return end(SessionStatus::Paused, None, &step.actor);
+                }
             }
             let mut speakers: Vec<&AgentId> =
                 self.speakers().filter(|id| new_round || !self.spoken.contains(*id)).collect();
@@ -269,7 +289,7 @@ impl Session {
 
         next.spoken.insert(agent_id.clone());
         next.in_flight.remove(&turn);
-        let round_over = flight.round == self.round && next.round_is_over();
+        let round_over = flight.round == self.round && next.in_flight.is_empty() && next.round_is_over();
         if round_over {
             next.end_round(inputs, &mut payloads);
         }
@@ -337,8 +357,8 @@ impl Session {
         }
         let status = |to, reason, actor: &str| Some(status(to, reason, actor));
         let exhausted =
-            |u: &&super::Unfinished| u.kind.is_some() && (!u.retryable || u.attempt.is_multiple_of(MAX_ATTEMPTS));
-        if self.unfinished.values().any(|u| exhausted(&u)) {
+            |u: &super::Unfinished| u.kind.is_some() && (!u.retryable || u.attempt.is_multiple_of(MAX_ATTEMPTS));
+        if self.due().any(|(_, u)| exhausted(u)) {
             return status(SessionStatus::Paused, Some("model_unavailable"), "system");
         }
         if let Some(actor) = &self.pause_requested {

@@ -84,7 +84,7 @@ impl World {
         let options = Options {
             lease_ms,
             renew_every: Duration::from_millis((lease_ms / 3).max(5)),
-            claim_every: Duration::from_millis(20),
+            claim_every: Some(Duration::from_millis(20)),
             retry_base: Duration::from_millis(1),
             ..Options::default()
         };

@@ -154,6 +154,7 @@ fn no_route_is_listed_twice_and_only_the_agreed_ones_are_open() {
         "GET /ws/system",
         "GET /ws/{session_id}",
         "POST /api/v1/auth/login",
+        "POST /api/v1/auth/password-reset",
         "POST /api/v1/auth/refresh",
         "POST /api/v1/auth/register",
         "POST /api/v1/setup",

@@ -173,6 +173,8 @@ fn insert_text(write: &Write<'_>, keys: &mut KeysOfAppend<'_>, seq: u64, idx: us
 /// Records with `seq > after`, ascending, at most `limit`, with their texts.
 pub fn read(db: &Connection, keys: &Keys, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    // A column holds no larger number.
+    let after = after.min(i64::MAX as u64);
     let mut events = db.prepare_cached(
         "SELECT seq, gen, epoch, kind, v, at, body, hash, committed_turn, command_id
          FROM event WHERE session_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",

@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 use futures_util::StreamExt as _;
 use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Live, ModelCatalog as _, News, Role};
-use psyche_core::session::{Action, Budget, NoArgs, SessionStatus, SessionType, TurnOrder, UserCommand};
+use psyche_core::port::{EventLog, Live, ModelCatalog as _, News, Role};
+use psyche_core::session::{Action, Budget, NoArgs, SessionStatus, SessionType, StopArgs, TurnOrder, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId, UserId};
 use psyche_engine::{Engine, NewRun, Options};
 use serde_json::json;
@@ -57,7 +57,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let owner = owner(&parts.store).await?;
     let model = arguments.model.clone().unwrap_or_else(|| parts.models.default_model().to_owned());
     wait_for_model(&parts, &model).await?;
-    let engine = Engine::start(parts.ports(), Options::default());
+    // Sessions that a server left running are the server's to take up.
+    let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
     let new = NewRun {
         name: format!("{} in the terminal", cast.name),
         session_type: SessionType::SingleUser,
@@ -77,6 +78,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     let session = engine.create(new).await?;
     let id = session.session_id;
+    let log = parts.store.log();
     let mut news = parts.bus.subscribe(id);
     let mut screen = Screen::new(&cast, arguments.json, arguments.rounds);
     screen.head(&session.situation, &model, session.seed);
@@ -89,16 +91,21 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let end = loop {
         tokio::select! {
             item = news.next() => match item {
-                Some(News::Appended { events: Some(events), .. }) => {
-                    if let Some(end) = events.iter().filter_map(|e| screen.event(id, e)).last() {
+                Some(News::Live(live)) => screen.live(&live),
+                Some(_) => {
+                    // News is a hint; a slow terminal may have missed some. The log has missed nothing.
+                    if let Some(end) = screen.read_on(log.as_ref(), id).await? {
                         break end;
                     }
                 }
-                Some(News::Live(live)) => screen.live(&live),
-                Some(_) => {}
                 None => bail!("the live feed ended"),
             },
-            _ = tokio::signal::ctrl_c() => break End { ok: true, why: "stopped by you".to_owned() },
+            _ = tokio::signal::ctrl_c() => {
+                let action = Action::Stop(StopArgs::default());
+                let command = UserCommand { id: CommandId::new(&parts.clock.uuid().to_string()), actor: owner, action };
+                engine.submit(id, command).await?;
+                break End { ok: true, why: "stopped by you".to_owned() };
+            }
         }
     };
     engine.shutdown(Duration::from_secs(2)).await;
@@ -161,12 +168,14 @@ struct Screen<'a> {
     /// What of the current utterance is on the screen.
     speaking: Option<(String, u64, u32)>,
     round: u64,
+    /// `seq` of the last event shown.
+    shown: u64,
 }
 
 impl<'a> Screen<'a> {
     fn new(cast: &'a Cast, json: bool, rounds: u64) -> Self {
         let live = !json && std::io::stdout().is_terminal();
-        Self { cast, json, rounds, colours: terminal::colours(), live, speaking: None, round: 0 }
+        Self { cast, json, rounds, colours: terminal::colours(), live, speaking: None, round: 0, shown: 0 }
     }
 
     fn head(&self, situation: &str, model: &str, seed: u64) {
@@ -197,6 +206,24 @@ impl<'a> Screen<'a> {
         }
         print!("{text}");
         let _ = std::io::stdout().flush();
+    }
+
+    /// Shows what the log has more than the screen.
+    async fn read_on(&mut self, log: &dyn EventLog, id: SessionId) -> Result<Option<End>> {
+        loop {
+            let records = log.read(id, self.shown, 500).await?;
+            if records.is_empty() {
+                return Ok(None);
+            }
+            let mut end = None;
+            for record in &records {
+                end = self.event(id, &Event::decode(record)?).or(end);
+                self.shown = record.seq;
+            }
+            if end.is_some() {
+                return Ok(end);
+            }
+        }
     }
 
     /// Shows a stored event. Gives the end of the run, if this is it.

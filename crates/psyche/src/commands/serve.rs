@@ -76,18 +76,22 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     wait_for_signal().await?;
     eprintln!("leaving: turns under way may end, sockets are told; once more to leave at once");
     token.cancel();
+    let leave = async {
+        engine.shutdown(GRACE).await;
+        serving.await.context("the server crashed")??;
+        // A scraper that never ends its request does not keep the program.
+        let _ = tokio::time::timeout(Duration::from_secs(2), tracker.wait()).await;
+        parts.store.close().await;
+        Ok(ExitCode::SUCCESS)
+    };
     tokio::select! {
-        () = engine.shutdown(GRACE) => {}
-        () = async { let _ = wait_for_signal().await; } => {
+        left = leave => left,
+        _ = wait_for_signal() => {
             // Whatever was acknowledged is durable; turns under way are abandoned at the next start.
             eprintln!("left at once");
-            return Ok(ExitCode::FAILURE);
+            std::process::exit(1)
         }
     }
-    serving.await.context("the server crashed")??;
-    tracker.wait().await;
-    parts.store.close().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn bind(address: SocketAddr, other: &str) -> Result<TcpListener> {
@@ -122,7 +126,10 @@ async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
 }
 
 fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Option<String>) -> Result<ServerOptions> {
-    let hours = |name| Duration::from_secs_f64(config.number(name) * 3600.0);
+    let hours = |name| {
+        let time = Duration::try_from_secs_f64(config.number(name) * 3600.0);
+        time.map_err(|_| anyhow::anyhow!("`{name}` is {}: more hours than a clock can count", config.number(name)))
+    };
     let secret = backends::jwt_secret(config, parts.clock.as_ref())?;
     let public_url = config.text("public_url").map(str::to_owned);
     let alone = address.ip().is_loopback() && public_url.is_none() && config.list("trusted_proxies").is_empty();
@@ -136,9 +143,9 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
     options.cors_allowed_origins = config.list("cors_allowed_origins");
     options.setup_code = setup_code;
     options.metrics_token = config.text("metrics_token").map(str::to_owned);
-    options.access_token_life = hours("jwt_expiration_hours");
-    options.refresh_idle = hours("refresh_idle_hours");
-    options.refresh_absolute = hours("refresh_absolute_hours");
+    options.access_token_life = hours("jwt_expiration_hours")?;
+    options.refresh_idle = hours("refresh_idle_hours")?;
+    options.refresh_absolute = hours("refresh_absolute_hours")?;
     options.limits.sign_ins_per_user = config.number("max_concurrent_sessions") as usize;
     options.limits.drain = GRACE;
     Ok(options)
