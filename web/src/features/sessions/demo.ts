@@ -5,6 +5,8 @@ export const DEMO = {
   name: "The unopened letter",
   situation:
     "A letter arrives from someone you have not spoken to in ten years. It lies unopened on the table. It is evening, and nobody else is at home.",
+  // The small model is faster than people read.
+  pacing_ms: 1000,
 } as const;
 
 /** One click: makes the session and sends `start`. */
