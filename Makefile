@@ -16,9 +16,12 @@ test: ## install what the tests need, run all of them, print the time of each su
 check: ## fmt, clippy and tidy
 	@cargo run --locked --quiet --package xtask -- check
 
-bench: ## measure what the project promises, in a release build
-	@cargo build --locked --release --workspace --examples
-	@for bench in bench_measures bench_store bench_engine; do echo "== $$bench"; target/release/examples/$$bench || exit 1; done
+bench: build weights ## measure what the project promises, in a release build
+	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer
+	@echo "== measures"; target/release/examples/bench_measures
+	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
+	@echo "== engine"; target/release/examples/bench_engine
+	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 build: web
 	@cargo build --locked --package psyche

@@ -19,6 +19,13 @@ impl Hash {
     /// What the chain starts from.
     pub const ZERO: Self = Self([0; 32]);
 
+    /// The 64 hex digits, without an allocation: every stored text has one.
+    fn digits<'a>(&self, buffer: &'a mut [u8; 64]) -> &'a str {
+        // The buffer fits and hex digits are UTF-8: neither can fail.
+        let _ = hex::encode_to_slice(self.0, buffer);
+        std::str::from_utf8(buffer).unwrap_or_default()
+    }
+
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -26,7 +33,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(self.digits(&mut [0; 64]))
     }
 }
 impl fmt::Debug for Hash {
@@ -44,7 +51,7 @@ impl std::str::FromStr for Hash {
 }
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.digits(&mut [0; 64]))
     }
 }
 impl<'de> Deserialize<'de> for Hash {
