@@ -13,7 +13,7 @@ use crate::ids::AgentId;
 use crate::measure::{GaugeName, Gauges};
 use crate::port::{ChatMessage, ChatRole, PromptStyle, Sampling};
 use crate::session::{PendingStimulus, Said, Session};
-use crate::speech::{capped, first_sentences};
+use crate::speech::{capped, first_sentences, has_hidden};
 use crate::words::Hash;
 
 /// Stored with every session: a change to any prompt text or limit of this file changes it.
@@ -241,7 +241,8 @@ fn name<'a>(session: &'a Session, agent: &'a AgentId) -> &'a str {
 
 /// Brackets of the delimiters cannot be forged from within a part.
 fn part(text: &str, max: usize) -> String {
-    capped(&crate::speech::plain(text), max).replace('<', "‹").replace('>', "›")
+    let capped = if has_hidden(text) { capped(&crate::speech::plain(text), max) } else { capped(text, max) };
+    if capped.contains(['<', '>']) { capped.replace('<', "‹").replace('>', "›") } else { capped }
 }
 
 fn full(

@@ -20,6 +20,11 @@ pub fn plain(text: &str) -> String {
     if kept.len() == out.len() { out } else { kept.to_owned() }
 }
 
+/// Whether [`plain`] would take a character out or a line break in; what is stored has been through it already.
+pub fn has_hidden(text: &str) -> bool {
+    text.chars().any(is_hidden)
+}
+
 /// Characters that change how text reads without being seen.
 fn is_hidden(c: char) -> bool {
     c.is_control()
