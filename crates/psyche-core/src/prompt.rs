@@ -220,9 +220,7 @@ pub fn build(session: &Session, agent: &AgentId, style: PromptStyle, rules: &[Ru
     let mut event_seqs: Vec<u64> = used_heard.iter().map(|s| s.seq).collect();
     event_seqs.extend(stimuli.iter().map(|s| s.seq));
     event_seqs.extend(used_own.map(|s| s.seq));
-    event_seqs.extend(
-        session.conscious.as_ref().map(|(seq, _)| *seq).filter(|_| session.situation != session.base_situation),
-    );
+    event_seqs.extend(session.voiced.as_ref().map(|(seq, _)| *seq));
     event_seqs.sort_unstable();
     event_seqs.dedup();
     Prompt {
@@ -305,7 +303,7 @@ fn compact(session: &Session, agent: &AgentId, last: Option<&Said>, stimuli: &[&
     }
     let mut user = part(&session.base_situation, SITUATION.1);
     // Writing to a String cannot fail.
-    if let Some((_, words)) = &session.conscious {
+    if let Some((_, words)) = &session.voiced {
         let _ = write!(user, " Somebody says: “{}”", part(first_sentences(words, 2), HEARD.1));
     }
     for stimulus in stimuli {

@@ -490,3 +490,28 @@ fn a_mute_within_a_simultaneous_round_does_not_end_it_twice() {
     }
     assert_eq!(sim.session.stagnation_by_round.len(), 1);
 }
+
+#[test]
+fn the_conscious_voice_is_known_from_the_next_round_on_and_named_in_the_prompt() {
+    for style in [PromptStyle::Full, PromptStyle::Compact] {
+        let mut sim = Sim::shaped(Shape::default());
+        sim.style = style;
+        sim.start();
+        sim.begin();
+        sim.commit("I have hidden the key under the stone.");
+        let first = sim.session.conscious.clone().unwrap().0;
+        let persona = |sim: &Sim| prompt::build(&sim.session, &AgentId::new("persona"), style, &[], None);
+        let knows = |sim: &Sim| persona(sim).messages.iter().any(|m| m.content.contains("under the stone"));
+        assert!(!knows(&sim), "{style:?}: no path leads from ego to persona");
+        assert!(!persona(&sim).event_seqs.contains(&first));
+        while !sim.session.round_is_over() {
+            sim.turn();
+        }
+        assert!(knows(&sim), "{style:?}");
+        assert!(persona(&sim).event_seqs.contains(&first));
+        // The next words of the voice are not in the situation before their round is over.
+        sim.turn();
+        assert!(knows(&sim), "{style:?}");
+        assert!(persona(&sim).event_seqs.contains(&first));
+    }
+}

@@ -78,6 +78,7 @@ impl Session {
             }
             Payload::SituationChanged(changed) => {
                 self.situation = changed.situation.as_str().into();
+                self.voiced = self.conscious.clone().filter(|_| self.situation != self.base_situation);
             }
             Payload::InterventionSuggested(suggestion) => {
                 self.suggested.insert(suggestion.rule.clone());

@@ -215,6 +215,8 @@ pub struct Session {
     pub situation: Arc<str>,
     /// The conscious voice's last words, and their `seq`.
     pub conscious: Option<(u64, Arc<str>)>,
+    /// Those of them that are in the situation: what others know of them in this round.
+    pub voiced: Option<(u64, Arc<str>)>,
 
     pub round: u64,
     /// Number of the last turn that was started.
@@ -305,6 +307,7 @@ impl Session {
             base_situation: Arc::default(),
             situation: Arc::default(),
             conscious: None,
+            voiced: None,
             round: 0,
             turn: 0,
             spoken: BTreeSet::new(),
@@ -355,6 +358,7 @@ impl Session {
         self.base_situation = Arc::clone(&initial.situation);
         self.situation = Arc::clone(&initial.situation);
         self.conscious = None;
+        self.voiced = None;
         self.round = 0;
         self.spoken.clear();
         self.unfinished.clear();
