@@ -193,7 +193,7 @@ pub fn sampling(session: &Session, agent: &AgentId, style: PromptStyle) -> Sampl
 /// What an agent hears: utterances on open paths to it, oldest first.
 fn heard<'a>(session: &'a Session, agent: &AgentId) -> Vec<&'a Said> {
     let open = session.paths.iter().filter(|p| p.to == *agent && session.is_open(p));
-    let mut heard: Vec<&Said> = open.flat_map(|p| &p.inbox).collect();
+    let mut heard: Vec<&Said> = open.flat_map(|p| &p.inbox).map(AsRef::as_ref).collect();
     heard.sort_by_key(|s| s.seq);
     heard.drain(..heard.len().saturating_sub(HEARD_MOST));
     heard
@@ -209,7 +209,7 @@ fn waiting<'a>(session: &'a Session, agent: &AgentId) -> Vec<&'a PendingStimulus
 pub fn build(session: &Session, agent: &AgentId, style: PromptStyle, rules: &[Rule], opener: Option<&str>) -> Prompt {
     let heard = heard(session, agent);
     let stimuli = waiting(session, agent);
-    let own = session.agents[agent].own.back();
+    let own = session.agents[agent].own.back().map(AsRef::as_ref);
     let (messages, used_heard, used_own) = match style {
         PromptStyle::Full => (full(session, agent, rules, &heard, &stimuli, own), heard.as_slice(), own),
         PromptStyle::Compact => {

@@ -1,6 +1,8 @@
 //! Running a log again: the recorded replies and inputs go through the same rules and must give the same records, byte
 //! for byte. Nothing is asked of a model.
 
+use std::collections::BTreeMap;
+
 use psyche_core::CommandId;
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
@@ -82,7 +84,8 @@ impl<'a> Rerun<'a> {
         session.generation = first.generation;
         if let Some(command) = command_of(session, &group)? {
             let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
-            let mut inputs = Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader };
+            let mut inputs =
+                Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader, prompts: BTreeMap::new() };
             let again = session
                 .decide(&command, &mut inputs)
                 .map_err(|refusal| Difference::Refused { seq: first.seq, message: refusal.message })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
-use psyche_core::prompt;
+use psyche_core::prompt::Prompt;
 use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, RefusalKind, Session, SessionStatus, UserCommand};
 use psyche_core::words::Salts;
 use tokio::sync::{mpsc, oneshot};
@@ -227,16 +227,10 @@ impl Task {
             };
             s.order.iter().map(fact).collect()
         });
-        let Decided { events, before } = self.decide_and_append(&Command::Begin(facts)).await?;
+        let Decided { events, mut prompts } = self.decide_and_append(&Command::Begin(facts)).await?;
         for event in &events {
             let Payload::TurnStarted(started) = &event.payload else { continue };
-            let built = prompt::build(
-                &before,
-                &started.agent_id,
-                started.style,
-                &prompt::rules(&before.gauges),
-                started.opener.as_deref(),
-            );
+            let Some(built) = prompts.remove(&started.turn) else { continue };
             let request = GenerateRequest {
                 messages: built.messages,
                 opener: started.opener.clone(),
@@ -415,13 +409,17 @@ impl Task {
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
         for _ in 0..8 {
-            let (append, events, next) = {
+            let (append, events, next, prompts) = {
                 let session = peek(&self.state);
-                let mut inputs =
-                    Inputs { now: ports.clock.now(), salts: Salts::fresh(ports.clock.entropy()), vader: &ports.vader };
+                let mut inputs = Inputs {
+                    now: ports.clock.now(),
+                    salts: Salts::fresh(ports.clock.entropy()),
+                    vader: &ports.vader,
+                    prompts: BTreeMap::new(),
+                };
                 let payloads = match session.decide(command, &mut inputs) {
                     Ok(payloads) if payloads.is_empty() => {
-                        return Ok(Decided { events: Vec::new(), before: session.clone() });
+                        return Ok(Decided::default());
                     }
                     Ok(payloads) => payloads,
                     Err(refusal) => {
@@ -442,13 +440,13 @@ impl Task {
                     records,
                     summary: Some(next.summary()),
                 };
-                (append, events, next)
+                (append, events, next, inputs.prompts)
             };
             match ports.log.append(append).await {
                 Ok(_) => {
-                    let before = self.show(&events, next);
+                    self.show(&events, next);
                     self.snapshot_if_due().await;
-                    return Ok(Decided { events, before });
+                    return Ok(Decided { events, prompts });
                 }
                 Err(AppendError::Stale(_)) => self.catch_up().await?,
                 Err(error) => return Err(error),
@@ -473,12 +471,11 @@ impl Task {
         Ok(())
     }
 
-    /// Facts first, then news. Gives back the state before.
-    fn show(&self, events: &[Event], next: Session) -> Session {
+    /// Facts first, then news.
+    fn show(&self, events: &[Event], next: Session) {
         let (generation, seq) = (next.generation, next.seq);
-        let before = std::mem::replace(&mut *self.state.write().unwrap_or_else(PoisonError::into_inner), next);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: Some(events.into()) });
-        before
     }
 
     async fn snapshot_if_due(&mut self) {
@@ -502,10 +499,11 @@ impl Task {
     }
 }
 
-/// Events that are stored, and the state they were decided on.
+/// Events that are stored, and the prompts of the turns they start.
+#[derive(Default)]
 struct Decided {
     events: Vec<Event>,
-    before: Session,
+    prompts: BTreeMap<u64, Prompt>,
 }
 
 enum Handled {

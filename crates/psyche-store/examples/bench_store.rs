@@ -35,6 +35,16 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Outcome {
+    // On a worker of the runtime, as the engine's tasks are.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(measure());
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn measure() -> Outcome {
     let within = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let dir = tempfile::tempdir_in(within)?;
     let store = Arc::new(SqliteStore::open(Options::new(dir.path().join("ours.db"), [1; 32], Arc::new(SystemClock)))?);

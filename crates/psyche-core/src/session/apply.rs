@@ -181,7 +181,7 @@ impl Session {
             return;
         }
         let flight = self.in_flight.get(&message.metadata.turn);
-        let said = Said {
+        let said = Arc::new(Said {
             seq,
             turn: message.metadata.turn,
             from: message.agent_id.clone(),
@@ -189,18 +189,18 @@ impl Session {
             text: message.content.as_str().into(),
             compound: message.sentiment.score,
             answers: flight.and_then(|f| f.started.answers),
-        };
+        });
         self.latency_sum_ms += message.metadata.latency_ms;
         for path in &mut self.paths {
             if path.from == said.from && message.recipients.contains(&path.to) {
                 path.last_turn = said.turn;
-                push(&mut path.inbox, said.clone(), path.window as usize);
+                push(&mut path.inbox, Arc::clone(&said), path.window as usize);
             }
         }
         if let Some(agent) = self.agents.get_mut(&said.from) {
             agent.utterances += 1;
             agent.sentiment = Some(said.compound);
-            push(&mut agent.own, said.clone(), OWN_KEPT);
+            push(&mut agent.own, Arc::clone(&said), OWN_KEPT);
         }
         if self.initial.cast.conscious_voice.as_ref() == Some(&said.from) {
             self.conscious = Some((seq, Arc::clone(&said.text)));

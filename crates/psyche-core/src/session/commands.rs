@@ -270,7 +270,7 @@ impl Session {
         match command {
             Command::User(user) => self.decide_user(user, inputs),
             Command::Received { seq, received } => Ok(self.decide_received(*seq, received, inputs)),
-            Command::Begin(facts) => self.begin_turns(facts),
+            Command::Begin(facts) => self.begin_turns(facts, &mut inputs.prompts),
             Command::Commit { turn, attempt, reply } => self.commit(*turn, *attempt, reply, inputs),
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),

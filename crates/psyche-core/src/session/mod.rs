@@ -19,7 +19,7 @@ use crate::event::{AgentActivity, EmergencyLevel, Event, Payload, SessionCreated
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Gauges, Vader};
 use crate::port::{Determinism, ModelErrorKind, Parent, Spent};
-use crate::prompt::Rule;
+use crate::prompt::{Prompt, Rule};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Salts};
@@ -88,6 +88,8 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
     pub salts: Salts,
     pub vader: &'a Vader,
+    /// Filled by the decision: the prompts of the turns it starts, for whoever calls the models.
+    pub prompts: BTreeMap<u64, Prompt>,
 }
 
 /// An agent as it stands.
@@ -97,7 +99,7 @@ pub struct AgentState {
     pub activity: AgentActivity,
     pub utterances: u64,
     /// Newest last; as many as prompts show.
-    pub own: VecDeque<Said>,
+    pub own: VecDeque<Arc<Said>>,
     pub sentiment: Option<f64>,
     pub rules: Vec<Rule>,
     pub confidence: Option<f64>,
@@ -127,7 +129,7 @@ pub struct PathState {
     pub kind: PathKind,
     pub window: u32,
     /// The last `window` utterances on it, newest last.
-    pub inbox: VecDeque<Said>,
+    pub inbox: VecDeque<Arc<Said>>,
     /// Turn of the last utterance on it; 0 when there was none.
     pub last_turn: u64,
 }
@@ -227,7 +229,7 @@ pub struct Session {
     pub unfinished: BTreeMap<u64, Unfinished>,
 
     /// The last utterances, newest last: what measures see.
-    pub window: VecDeque<Said>,
+    pub window: VecDeque<Arc<Said>>,
     pub gauges: Gauges,
     pub stagnation_by_round: VecDeque<Option<f64>>,
     pub connections: Vec<crate::event::Connection>,

@@ -14,7 +14,7 @@ use crate::ids::AgentId;
 use crate::measure::strength::{self, Delivery};
 use crate::measure::{self, Turn, Vader};
 use crate::port::{Finish, ModelErrorKind, PromptStyle, Usage};
-use crate::prompt::{self, Rule};
+use crate::prompt::{self, Prompt, Rule};
 use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
@@ -87,7 +87,11 @@ impl Session {
     }
 
     /// The turns that come next: those to be tried again, else the next speaker, else the first of a new round.
-    pub(super) fn begin_turns(&self, facts: &BTreeMap<AgentId, ModelFacts>) -> Result<Vec<Payload>, Refusal> {
+    pub(super) fn begin_turns(
+        &self,
+        facts: &BTreeMap<AgentId, ModelFacts>,
+        prompts: &mut BTreeMap<u64, Prompt>,
+    ) -> Result<Vec<Payload>, Refusal> {
         if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
             let message = "turns begin when the session runs and none is under way".to_owned();
             return Err(Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message });
@@ -130,7 +134,8 @@ impl Session {
         let mut reserved = 0;
         for (turn, attempt, agent) in turns {
             let Some(facts) = facts.get(&agent) else { continue };
-            let started = self.start_turn(turn, attempt, round, &agent, facts, &mut payloads);
+            let (started, prompt) = self.start_turn(turn, attempt, round, &agent, facts, &mut payloads);
+            prompts.insert(turn, prompt);
             reserved += started.reserved;
             let used = started.stimuli.clone();
             payloads.push(started.into());
@@ -151,7 +156,7 @@ impl Session {
         agent: &AgentId,
         facts: &ModelFacts,
         payloads: &mut Vec<Payload>,
-    ) -> TurnStarted {
+    ) -> (TurnStarted, Prompt) {
         let state = &self.agents[agent];
         let rules = prompt::rules(&self.gauges);
         if rules != state.rules {
@@ -172,7 +177,7 @@ impl Session {
         let route = self.route(agent);
         let built = prompt::build(self, agent, facts.style, &rules, opener.as_deref());
         let sampling = prompt::sampling(self, agent, facts.style);
-        TurnStarted {
+        let started = TurnStarted {
             turn,
             attempt,
             round,
@@ -189,11 +194,12 @@ impl Session {
             opener,
             prompt_digest: built.digest(),
             answers: built.answers,
-            event_seqs: built.event_seqs,
-            stimuli: built.stimuli,
+            event_seqs: built.event_seqs.clone(),
+            stimuli: built.stimuli.clone(),
             reserved: prompt::estimate(&built.messages) + u64::from(sampling.max_tokens),
             sampling,
-        }
+        };
+        (started, built)
     }
 
     /// The open path an agent speaks over: the one unused for longest, emergency paths first among equals.

@@ -74,7 +74,12 @@ impl Sim {
     pub fn step(&mut self, command: &Command) -> Result<Vec<Event>, Refusal> {
         self.salt = self.salt.wrapping_add(1);
         let now = self.session.last_at.plus_ms(10);
-        let mut inputs = Inputs { now, salts: Salts::recorded(vec![[self.salt; 16]; 8]), vader: &self.vader };
+        let mut inputs = Inputs {
+            now,
+            salts: Salts::recorded(vec![[self.salt; 16]; 8]),
+            vader: &self.vader,
+            prompts: BTreeMap::new(),
+        };
         let payloads = self.session.decide(command, &mut inputs)?;
         let events = self.session.stamp(payloads, now);
         let records = self.session.records(&events, 1);

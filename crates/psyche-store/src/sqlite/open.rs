@@ -165,7 +165,7 @@ impl Place {
         high_water::rewrite(&path, &marks).map_err(|e| io_error("write", &path, e))?;
         let high_water =
             HighWater::start(path.clone(), marks).map_err(|e| io_error("start the thread for", &path, e))?;
-        Writer::start(db, keys, high_water, lock).map_err(|e| io_error("start the thread for", &self.path, e))
+        Ok(Writer::new(db, keys, high_water, lock))
     }
 
     fn set_up(&self, db: &Connection) -> rusqlite::Result<()> {

@@ -1,16 +1,22 @@
-//! The one writer: a thread that commits waiting operations of all sessions in groups.
+//! The one writer: whoever comes first commits for all who wait.
 //!
 //! A group is one `BEGIN IMMEDIATE` transaction with a savepoint for each operation, so that one that fails leaves the
 //! others alone. Callers are answered after COMMIT. While a commit waits for the disk, the next group gathers. When a
 //! commit fails, every member of the group fails with it and nothing of it was written.
+//!
+//! There is one connection. A caller that finds it free commits on its own thread: handing the work to another thread
+//! and being woken again would cost a third of a commit on a fast disk. What gathered meanwhile is committed on a
+//! blocking thread, so that no caller waits for the groups after its own.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use psyche_core::ids::SessionId;
 use psyche_core::port::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::fault::{Fault, closed};
 use super::high_water::{HighWater, Mark};
@@ -49,26 +55,52 @@ impl Write<'_> {
     }
 }
 
-/// The way to the thread.
-#[derive(Debug)]
+/// The way to the one connection that writes.
 pub struct Writer {
-    queue: mpsc::Sender<Message>,
-    commits: Arc<AtomicU64>,
+    /// Taken before an operation waits, given back when it is answered.
+    places: Semaphore,
+    shared: Arc<Shared>,
 }
 
-enum Message {
-    Operation(Box<dyn Member>),
-    Close(oneshot::Sender<()>),
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Told when the committer has come back, or is lost.
+    returned: Notify,
+    commits: AtomicU64,
+}
+
+struct Waiting {
+    queue: VecDeque<Box<dyn Member>>,
+    committer: Slot,
+    closed: bool,
+}
+
+enum Slot {
+    Free(Committer),
+    /// Somebody commits with it.
+    Busy,
+    /// The store is closed.
+    Gone,
+}
+
+impl Slot {
+    fn take(&mut self) -> Option<Committer> {
+        match std::mem::replace(self, Self::Busy) {
+            Self::Free(committer) => Some(committer),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 impl Writer {
-    /// The thread owns all that must outlive the last commit: connection, high-water file, lock.
-    pub fn start(db: Connection, keys: Arc<Keys>, high_water: HighWater, lock: DirectoryLock) -> std::io::Result<Self> {
-        let (queue, incoming) = mpsc::channel(QUEUE);
-        let commits = Arc::new(AtomicU64::new(0));
-        let thread = Thread { db, keys, high_water, lock, incoming, commits: Arc::clone(&commits) };
-        std::thread::Builder::new().name("psyche-writer".into()).spawn(move || thread.run())?;
-        Ok(Self { queue, commits })
+    pub fn new(db: Connection, keys: Arc<Keys>, high_water: HighWater, lock: DirectoryLock) -> Self {
+        let committer = Slot::Free(Committer { db, keys, high_water, _lock: lock });
+        let waiting = Mutex::new(Waiting { queue: VecDeque::new(), committer, closed: false });
+        let shared = Arc::new(Shared { waiting, returned: Notify::new(), commits: AtomicU64::new(0) });
+        Self { places: Semaphore::new(QUEUE), shared }
     }
 
     /// Runs the operation in a transaction. It is rolled back when it fails.
@@ -77,24 +109,114 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
     {
+        let _place = self.places.acquire().await.map_err(|_| closed())?;
         let (to, answer) = oneshot::channel();
-        let operation = Box::new(Operation { work: Some(work), outcome: None, to });
-        self.queue.send(Message::Operation(operation)).await.map_err(|_| closed())?;
+        let committer = {
+            let mut waiting = self.shared.waiting();
+            if waiting.closed {
+                return Err(closed().into());
+            }
+            waiting.queue.push_back(Box::new(Operation { work: Some(work), outcome: None, to }));
+            waiting.committer.take()
+        };
+        if let Some(committer) = committer {
+            let turn = Turn { shared: Arc::clone(&self.shared), committer: Some(committer) };
+            // Only a runtime of many threads can spare this one.
+            let rest = match Handle::current().runtime_flavor() {
+                RuntimeFlavor::CurrentThread => Some(turn),
+                _ => tokio::task::block_in_place(|| turn.commit_group()),
+            };
+            if let Some(mut rest) = rest {
+                tokio::task::spawn_blocking(move || {
+                    while let Some(more) = rest.commit_group() {
+                        rest = more;
+                    }
+                });
+            }
+        }
         answer.await.unwrap_or_else(|_| Err(closed().into()))
     }
 
-    /// Lets what waits finish, writes everything out and ends the thread.
+    /// Lets what waits finish, writes everything out and gives the directory back.
     pub async fn close(&self) {
-        let (to, done) = oneshot::channel();
-        if self.queue.send(Message::Close(to)).await.is_ok() {
-            // An error means that the thread has ended already.
-            let _ = done.await;
+        loop {
+            let mut returned = std::pin::pin!(self.shared.returned.notified());
+            returned.as_mut().enable();
+            let committer = {
+                let mut waiting = self.shared.waiting();
+                waiting.closed = true;
+                if matches!(waiting.committer, Slot::Gone) {
+                    return;
+                }
+                waiting.committer.take()
+            };
+            if let Some(committer) = committer {
+                // Fails only when the runtime ends, and the committer with it.
+                let _ = tokio::task::spawn_blocking(move || drop(committer)).await;
+                self.shared.waiting().committer = Slot::Gone;
+                self.shared.returned.notify_waiters();
+                return;
+            }
+            returned.await;
         }
     }
 
     /// Transactions that wrote something.
     pub fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The committer while somebody commits with it. It goes back when this is dropped.
+struct Turn {
+    shared: Arc<Shared>,
+    committer: Option<Committer>,
+}
+
+impl Turn {
+    /// Commits what waits, up to a group. Gives itself back when more came meanwhile.
+    fn commit_group(self) -> Option<Self> {
+        let group: Vec<_> = {
+            let mut waiting = self.shared.waiting();
+            let size = waiting.queue.len().min(GROUP);
+            waiting.queue.drain(..size).collect()
+        };
+        if let Some(committer) = &self.committer {
+            committer.commit(group, &self.shared.commits);
+        }
+        let mut turn = self;
+        let mut waiting = turn.shared.waiting();
+        if waiting.queue.is_empty()
+            && let Some(committer) = turn.committer.take()
+        {
+            waiting.committer = Slot::Free(committer);
+        }
+        drop(waiting);
+        turn.committer.is_some().then_some(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(committer) = self.committer.take() {
+            // An operation panicked, or the runtime ends: nobody commits what waits, so nobody may wait for it.
+            committer.give_up();
+            let left = {
+                let mut waiting = self.shared.waiting();
+                waiting.committer = Slot::Free(committer);
+                std::mem::take(&mut waiting.queue)
+            };
+            for member in left {
+                member.answer(Some("another write broke off; try again"));
+            }
+        }
+        self.shared.returned.notify_waiters();
     }
 }
 
@@ -128,51 +250,20 @@ impl<T: Send, F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send> Member for O
     }
 }
 
-struct Thread {
+/// All that must outlive the last commit. Fields go in this order when it is dropped.
+struct Committer {
     db: Connection,
     keys: Arc<Keys>,
     high_water: HighWater,
-    lock: DirectoryLock,
-    incoming: mpsc::Receiver<Message>,
-    commits: Arc<AtomicU64>,
+    /// Last: the next process may begin only when all is written.
+    _lock: DirectoryLock,
 }
 
-impl Thread {
-    fn run(mut self) {
-        let mut asked_to_close = Vec::new();
-        while let Some(first) = self.incoming.blocking_recv() {
-            let mut group = Vec::new();
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Operation(member) => group.push(member),
-                    Message::Close(to) => {
-                        self.incoming.close();
-                        asked_to_close.push(to);
-                    }
-                }
-                next = if group.len() < GROUP { self.incoming.try_recv().ok() } else { None };
-            }
-            if !group.is_empty() {
-                self.commit(group);
-            }
-        }
-        self.truncate_wal();
-        let Self { db, high_water, lock, .. } = self;
-        drop(db);
-        drop(high_water);
-        // Last: the next process may begin only when all is written.
-        drop(lock);
-        for to in asked_to_close {
-            let _ = to.send(());
-        }
-    }
-
-    fn commit(&mut self, mut group: Vec<Box<dyn Member>>) {
-        let outcome = self.transact(&mut group);
-        if outcome.is_err() && !self.db.is_autocommit() {
-            // If this fails too, the transaction is gone with its connection; the next BEGIN says so.
-            let _ = self.db.execute_batch("ROLLBACK");
+impl Committer {
+    fn commit(&self, mut group: Vec<Box<dyn Member>>, commits: &AtomicU64) {
+        let outcome = self.transact(&mut group, commits);
+        if outcome.is_err() {
+            self.give_up();
         }
         let failure = match outcome {
             Ok(effects) => {
@@ -189,7 +280,15 @@ impl Thread {
         }
     }
 
-    fn transact(&self, group: &mut [Box<dyn Member>]) -> Result<Vec<Effect>, Fault> {
+    /// Rolls back what was begun and not committed.
+    fn give_up(&self) {
+        if !self.db.is_autocommit() {
+            // If this fails too, the transaction is gone with its connection; the next BEGIN says so.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+    }
+
+    fn transact(&self, group: &mut [Box<dyn Member>], commits: &AtomicU64) -> Result<Vec<Effect>, Fault> {
         let statement = |sql| self.db.prepare_cached(sql)?.execute([]).map(drop);
         let mut effects = Vec::new();
         let mut kept = false;
@@ -220,7 +319,7 @@ impl Thread {
             }
         }
         statement("COMMIT")?;
-        self.commits.fetch_add(u64::from(kept), Ordering::Relaxed);
+        commits.fetch_add(u64::from(kept), Ordering::Relaxed);
         Ok(effects)
     }
 
@@ -243,6 +342,12 @@ impl Thread {
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database");
         }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.truncate_wal();
     }
 }
 
@@ -275,7 +380,7 @@ mod tests {
             .unwrap();
         let keys = Arc::new(Keys::new([0; 32], Arc::new(Still)));
         let high_water = HighWater::start(dir.join("high-water"), Marks::new()).unwrap();
-        Writer::start(db, keys, high_water, DirectoryLock::acquire(&dir.join("lock")).unwrap()).unwrap()
+        Writer::new(db, keys, high_water, DirectoryLock::acquire(&dir.join("lock")).unwrap())
     }
 
     async fn insert(writer: &Writer, bytes: usize) -> Result<(), StoreError> {
@@ -335,6 +440,87 @@ mod tests {
         let written = u64::from(before.is_ok()) + u64::from(after.is_ok());
         assert_eq!(count(&writer).await, written, "answered is written, and nothing else");
         insert(&writer, 3).await.unwrap();
+        writer.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_gathers_while_one_commits_shares_the_next_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(dir.path()));
+        let (open, gate) = std::sync::mpsc::channel();
+        let (begun, begins) = oneshot::channel();
+        let mut tasks = tokio::task::JoinSet::new();
+        let first = Arc::clone(&writer);
+        tasks.spawn(async move {
+            let wait = move |_: &mut Write<'_>| {
+                begun.send(()).unwrap();
+                gate.recv().unwrap();
+                Ok(())
+            };
+            first.run(wait).await.unwrap();
+        });
+        begins.await.unwrap();
+        let before = writer.commits();
+        let mut inserts = Vec::new();
+        for n in 0..20 {
+            // Polled once, so that it waits before the gate opens.
+            let mut insert = Box::pin(insert(&writer, n));
+            assert!(futures_util::poll!(&mut insert).is_pending());
+            inserts.push(insert);
+        }
+        open.send(()).unwrap();
+        for insert in inserts {
+            insert.await.unwrap();
+        }
+        assert_eq!(writer.commits(), before + 2, "the first, and one for all the others");
+        assert_eq!(count(&writer).await, 20);
+        writer.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_write_that_panics_leaves_the_next_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(dir.path()));
+        let panics = Arc::clone(&writer);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let broken = |write: &mut Write<'_>| -> Result<(), Fault> {
+                write.db.execute("INSERT INTO t VALUES (x'00')", [])?;
+                panic!("a bug");
+            };
+            panics.run(broken).await
+        });
+        assert!(tasks.join_next().await.unwrap().unwrap_err().is_panic());
+        insert(&writer, 1).await.unwrap();
+        assert_eq!(count(&writer).await, 1, "what the broken one wrote is rolled back");
+        writer.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn closing_waits_for_what_is_under_way_and_refuses_what_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Arc::new(writer(dir.path()));
+        let (open, gate) = std::sync::mpsc::channel();
+        let (begun, begins) = oneshot::channel();
+        let slow = Arc::clone(&writer);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let work = move |write: &mut Write<'_>| {
+                begun.send(()).unwrap();
+                gate.recv().unwrap();
+                Ok(write.db.execute("INSERT INTO t VALUES (x'00')", []).map(drop)?)
+            };
+            slow.run(work).await.unwrap();
+        });
+        begins.await.unwrap();
+        let mut close = Box::pin(writer.close());
+        assert!(futures_util::poll!(&mut close).is_pending());
+        assert!(insert(&writer, 1).await.is_err(), "closed");
+        assert!(DirectoryLock::acquire(&dir.path().join("lock")).is_err(), "still held");
+        open.send(()).unwrap();
+        close.await;
+        tasks.join_next().await.unwrap().unwrap();
+        assert!(DirectoryLock::acquire(&dir.path().join("lock")).is_ok());
         writer.close().await;
     }
 }
