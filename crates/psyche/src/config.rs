@@ -15,6 +15,8 @@ enum Kind {
     Flag,
     /// Fractions are allowed.
     Number,
+    /// A whole number from 1 on.
+    Count,
     List,
 }
 
@@ -76,6 +78,19 @@ const KEYS: &[Key] = &[
     waiting("audit_log_retention_days", Kind::Number, Some("30"), "days audit rows are kept"),
     waiting("data_retention_days", Kind::Number, Some("0"), "days sessions are kept; 0 = for ever"),
     key("models_dir", Kind::Text, None, "weights of embedded models (default <data_dir>/models)"),
+    key("max_connections", Kind::Count, Some("4096"), "HTTP connections and sockets at once; more wait"),
+    key("max_sockets", Kind::Count, Some("2000"), "WebSockets at once"),
+    key("max_sockets_per_user", Kind::Count, Some("10"), "WebSockets of one user at once"),
+    key("socket_message_bytes", Kind::Count, Some("65536"), "longest message a client may send"),
+    key("socket_messages_per_minute", Kind::Count, Some("60"), "messages a client may send"),
+    key("socket_message_burst", Kind::Count, Some("30"), "messages it may send at once"),
+    key("socket_stall_ms", Kind::Count, Some("15000"), "a reader that takes nothing for this long is cut off"),
+    key("socket_ping_ms", Kind::Count, Some("30000"), "pause between pings"),
+    key("reconnect_window_ms", Kind::Count, Some("10000"), "at a restart clients come back spread over this"),
+    key("ring_events", Kind::Count, Some("512"), "events of a session kept ready for its readers, per view"),
+    key("ring_bytes", Kind::Count, Some("4194304"), "bytes of the same"),
+    key("views_per_session", Kind::Count, Some("64"), "different filters on one session at once"),
+    key("replay_events", Kind::Count, Some("5000"), "a reader further behind gets a snapshot"),
     key("log", Kind::Text, Some("info"), "log filter, such as psyche_engine=debug,info"),
     key("log_format", Kind::Text, Some("text"), "text or json"),
 ];
@@ -226,6 +241,10 @@ impl Config {
         self.values.get(name).and_then(|(v, _)| v.as_float()).unwrap_or(0.0)
     }
 
+    pub fn count(&self, name: &str) -> u64 {
+        self.values.get(name).and_then(|(v, _)| v.as_integer()).map_or(0, i64::unsigned_abs)
+    }
+
     pub fn list(&self, name: &str) -> Vec<String> {
         let list = self.text(name).unwrap_or_default().split(',');
         list.map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
@@ -314,6 +333,13 @@ fn parse(key: &Key, text: &str) -> Result<Value> {
             Value::String(text.to_owned())
         }
         Kind::Flag => Value::Boolean(text.parse().with_context(|| wrong("true or false"))?),
+        Kind::Count => {
+            let number: u32 = text.parse().with_context(|| wrong("a whole number"))?;
+            if number == 0 {
+                bail!(wrong("a number from 1 on"));
+            }
+            Value::Integer(number.into())
+        }
         Kind::Number => {
             let number: f64 = text.parse().with_context(|| wrong("a number"))?;
             if !number.is_finite() || number < 0.0 {
@@ -360,6 +386,8 @@ mod tests {
             (sources(&[], &[("tls_cert", "a.pem")]), "TLS is not built in yet"),
             (sources(&[], &[("url_tokens", "maybe")]), "auto, on, off"),
             (sources(&[], &[("jwt_expiration_hours", "-1")]), "not negative"),
+            (sources(&[], &[("max_sockets", "0")]), "from 1 on"),
+            (sources(&[], &[("max_sockets", "1.5")]), "a whole number"),
             (sources(&[("PSYCHE_LISTEN_FILE", "/x")], &[]), "only secrets"),
         ];
         for (sources, expected) in cases {

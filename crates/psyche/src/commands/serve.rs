@@ -9,7 +9,7 @@ use clap::Args;
 use psyche_core::TenantId;
 use psyche_core::port::{NewUser, Role, StoreError};
 use psyche_engine::{Engine, Options};
-use psyche_server::{Ports, Server, ServerOptions};
+use psyche_server::{Limits, Ports, Server, ServerOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -146,9 +146,32 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
     options.access_token_life = hours("jwt_expiration_hours")?;
     options.refresh_idle = hours("refresh_idle_hours")?;
     options.refresh_absolute = hours("refresh_absolute_hours")?;
-    options.limits.sign_ins_per_user = config.number("max_concurrent_sessions") as usize;
-    options.limits.drain = GRACE;
+    options.limits = limits(config);
     Ok(options)
+}
+
+fn limits(config: &Config) -> Limits {
+    let count = |name| usize::try_from(config.count(name)).unwrap_or(usize::MAX);
+    let number = |name| u32::try_from(config.count(name)).unwrap_or(u32::MAX);
+    let time = |name| Duration::from_millis(config.count(name));
+    Limits {
+        sign_ins_per_user: config.number("max_concurrent_sessions") as usize,
+        drain: GRACE,
+        connections: count("max_connections"),
+        sockets: count("max_sockets"),
+        sockets_per_user: count("max_sockets_per_user"),
+        reconnect_window: time("reconnect_window_ms"),
+        stall: time("socket_stall_ms"),
+        ping_every: time("socket_ping_ms"),
+        inbound_bytes: count("socket_message_bytes"),
+        inbound_per_minute: number("socket_messages_per_minute"),
+        inbound_burst: number("socket_message_burst"),
+        ring_events: count("ring_events"),
+        ring_bytes: count("ring_bytes"),
+        views_per_session: count("views_per_session"),
+        replay_events: config.count("replay_events"),
+        ..Limits::default()
+    }
 }
 
 fn welcome(config: &Config, address: SocketAddr, setup_code: Option<&str>) {
@@ -168,4 +191,20 @@ async fn wait_for_signal() -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn the_settings_of_limits_reach_the_server_and_default_to_its_own() {
+        let limits_of =
+            |flags: Vec<(String, String)>| limits(&Config::load(&Sources { flags, ..Sources::default() }).unwrap());
+        let defaults = Limits { drain: GRACE, ..Limits::default() };
+        assert_eq!(format!("{:?}", limits_of(Vec::new())), format!("{defaults:?}"));
+        let changed = limits_of(vec![("max_sockets".to_owned(), "7".to_owned())]);
+        assert_eq!(changed.sockets, 7);
+    }
 }
