@@ -69,6 +69,16 @@ it("names colours in tokens.css only", () => {
   expect(wrong).toEqual([]);
 });
 
+it("gives a reason, in brackets, with every warning it silences", () => {
+  const silenced = files.flatMap((file) =>
+    [...(text.get(file) ?? "").matchAll(/svelte-ignore [^>]*/gu)].map(
+      (match) => `${name(file)}: ${match[0]}`,
+    ),
+  );
+  expect(silenced.length).toBeGreaterThan(0);
+  expect(silenced.filter((line) => !/svelte-ignore [a-z0-9_]+ \([^)]{15,}\)/u.test(line))).toEqual([]);
+});
+
 it("sees the files it judges", () => {
   expect(files.length).toBeGreaterThan(60);
   expect(imports(join(SRC, "main.ts")).map(name)).toContain("App.svelte");
