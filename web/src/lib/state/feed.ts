@@ -8,6 +8,7 @@ import type {
   TurnFailed,
 } from "$lib/api/types";
 import { changesOf } from "./fold";
+import { capital } from "./format";
 
 export type FeedItem = { seq: number; at: string } & (
   | { kind: "message"; event: AgentMessage }
@@ -15,12 +16,16 @@ export type FeedItem = { seq: number; at: string } & (
   | { kind: "intervention"; event: InterventionSuggested }
   | { kind: "failure"; event: TurnFailed }
   | { kind: "emergency"; event: EmergencyEvent }
+  | { kind: "opening"; situation: string }
   | { kind: "note"; text: string; detail?: string; actor?: string | undefined }
 );
 
-export function feedItem(event: StoredEvent): FeedItem | null {
+/** `ran` says whether the session has been running before: then it goes on, else it starts. */
+export function feedItem(event: StoredEvent, ran: boolean): FeedItem | null {
   const place = { seq: event.seq, at: event.timestamp };
   switch (event.type) {
+    case "session_created":
+      return { ...place, kind: "opening", situation: event.situation };
     case "agent_message":
       return { ...place, kind: "message", event };
     case "stimulus_injected":
@@ -32,7 +37,12 @@ export function feedItem(event: StoredEvent): FeedItem | null {
     case "emergency":
       return { ...place, kind: "emergency", event };
     case "session_status":
-      return { ...place, kind: "note", text: statusSentence(event.status, event.reason), actor: event.actor };
+      return {
+        ...place,
+        kind: "note",
+        text: statusSentence(event.status, event.reason, ran),
+        actor: event.actor,
+      };
     case "situation_changed":
       return { ...place, kind: "note", text: "The situation changed", detail: event.situation };
     case "reset":
@@ -74,8 +84,9 @@ export function reasonInWords(reason: string): string {
   return REASONS[reason] ?? reason.replaceAll("_", " ");
 }
 
-function statusSentence(status: string, reason: string | null | undefined): string {
+function statusSentence(status: string, reason: string | null | undefined, ran: boolean): string {
   // Being stopped by hand is what "stopped" says already.
   const because = reason && reason !== status ? `: ${reasonInWords(reason)}` : "";
-  return `Session ${status}${because}`;
+  const word = { created: "Ready to start", running: ran ? "Resumed" : "Started" }[status];
+  return `${word ?? capital(status)}${because}`;
 }

@@ -42,7 +42,7 @@ export function signed(value: number | null | undefined, digits = 2): string {
 
 export function fixed(value: number | null | undefined, digits = 2): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return value.toFixed(digits);
+  return value.toFixed(digits).replace("-", "−");
 }
 
 export function milliseconds(value: number | null | undefined): string {

@@ -163,6 +163,14 @@ describe("running time", () => {
     expect(log.head.ranMs).toBe(15_000);
     expect(log.head.runningSinceMs).toBeNull();
   });
+
+  it("is started once, and resumed after that until a reset", () => {
+    const log = follow([]);
+    for (const status of ["running", "paused", "running", "created", "running"])
+      log.append(next(log, { type: "session_status", status, actor: "u1" }));
+    const said = log.feed.map((item) => (item.kind === "note" ? item.text : item.kind));
+    expect(said).toEqual(["Started", "Paused", "Resumed", "Ready to start", "Started"]);
+  });
 });
 
 it("countUpTo finds the end of what is at or before a place", () => {

@@ -18,6 +18,8 @@ export class Log {
   #beginning: Now;
   #head: Now;
   #step: (now: Now, event: StoredEvent) => Now;
+  /** Whether the session has been running since it was made or reset. */
+  #ran = false;
   #snapshot: { session: Session; state: State; seq: number };
 
   constructor(session: Session, state: State, seq: number, cast: Cast | null) {
@@ -56,6 +58,7 @@ export class Log {
     this.first = first;
     this.feed = [];
     this.columns = new Columns();
+    this.#ran = false;
     for (const event of this.events) this.#index(event);
     if (!this.complete) return;
     const created = this.events[0];
@@ -108,7 +111,8 @@ export class Log {
 
   #index(event: StoredEvent): void {
     this.columns.add(event);
-    const item = feedItem(event);
+    const item = feedItem(event, this.#ran);
     if (item !== null) this.feed.push(item);
+    if (event.type === "session_status") this.#ran = event.status !== "created";
   }
 }

@@ -230,6 +230,8 @@ export class SessionStore {
     this.closedBecause = because ?? null;
     this.staleSinceMs = link === "live" ? null : (this.staleSinceMs ?? Date.now());
     if (link !== "live") this.framesPerSecond = 0;
+    // What failed because nobody answered is no news once somebody does.
+    else if (this.commandError?.error.status === 0) this.commandError = null;
   }
 
   #second(): void {
