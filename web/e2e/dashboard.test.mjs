@@ -73,6 +73,8 @@ test("one click starts the demo session, and the agents speak", async () => {
   for (const name of ["Ego", "Shadow", "Persona", "Anima/Animus", "Self"])
     assert.ok(names.includes(name), name);
   assert.match(await page.locator("header").first().innerText(), /Live/);
+  await page.locator(".opening", { hasText: "A letter arrives from someone" }).waitFor();
+  await page.getByText("Started, by you").waitFor();
 });
 
 test("words appear while they are spoken", async () => {
@@ -111,6 +113,11 @@ test("a stimulus is injected, shown with its author, and heard", async () => {
   await card.waitFor();
   assert.match(await card.innerText(), /to Shadow, by you/);
   await card.getByText("heard").waitFor({ timeout: 20_000 });
+  await page.keyboard.press("i");
+  await page.locator("textarea:focus").waitFor();
+  await page.keyboard.type("The bell again.");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".card", { hasText: "The bell again." }).waitFor();
 });
 
 test("Why shows what the agent saw", async () => {
@@ -152,14 +159,20 @@ test("the keys work: tabs, the past, live again, the sheet, the palette", async 
   await page.getByRole("dialog", { name: "Keys" }).waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox", { name: "Find a command" }).fill("health");
+  // Typed, not filled in: the palette must have the focus by itself.
+  await page.getByRole("combobox", { name: "Find a command" }).waitFor();
+  await page.keyboard.type("health");
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/health/);
   await page.keyboard.press("1");
   await page.keyboard.press("k");
   await page.keyboard.press("Enter");
-  await page.getByRole("dialog", { name: "Why this message" }).waitFor();
+  const why = page.getByRole("dialog", { name: "Why this message" });
+  await why.waitFor();
   await page.keyboard.press("Escape");
+  await why.waitFor({ state: "detached" });
+  const focused = await page.evaluate(() => document.activeElement.dataset.message);
+  assert.equal(Number(focused), (await seqs(page)).at(-1), "the focus is back on the message");
 });
 
 test("settings change an agent from the next turn, and unsaved changes are guarded", async () => {
@@ -194,8 +207,11 @@ test("the server is killed and comes back: stale is shown, then everything is th
   await quietly(async () => {
     await kill(world);
     await page.getByText("Reconnecting: data may be stale").waitFor({ timeout: 1000 });
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("Pause was not done").waitFor();
     await launch(world);
     await page.getByText("Live").first().waitFor({ timeout: 15_000 });
+    await page.getByText("Pause was not done").waitFor({ state: "detached" });
   });
   await spoken(page, (await seqs(page)).length + 2);
   await page.getByRole("button", { name: "Pause" }).click();
@@ -255,6 +271,42 @@ test("sign-out ends it, a wrong password does not say which field, and signing i
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("navigation", { name: "Session" }).waitFor();
   assert.equal(page.url(), place);
+});
+
+test("a model that cannot be reached: said where it happened, and the session waits", async () => {
+  const { page } = main;
+  await page.goto(`${world.url}#/`);
+  await page.getByRole("button", { name: "New session" }).click();
+  const form = page.getByRole("dialog");
+  await form.getByRole("option", { name: "unreachable: nobody" }).waitFor({ state: "attached" });
+  await page.keyboard.type("Nobody answers");
+  await form.getByLabel("Model").selectOption("unreachable");
+  await form.getByRole("button", { name: "Create" }).click();
+  await page.getByText("Press Start, and the agents begin").waitFor();
+  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByText("Ego could not speak").first().waitFor();
+  await page.getByText("Paused: the model is not available.").waitFor();
+  assert.equal(await page.getByText("Press Start").count(), 0, "what is paused is resumed, not started");
+  assert.deepEqual(await violations(page), []);
+  await page.screenshot({ path: `${PICTURES}unreachable.png` });
+  await page.goto(`${world.url}#/`);
+  await page.getByRole("button", { name: "Delete Nobody answers…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Nobody answers").waitFor({ state: "detached" });
+});
+
+test("a session that does not exist is said to be none", async () => {
+  const { page, quietly } = main;
+  await quietly(async () => {
+    await page.goto(`${world.url}#/s/01890000-0000-7000-8000-000000000000/conversation`);
+    await page.getByText("There is no such session").waitFor();
+    assert.equal(await page.getByText("Connecting").count(), 0);
+    assert.equal(await page.getByLabel("Timeline").count(), 0);
+    assert.equal(await page.getByRole("button", { name: "Retry" }).count(), 0);
+    assert.deepEqual(await violations(page), []);
+    await page.getByRole("button", { name: "To the sessions" }).click();
+    await page.getByRole("heading", { name: "Sessions" }).waitFor();
+  });
 });
 
 test("a session is deleted after a question", async () => {

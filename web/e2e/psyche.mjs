@@ -24,6 +24,12 @@ rate_limit_requests_per_minute = 6000
 rate_limit_burst_size = 1000
 [models.default]
 provider = "scripted"
+# Nobody answers on port 9.
+[models.unreachable]
+provider = "openai"
+base_url = "http://127.0.0.1:9/v1"
+allow_http_hosts = ["127.0.0.1"]
+model = "nobody"
 `,
   );
   const world = { dir, config, url: `http://127.0.0.1:${port}/`, log: "", child: null };
