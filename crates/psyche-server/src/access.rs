@@ -13,7 +13,7 @@ use psyche_core::port::{Relation, SessionRow};
 use psyche_core::session::{Action, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
 
-use crate::accounts::Caller;
+use crate::accounts::{Caller, Standing};
 use crate::app::{App, Shared};
 use crate::error::{Answer, ApiError};
 use crate::idempotency;
@@ -30,7 +30,7 @@ struct Grant {
 /// A session somebody was let in to.
 pub struct SessionAccess {
     app: Shared,
-    pub row: SessionRow,
+    pub row: Arc<SessionRow>,
     pub relation: Relation,
     pub caller: Caller,
 }
@@ -91,9 +91,27 @@ pub async fn signed_in(app: &App, token: &str) -> Answer<(Claims, Caller)> {
 /// Lets somebody in to a session for one purpose.
 pub async fn enter(app: &Shared, caller: &Caller, id: SessionId, permission: Permission) -> Answer<SessionAccess> {
     let directory = &app.ports.directory;
-    let row = directory.session(id).await?.filter(|row| row.tenant == TenantId::DEFAULT);
-    let row = row.ok_or_else(ApiError::not_found)?;
+    let row = directory.session(id).await?.ok_or_else(ApiError::not_found)?;
     let relation = directory.relation(id, caller.user_id).await?;
+    admit_to(app, caller, (Arc::new(row), relation), permission)
+}
+
+/// The same from memory, for sockets, which ask at every message. The row may be old in all but what never changes.
+pub async fn enter_again(
+    app: &Shared,
+    caller: &Caller,
+    id: SessionId,
+    permission: Permission,
+) -> Answer<SessionAccess> {
+    let standing = app.accounts.standing(app.ports.directory.as_ref(), id, caller.user_id).await?;
+    admit_to(app, caller, standing.ok_or_else(ApiError::not_found)?, permission)
+}
+
+fn admit_to(app: &Shared, caller: &Caller, (row, relation): Standing, permission: Permission) -> Answer<SessionAccess> {
+    let id = row.summary.session_id;
+    if row.tenant != TenantId::DEFAULT {
+        return Err(ApiError::not_found());
+    }
     match verdict(Some(caller.role), permission, relation, row.summary.session_type) {
         Verdict::Allowed => {}
         Verdict::AllowedAudited => {
@@ -184,7 +202,7 @@ impl Reader {
 impl Controller {
     /// For sockets, which ask [`enter`] themselves.
     pub async fn enter(app: &Shared, caller: &Caller, id: SessionId) -> Answer<Self> {
-        Ok(Self(Arc::new(enter(app, caller, id, Self::PERMISSION).await?)))
+        Ok(Self(Arc::new(enter_again(app, caller, id, Self::PERMISSION).await?)))
     }
 
     pub async fn control(&self, command_id: Option<String>, action: Action) -> Answer<u64> {
@@ -200,7 +218,7 @@ impl Controller {
 impl Annotator {
     /// For sockets, which ask [`enter`] themselves.
     pub async fn enter(app: &Shared, caller: &Caller, id: SessionId) -> Answer<Self> {
-        Ok(Self(Arc::new(enter(app, caller, id, Self::PERMISSION).await?)))
+        Ok(Self(Arc::new(enter_again(app, caller, id, Self::PERMISSION).await?)))
     }
 
     pub async fn annotate(&self, command_id: Option<String>, args: psyche_core::session::AnnotateArgs) -> Answer<u64> {

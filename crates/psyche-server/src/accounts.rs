@@ -1,17 +1,25 @@
 //! Who a sign-in belongs to and what that person may do now. Rights come from the directory, never from the token.
+//!
+//! What the directory said is remembered until somebody's rights change: here at once, elsewhere within the second in
+//! which the directory's version of rights is asked for again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use psyche_core::port::{Clock, Directory, Role, SignIn, User, UserStatus};
-use psyche_core::{SignInId, Timestamp, UserId};
+use psyche_core::port::{Clock, Directory, Relation, Role, SessionRow, SignIn, StoreError, User, UserStatus};
+use psyche_core::{SessionId, SignInId, Timestamp, UserId};
 use tokio::sync::broadcast;
 
+use crate::app::Shared;
 use crate::error::{Answer, ApiError};
 
-/// How long an answer of the directory is believed.
-const TTL_MS: u64 = 1_000;
-const MOST: usize = 10_000;
+/// How often the directory is asked whether rights have changed elsewhere.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Entries of a memory at most; a full one begins anew.
+const MOST: usize = 20_000;
 
 /// A person as rights and presence need them.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,20 +31,25 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// A sign-in ended, or a person's rights changed: look again.
+/// Somebody's rights changed: look again. `None`: anybody's.
 #[derive(Clone, Copy, Debug)]
-pub struct Changed {
-    pub user_id: UserId,
-}
+pub struct Changed(pub Option<UserId>);
+
+/// A session as rights need it, and how somebody relates to it.
+pub type Standing = (Arc<SessionRow>, Relation);
 
 pub struct Accounts {
-    cache: Mutex<HashMap<SignInId, (u64, Option<Caller>)>>,
+    callers: Mutex<HashMap<SignInId, (Caller, Timestamp)>>,
+    standings: Mutex<HashMap<(SessionId, UserId), Standing>>,
+    /// Grows with every change; what was read before one is not remembered after it.
+    epoch: AtomicU64,
     changes: broadcast::Sender<Changed>,
 }
 
 impl Default for Accounts {
     fn default() -> Self {
-        Self { cache: Mutex::default(), changes: broadcast::channel(256).0 }
+        let changes = broadcast::channel(1024).0;
+        Self { callers: Mutex::default(), standings: Mutex::default(), epoch: AtomicU64::new(0), changes }
     }
 }
 
@@ -49,38 +62,106 @@ impl Accounts {
         id: SignInId,
         user: UserId,
     ) -> Answer<Caller> {
-        let now = clock.monotonic_ms();
-        let known = self.cache().get(&id).filter(|(at, _)| now.saturating_sub(*at) < TTL_MS).cloned();
-        let caller = if let Some((_, caller)) = known {
+        let now = clock.now();
+        let known = lock(&self.callers).get(&id).filter(|(_, until)| *until > now).map(|(caller, _)| caller.clone());
+        let caller = if let Some(caller) = known {
             caller
         } else {
-            let sign_in = directory.sign_in(id).await?;
-            let owner = directory.user(user).await?;
-            let caller = sign_in.zip(owner).and_then(|(sign_in, user)| live(&sign_in, user, clock.now()));
-            let mut cache = self.cache();
-            if cache.len() >= MOST {
-                cache.clear();
-            }
-            cache.insert(id, (now, caller.clone()));
+            let epoch = self.epoch();
+            let sign_in = directory.sign_in(id).await?.ok_or_else(ApiError::unauthenticated)?;
+            let owner = directory.user(user).await?.ok_or_else(ApiError::unauthenticated)?;
+            let until = sign_in.expires_at;
+            let caller = live(&sign_in, owner, now).ok_or_else(ApiError::unauthenticated)?;
+            self.remember(&self.callers, epoch, id, (caller.clone(), until));
             caller
         };
-        caller.filter(|c| c.user_id == user).ok_or_else(ApiError::unauthenticated)
+        if caller.user_id == user { Ok(caller) } else { Err(ApiError::unauthenticated()) }
     }
 
-    /// Makes a change of rights act at once here; other replicas see it within the cache's life.
+    /// A session and somebody's relation to it; `None` when there is no such session.
+    pub async fn standing(
+        &self,
+        directory: &dyn Directory,
+        session: SessionId,
+        user: UserId,
+    ) -> Result<Option<Standing>, StoreError> {
+        let known = lock(&self.standings).get(&(session, user)).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let epoch = self.epoch();
+        let Some(row) = directory.session(session).await? else { return Ok(None) };
+        let standing = (Arc::new(row), directory.relation(session, user).await?);
+        self.remember(&self.standings, epoch, (session, user), standing.clone());
+        Ok(Some(standing))
+    }
+
+    fn remember<K: Eq + Hash, V>(&self, memory: &Mutex<HashMap<K, V>>, epoch: u64, key: K, value: V) {
+        let mut memory = lock(memory);
+        if self.epoch() != epoch {
+            return;
+        }
+        if memory.len() >= MOST {
+            memory.clear();
+        }
+        memory.insert(key, value);
+    }
+
+    /// Makes a change of rights act at once here; other replicas see it when they ask.
     pub fn changed(&self, user_id: UserId) {
-        self.cache().retain(|_, (_, caller)| caller.as_ref().is_some_and(|c| c.user_id != user_id));
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        lock(&self.callers).retain(|_, (caller, _)| caller.user_id != user_id);
+        lock(&self.standings).retain(|(_, user), _| *user != user_id);
+        self.tell(Changed(Some(user_id)));
+    }
+
+    /// Anything may have changed.
+    fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        lock(&self.callers).clear();
+        lock(&self.standings).clear();
+        self.tell(Changed(None));
+    }
+
+    fn tell(&self, changed: Changed) {
         // Nobody listening is fine.
-        let _ = self.changes.send(Changed { user_id });
+        let _ = self.changes.send(changed);
+    }
+
+    /// Grows with every change of rights that is known here.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
     }
+}
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<SignInId, (u64, Option<Caller>)>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+/// Follows the directory's version of rights until the server leaves.
+pub async fn watch_rights(app: Shared) {
+    let mut ticks = tokio::time::interval(ASK_EVERY);
+    let mut known = None;
+    loop {
+        tokio::select! {
+            () = app.leaving.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match app.ports.directory.rights_version().await {
+            Ok(version) if known == Some(version) => {}
+            Ok(version) => {
+                if known.is_some() {
+                    app.accounts.forget();
+                }
+                known = Some(version);
+            }
+            Err(error) => tracing::warn!(%error, "it cannot be learned whether rights have changed"),
+        }
     }
+}
+
+fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn live(sign_in: &SignIn, user: User, now: Timestamp) -> Option<Caller> {

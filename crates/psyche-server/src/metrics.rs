@@ -19,6 +19,7 @@ pub struct Metrics {
     pub frames_sent: AtomicU64,
     pub slow_readers_cut: AtomicU64,
     pub live_dropped: AtomicU64,
+    pub log_reads: AtomicU64,
 }
 
 /// Numbers that are read when the scraper asks.
@@ -53,6 +54,8 @@ impl Metrics {
         single("psyche_websocket_slow_readers_cut_total", "counter", "Readers cut off.", &load(&self.slow_readers_cut));
         let help = "Live frames that a reader under pressure did not get.";
         single("psyche_websocket_live_frames_dropped_total", "counter", help, &load(&self.live_dropped));
+        let help = "Reads of the log for readers that were behind.";
+        single("psyche_log_reads_total", "counter", help, &load(&self.log_reads));
         let _ = write!(
             out,
             "# HELP psyche_build_info The version.\n# TYPE psyche_build_info gauge\npsyche_build_info{{version=\"{}\"}} 1\n",

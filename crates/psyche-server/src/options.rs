@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::live::Patience;
+
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Registration {
@@ -90,8 +92,6 @@ pub struct Limits {
     /// A reader that takes nothing for this long is cut off.
     pub stall: Duration,
     pub ping_every: Duration,
-    /// How often a socket's rights are checked again, besides the hint that they changed.
-    pub recheck_every: Duration,
     pub inbound_bytes: usize,
     pub inbound_per_minute: u32,
     pub inbound_burst: u32,
@@ -103,6 +103,13 @@ pub struct Limits {
     pub views_per_session: usize,
     /// A reader further behind than this gets a snapshot.
     pub replay_events: u64,
+}
+
+impl Limits {
+    /// How long a socket may be silent or full.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { stall: self.stall, ping_every: self.ping_every }
+    }
 }
 
 impl Default for Limits {
@@ -119,7 +126,6 @@ impl Default for Limits {
             auth_timeout: Duration::from_secs(10),
             stall: Duration::from_secs(15),
             ping_every: Duration::from_secs(30),
-            recheck_every: Duration::from_secs(5),
             inbound_bytes: 64 * 1024,
             inbound_per_minute: 60,
             inbound_burst: 30,

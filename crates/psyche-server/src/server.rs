@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, watch_rights};
 use crate::api::auth::Peer;
 use crate::api::health;
 use crate::app::{App, Ports, Shared};
 use crate::envelope;
-use crate::live::{Hub, watch_system};
+use crate::live::{Hub, watch_changes, watch_system};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
@@ -112,6 +112,9 @@ impl Server {
 
     /// Serves until the token is cancelled; then sockets say goodbye, and answers under way may end.
     pub async fn run(self, listener: TcpListener, token: CancellationToken) -> std::io::Result<()> {
+        // Listening before the first socket comes: no change of rights is missed.
+        self.app.tracker.spawn(watch_changes(Arc::clone(&self.app), self.app.accounts.changes()));
+        self.app.tracker.spawn(watch_rights(Arc::clone(&self.app)));
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         let limits = self.app.options.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));

@@ -190,6 +190,13 @@ pub struct StoredCast {
     pub cast: Cast,
 }
 
+impl UserPatch {
+    /// Whether the user may do other things afterwards.
+    pub fn changes_rights(&self) -> bool {
+        self.role.is_some() || self.status.is_some()
+    }
+}
+
 #[async_trait]
 pub trait Directory: Send + Sync {
     async fn create_user(&self, new: NewUser) -> Result<(), StoreError>;
@@ -225,6 +232,10 @@ pub trait Directory: Send + Sync {
     /// `Relation::None` removes the membership.
     async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError>;
     async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError>;
+
+    /// Changes whenever somebody may do less than before, or otherwise: a user changed, a sign-in ended, a relation
+    /// changed, a session is gone. Whoever remembers rights asks for it every second.
+    async fn rights_version(&self) -> Result<u64, StoreError>;
 
     /// Inserts or replaces; the version must be one more than the stored one (`Conflict("version")` otherwise).
     async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError>;

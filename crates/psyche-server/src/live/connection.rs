@@ -1,29 +1,36 @@
-//! One socket from its first message to its goodbye. Generic over the socket, so that tests need none.
+//! One socket from its first message to its goodbye.
+//!
+//! Its task listens to the client and does what takes time: rights, commands, reading on where the ring ends. What is new
+//! for everybody is written by the pump (`link.rs`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
 use psyche_core::permission::{Permission, Verdict, verdict};
-use psyche_core::port::Relation;
+use psyche_core::port::{Relation, StoreError};
 use psyche_core::session::{Action, AnnotateArgs, SessionType};
 use psyche_core::{SessionId, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::access::{Annotator, Controller, enter, signed_in};
-use crate::accounts::{Caller, Changed};
+use crate::access::{Annotator, Controller, enter_again, signed_in};
+use crate::accounts::Caller;
 use crate::api::views;
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
 
 use super::budget::Budget;
-use super::hub::{Hub, Seat};
-use super::messages::{ClientMessage, Interaction, Subscription, Unreadable};
-use super::reader::{Reader, Trouble};
-use super::wire::{Leave, Socket, Wire, code};
+use super::feed::{OpenError, decode, last_in_view, read};
+use super::frame::{self, Said, code};
+use super::handshake::Taken;
+use super::hub::{Hub, Membership, Seat};
+use super::link::{Flow, Link, Pass, Place, Source, errand};
+use super::messages::{ClientMessage, Cursor, Interaction, Subscription, Unreadable};
+use super::pump::Channel;
+use super::view::View;
 
 /// What the socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,62 +47,531 @@ pub struct Entry {
     pub subscription: Subscription,
 }
 
-/// A flush slower than this means pressure: live frames are left out.
-const PRESSED: Duration = Duration::from_millis(250);
-const WARN_BEFORE: Duration = Duration::from_mins(1);
-
-struct Conversation<S> {
-    app: Shared,
-    target: Target,
-    wire: Wire<S>,
-    budget: Budget,
-    caller: Caller,
-    expires_at: Timestamp,
-    _seat: Seat,
+/// Why a conversation ends.
+#[derive(Debug, PartialEq)]
+enum Leave {
+    /// The client went.
+    Gone,
+    /// The server decides on a close.
+    Bye { code: u16, retry_after_ms: u64 },
 }
 
-pub async fn serve<S: Socket>(app: Shared, socket: S, target: Target, entry: Entry) {
-    let limits = &app.options.limits;
-    let wire = Wire::new(socket, limits.stall, app.leaving.clone());
-    let (wire, leave, cursor) = converse(&app, wire, target, entry).await;
-    if let Leave::Bye { code: close, retry_after_ms } = leave {
-        if close == code::TOO_SLOW {
-            app.metrics.slow_readers_cut.fetch_add(1, Ordering::Relaxed);
-        }
-        let retry_after_ms = if close == code::RESTARTING { spread(&app) } else { retry_after_ms };
-        wire.leave(close, retry_after_ms, cursor).await;
+impl Leave {
+    fn bye(code: u16) -> Self {
+        Self::Bye { code, retry_after_ms: 0 }
     }
 }
 
-/// When to come back after a restart: the server spreads its clients over a window.
-fn spread(app: &Shared) -> u64 {
-    let window = u64::try_from(app.options.limits.reconnect_window.as_millis()).unwrap_or(u64::MAX).max(1);
-    let [a, b, c, d, ..] = app.ports.clock.entropy();
-    u64::from(u32::from_be_bytes([a, b, c, d])) % window
+/// A client that reads again gets this long to take its goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// Bytes read from a socket at once.
+const READ: usize = 4096;
+/// Records read from the log at once.
+const LOG_CHUNK: usize = 200;
+/// At a restart, closes are spread over this part of the window in which clients come back.
+const CLOSES: u32 = 10;
+
+struct Conversation {
+    app: Shared,
+    link: Arc<Link>,
+    frames: frame::Reader,
+    /// What the client said and nobody has looked at yet.
+    said: VecDeque<Said>,
+    budget: Budget,
+    person: Option<Person>,
 }
 
-async fn converse<S: Socket>(
-    app: &Shared,
-    mut wire: Wire<S>,
+/// What is known once the client has said who it is.
+struct Person {
     target: Target,
-    entry: Entry,
-) -> (Wire<S>, Leave, Option<(u32, u64)>) {
-    let mut budget = Budget::new(app.options.limits.inbound_per_minute, app.options.limits.inbound_burst);
-    let admitted = match authenticate(app, &mut wire, &mut budget, entry).await {
-        Ok(admitted) => admitted,
-        Err(leave) => return (wire, leave, None),
+    caller: Caller,
+    expires_at: Timestamp,
+    channel: Arc<Channel>,
+    member: Option<Membership>,
+    _seat: Seat,
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.link.over();
+    }
+}
+
+pub async fn serve(app: Shared, taken: Taken, target: Target, entry: Entry) {
+    let limits = &app.options.limits;
+    let mut talk = Conversation {
+        link: Arc::new(Link::new(taken.stream)),
+        frames: frame::Reader::new(limits.inbound_bytes),
+        said: VecDeque::new(),
+        budget: Budget::new(limits.inbound_per_minute, limits.inbound_burst),
+        person: None,
+        app: Arc::clone(&app),
     };
-    let Admitted { caller, expires_at, id, subscription } = admitted;
-    let Some(seat) = Hub::seat(app, caller.user_id) else {
-        return (wire, Leave::Bye { code: code::OVERLOADED, retry_after_ms: 10_000 }, None);
-    };
-    let mut talk = Conversation { app: Arc::clone(app), target, wire, budget, caller, expires_at, _seat: seat };
-    let mut cursor = None;
-    let leave = match talk.run(id, subscription, &mut cursor).await {
-        Ok(never) => match never {},
+    // What is needed for a moment only is boxed: an idle reader is to be small.
+    let leave = match Box::pin(talk.open(&taken.read, target, entry)).await {
+        Ok(()) => match talk.follow().await {
+            Ok(never) => match never {},
+            Err(leave) => leave,
+        },
         Err(leave) => leave,
     };
-    (talk.wire, leave, cursor)
+    if let Leave::Bye { code, retry_after_ms } = leave {
+        Box::pin(talk.goodbye(code, retry_after_ms)).await;
+    }
+}
+
+enum Never {}
+
+impl Conversation {
+    /// From the first byte to the first frame of the stream. Nothing of the session is sent before the rights are known.
+    async fn open(&mut self, read: &[u8], target: Target, entry: Entry) -> Result<(), Leave> {
+        self.take(read)?;
+        let Admitted { caller, expires_at, id, subscription } = self.authenticate(entry).await?;
+        let Some(seat) = Hub::seat(&self.app, caller.user_id, &self.link) else {
+            return Err(Leave::Bye { code: code::OVERLOADED, retry_after_ms: 10_000 });
+        };
+        // With the seat changes of rights are heard of; looked at before, one in between could be missed.
+        let relation = check_rights(&self.app, target, &caller).await?;
+        let user = views::SignedInUser::of(&caller);
+        let mut hello = json!({"type": "auth_ok", "user": user, "expires_at": expires_at});
+        echo(&mut hello, id.as_deref());
+        self.set_expiry(expires_at);
+        let (channel, member) = match target {
+            Target::System => (Arc::clone(&self.app.hub.system), None),
+            Target::Session(session) => {
+                let member = Hub::join(&self.app, session, &caller, relation);
+                (Arc::clone(&member.feed.channel), Some(member))
+            }
+        };
+        self.person = Some(Person { target, caller, expires_at, channel, member, _seat: seat });
+        self.say_json(&hello)?;
+        match self.begin(subscription, relation).await {
+            Ok(()) => {}
+            Err(Trouble::Invalid(why)) => {
+                self.tell_error(None, &ApiError::new(ErrorKind::Invalid, why))?;
+                return Err(Leave::bye(code::POLICY));
+            }
+            Err(trouble) => return Err(troubled(&trouble)),
+        }
+        if let Some(person) = &self.person {
+            person.channel.join(Arc::clone(&self.link));
+        }
+        self.catch_up().await
+    }
+
+    async fn authenticate(&mut self, entry: Entry) -> Result<Admitted, Leave> {
+        let app = Arc::clone(&self.app);
+        let subscription = entry.subscription;
+        if let Some(ticket) = entry.ticket {
+            let redeemed = crate::api::tickets::redeem(&app, &ticket).await;
+            let (caller, expires_at) = redeemed.map_err(|e| refused(&e))?;
+            return Ok(Admitted { caller, expires_at, id: None, subscription });
+        }
+        if let Some(token) = entry.token {
+            let (claims, caller) = signed_in(&app, &token).await.map_err(|e| refused(&e))?;
+            return Ok(Admitted { caller, expires_at: claims.expires_at(), id: None, subscription });
+        }
+        let text = tokio::select! {
+            first = tokio::time::timeout(app.options.limits.auth_timeout, self.first_message()) => {
+                first.map_err(|_| Leave::bye(code::AUTH_TIMEOUT))??
+            }
+            () = app.leaving.cancelled() => return Err(Leave::bye(code::RESTARTING)),
+        };
+        let Ok(ClientMessage::Auth { id, token, subscribe }) = ClientMessage::parse(&text) else {
+            return Err(Leave::bye(code::UNAUTHENTICATED));
+        };
+        let (claims, caller) = signed_in(&app, &token).await.map_err(|e| refused(&e))?;
+        Ok(Admitted { caller, expires_at: claims.expires_at(), id, subscription: subscribe.unwrap_or(subscription) })
+    }
+
+    async fn first_message(&mut self) -> Result<String, Leave> {
+        loop {
+            while let Some(said) = self.said.pop_front() {
+                if let Some(text) = self.hear(said)? {
+                    return Ok(text);
+                }
+            }
+            let Ok(()) = self.link.stream.readable().await else { return Err(Leave::Gone) };
+            self.receive()?;
+        }
+    }
+
+    /// Listens and reads on until there is a reason to leave.
+    async fn follow(&mut self) -> Result<Never, Leave> {
+        let app = Arc::clone(&self.app);
+        let link = Arc::clone(&self.link);
+        loop {
+            while let Some(said) = self.said.pop_front() {
+                if let Some(text) = self.hear(said)? {
+                    Box::pin(self.heard(text)).await?;
+                }
+            }
+            let blocked = link.is_blocked();
+            let errands = tokio::select! {
+                biased;
+                () = app.leaving.cancelled() => return Err(Leave::bye(code::RESTARTING)),
+                errands = link.errands() => errands,
+                readable = link.stream.readable() => {
+                    readable.map_err(|_| Leave::Gone)?;
+                    self.receive()?;
+                    0
+                }
+                writable = link.stream.writable(), if blocked => {
+                    writable.map_err(|_| Leave::Gone)?;
+                    errand::CATCH_UP
+                }
+            };
+            if errands != 0 {
+                Box::pin(self.run(errands)).await?;
+            }
+        }
+    }
+
+    async fn run(&mut self, errands: u8) -> Result<(), Leave> {
+        let has = |errand| errands & errand != 0;
+        if has(errand::DEAD) {
+            return Err(Leave::Gone);
+        }
+        if has(errand::TOO_SLOW) {
+            self.app.metrics.slow_readers_cut.fetch_add(1, Ordering::Relaxed);
+            return Err(Leave::bye(code::TOO_SLOW));
+        }
+        if has(errand::EXPIRED) {
+            return Err(Leave::bye(code::UNAUTHENTICATED));
+        }
+        if has(errand::RECHECK) {
+            self.recheck().await?;
+        }
+        if has(errand::WARN)
+            && let Some(person) = &self.person
+        {
+            self.say_json(&json!({"type": "auth_required", "expires_at": person.expires_at}))?;
+        }
+        self.catch_up().await
+    }
+
+    /// Reads what the socket has, at most one buffer of it: others wait too.
+    fn receive(&mut self) -> Result<(), Leave> {
+        let mut buffer = [0; READ];
+        match self.link.stream.try_read(&mut buffer) {
+            Ok(0) => Err(Leave::Gone),
+            Ok(n) => {
+                self.link.heard();
+                self.take(&buffer[..n])
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Leave::Gone),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Leave> {
+        let mut said = Vec::new();
+        let outcome = self.frames.read(bytes, &mut said);
+        self.said.extend(said);
+        outcome.map_err(|violation| Leave::bye(violation.0))
+    }
+
+    /// Answers what concerns the socket alone; gives back what is a message.
+    fn hear(&mut self, said: Said) -> Result<Option<String>, Leave> {
+        match said {
+            Said::Pong => Ok(None),
+            Said::Close(code) => {
+                // The answer ends the connection; whether it still arrives is the client's affair.
+                let _ = self.link.say(frame::close(code), &self.app.metrics);
+                Err(Leave::Gone)
+            }
+            _ if !self.budget.take() => Err(Leave::bye(code::TOO_MANY_MESSAGES)),
+            Said::Ping(payload) => self.say(frame::pong(&payload)).map(|()| None),
+            Said::Text(text) => Ok(Some(text)),
+        }
+    }
+
+    fn say(&self, frame: Bytes) -> Result<(), Leave> {
+        match self.link.say(frame, &self.app.metrics) {
+            Flow::Gone => Err(Leave::Gone),
+            _ => Ok(()),
+        }
+    }
+
+    fn say_json(&self, message: &Value) -> Result<(), Leave> {
+        self.say(frame::text(&message.to_string()))
+    }
+
+    fn set_expiry(&self, at: Timestamp) {
+        let left = (at.micros() - self.app.ports.clock.now().micros()).max(0);
+        self.link.expires(Instant::now() + Duration::from_micros(left as u64));
+    }
+
+    /// Begins the stream, or begins it anew: position first, then the log from it, or a snapshot that names its own.
+    async fn begin(&mut self, wish: Subscription, relation: Relation) -> Result<(), Trouble> {
+        let Some(Person { channel, member, .. }) = &self.person else { return Ok(()) };
+        let before = self.link.hold();
+        let mut place = Place { lane: before.lane, ..Place::default() };
+        let deltas = wish.deltas.unwrap_or(true);
+        let Some(member) = member else {
+            place.lane = channel.lane.join();
+            self.link.read_from(Source { stored: None, deltas: false }, place);
+            return Ok(());
+        };
+        let feed = &member.feed;
+        let view = View::of(wish.events).map_err(Trouble::Invalid)?;
+        let ring = feed.ring(&view).await?;
+        // Without a cursor a new subscription goes on where the old one was.
+        let again = self.link.source().stored.is_some();
+        let here = again.then_some(Cursor { generation: before.generation, seq: before.position });
+        if !again {
+            place.lane = channel.lane.join();
+        }
+        let cursor = wish.cursor.or(here);
+        let reason = match cursor {
+            None => "cold",
+            Some(cursor) => {
+                let (generation, head) = self.head(feed.session, cursor).await?;
+                if cursor.generation != generation || cursor.seq > head {
+                    "rewound"
+                } else if head - cursor.seq > self.app.options.limits.replay_events {
+                    "too_old"
+                } else {
+                    (place.generation, place.position) = (generation, cursor.seq);
+                    ""
+                }
+            }
+        };
+        let first = if reason.is_empty() {
+            let resume =
+                json!({"type": "resume", "session_id": feed.session, "gen": place.generation, "seq": place.position});
+            frame::text(&resume.to_string())
+        } else {
+            let snapshot = feed.snapshot(&self.app, relation, reason).await?;
+            (place.generation, place.position) = (snapshot.generation, snapshot.seq);
+            snapshot.frame
+        };
+        self.link.read_from(Source { stored: Some((view, ring)), deltas }, place);
+        let _ = self.link.say(first, &self.app.metrics);
+        Ok(())
+    }
+
+    /// How far the log goes. The feed knows, unless the cursor is ahead of it.
+    async fn head(&self, session: SessionId, cursor: Cursor) -> Result<(u32, u64), Trouble> {
+        let feed = self.person.as_ref().and_then(|p| p.member.as_ref()).and_then(|m| m.feed.head());
+        match feed {
+            Some((generation, head)) if generation == cursor.generation && head >= cursor.seq => Ok((generation, head)),
+            _ => {
+                let head = self.app.ports.log.head(session).await?.ok_or(Trouble::Missing)?;
+                Ok((head.generation, head.seq))
+            }
+        }
+    }
+
+    /// Writes until everything is written or the socket is full. Where the ring ends, the log goes on.
+    async fn catch_up(&mut self) -> Result<(), Leave> {
+        let Some(person) = &self.person else { return Ok(()) };
+        let channel = Arc::clone(&person.channel);
+        loop {
+            if channel.gone.is_cancelled() {
+                return Err(Leave::bye(code::NO_SUCH_SESSION));
+            }
+            let mut pass = Pass::new(&channel.lane, &self.app.metrics);
+            match self.link.advance(&mut pass) {
+                Flow::UpToDate | Flow::Blocked => return Ok(()),
+                Flow::Gone => return Err(Leave::Gone),
+                Flow::Older => self.read_log().await.map_err(|t| troubled(&t))?,
+                Flow::Rewound => self.rewind().await.map_err(|t| troubled(&t))?,
+            }
+        }
+    }
+
+    /// Events older than the ring, encoded for this reader's view.
+    async fn read_log(&self) -> Result<(), Trouble> {
+        let Some(member) = self.person.as_ref().and_then(|p| p.member.as_ref()) else { return Ok(()) };
+        let session = member.feed.session;
+        let mut place = self.link.hold();
+        let Some((view, _)) = self.link.source().stored else { return Ok(()) };
+        let mut last = match place.last {
+            Some(last) => last,
+            None => last_in_view(&self.app, session, &view, place.position).await?,
+        };
+        let records = read(&self.app, session, place.position, LOG_CHUNK).await?;
+        place.position = records.last().map(|r| r.seq).ok_or(Trouble::Unavailable)?;
+        let mut frames = Vec::new();
+        for record in records.iter().filter(|r| view.wants(&r.kind)) {
+            frames.push(frame::text(&decode(record)?.frame(session, last)));
+            last = record.seq;
+        }
+        place.last = Some(last);
+        self.link.catch_up_with(&frames, place, &self.app.metrics);
+        Ok(())
+    }
+
+    /// The past itself changed: the stream begins again from a snapshot.
+    async fn rewind(&self) -> Result<(), Trouble> {
+        let Some(Person { caller, member: Some(member), .. }) = &self.person else { return Ok(()) };
+        let relation = self.app.ports.directory.relation(member.feed.session, caller.user_id).await?;
+        let snapshot = member.feed.snapshot(&self.app, relation, "rewound").await?;
+        let place =
+            Place { generation: snapshot.generation, position: snapshot.seq, last: None, lane: self.link.hold().lane };
+        self.link.catch_up_with(&[snapshot.frame], place, &self.app.metrics);
+        Ok(())
+    }
+
+    /// Says `bye` with the cursor to come back with, closes, and waits for the client's close.
+    async fn goodbye(&mut self, close: u16, mut retry_after_ms: u64) {
+        if close == code::RESTARTING {
+            retry_after_ms = self.spread();
+        }
+        let stored = self.link.source().stored.is_some();
+        let Place { generation, position, .. } = self.link.hold();
+        let cursor = stored.then(|| json!({"gen": generation, "seq": position}));
+        let bye = json!({"type": "bye", "code": close, "retry_after_ms": retry_after_ms, "cursor": cursor});
+        // Nothing may follow the goodbye: the pump is out from here on.
+        self.link.read_from(Source { stored: None, deltas: false }, Place::default());
+        let _ = self.link.say(frame::text(&bye.to_string()), &self.app.metrics);
+        if close == code::RESTARTING {
+            tokio::time::sleep(Duration::from_millis(retry_after_ms) / CLOSES).await;
+        }
+        let _ = self.link.say(frame::close(Some(close)), &self.app.metrics);
+        let link = Arc::clone(&self.link);
+        let closing = async {
+            while link.flush_queue() == Flow::Blocked {
+                link.stream.writable().await?;
+            }
+            let mut buffer = [0; READ];
+            let mut said = Vec::new();
+            // The client's close, or its end. What it says besides does not matter any more.
+            while !said.iter().any(|s| matches!(s, Said::Close(_))) {
+                link.stream.readable().await?;
+                match link.stream.try_read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(n) if self.frames.read(&buffer[..n], &mut said).is_ok() => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        let _ = tokio::time::timeout(GOODBYE, closing).await;
+    }
+
+    /// When to come back after a restart: the server spreads its clients over a window.
+    fn spread(&self) -> u64 {
+        let window = u64::try_from(self.app.options.limits.reconnect_window.as_millis()).unwrap_or(u64::MAX).max(1);
+        let [a, b, c, d, ..] = self.app.ports.clock.entropy();
+        u64::from(u32::from_be_bytes([a, b, c, d])) % window
+    }
+
+    /// Takes one message.
+    async fn heard(&mut self, text: String) -> Result<(), Leave> {
+        let message = match ClientMessage::parse(&text) {
+            Ok(message) => message,
+            Err((id, why)) => {
+                let (kind, words) = match why {
+                    Unreadable::NotJson => (ErrorKind::BadRequest, "The message is not JSON."),
+                    Unreadable::NotAMessage => (ErrorKind::Invalid, "This is not a message of psyche.v1."),
+                };
+                return self.tell_error(id.as_deref(), &ApiError::new(kind, words));
+            }
+        };
+        if let ClientMessage::Auth { id, token, .. } = &message {
+            return self.renew(id.as_deref(), token).await;
+        }
+        let id = message.id().map(str::to_owned);
+        match self.obey(message).await {
+            Ok(Some(mut reply)) => {
+                echo(&mut reply, id.as_deref());
+                self.say_json(&reply)
+            }
+            Ok(None) => Ok(()),
+            Err(Obstacle::Leave(leave)) => Err(leave),
+            Err(Obstacle::Error(error)) => self.tell_error(id.as_deref(), &error),
+        }
+    }
+
+    async fn obey(&mut self, message: ClientMessage) -> Result<Option<Value>, Obstacle> {
+        let permission = message.permission();
+        let Some(Person { target, caller, .. }) = &self.person else { return Ok(None) };
+        let target = *target;
+        let session = || match target {
+            Target::Session(session) => Ok(session),
+            Target::System => Err(ApiError::new(ErrorKind::Invalid, "This socket belongs to no session.")),
+        };
+        match message {
+            ClientMessage::Ping { .. } => Ok(Some(json!({"type": "pong"}))),
+            // Handled by the caller, who also keeps the timers.
+            ClientMessage::Auth { .. } => Ok(None),
+            ClientMessage::Subscribe { events, cursor, deltas, .. } => {
+                let relation = enter_again(&self.app, caller, session()?, permission).await?.relation;
+                let begun = self.begin(Subscription { events, cursor, deltas }, relation).await;
+                // With the old subscription, when the new one cannot be.
+                self.catch_up().await?;
+                match begun {
+                    Ok(()) => Ok(None),
+                    Err(Trouble::Invalid(why)) => Err(ApiError::new(ErrorKind::Invalid, why).into()),
+                    Err(trouble) => Err(Obstacle::Leave(troubled(&trouble))),
+                }
+            }
+            ClientMessage::AgentCommand { id, command, args } => {
+                let controller = Controller::enter(&self.app, caller, session()?).await?;
+                let action =
+                    Action::parse(&command, args).map_err(|_| ApiError::new(ErrorKind::Invalid, UNKNOWN_COMMAND))?;
+                let seq = controller.control(id, action).await?;
+                Ok(Some(json!({"type": "ack", "seq": seq})))
+            }
+            ClientMessage::UiInteraction { id, action: Interaction::Annotate, data } => {
+                let annotator = Annotator::enter(&self.app, caller, session()?).await?;
+                let args: AnnotateArgs = serde_json::from_value(data)
+                    .map_err(|_| ApiError::new(ErrorKind::Invalid, "data must be {seq, text, tags?}."))?;
+                let seq = annotator.annotate(id, args).await?;
+                Ok(Some(json!({"type": "ack", "seq": seq})))
+            }
+            ClientMessage::UiInteraction { .. } => {
+                enter_again(&self.app, caller, session()?, permission).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A fresh token of the same person on the same socket.
+    async fn renew(&mut self, id: Option<&str>, token: &str) -> Result<(), Leave> {
+        let (claims, caller) = signed_in(&self.app, token).await.map_err(|e| refused(&e))?;
+        let Some(person) = self.person.as_mut().filter(|p| p.caller.user_id == caller.user_id) else {
+            return Err(Leave::bye(code::UNAUTHENTICATED));
+        };
+        let expires_at = claims.expires_at();
+        let user = views::SignedInUser::of(&caller);
+        (person.caller, person.expires_at) = (caller, expires_at);
+        self.set_expiry(expires_at);
+        let mut hello = json!({"type": "auth_ok", "user": user, "expires_at": expires_at});
+        echo(&mut hello, id);
+        self.say_json(&hello)
+    }
+
+    /// The sign-in is live, and the target may still be read.
+    async fn recheck(&mut self) -> Result<(), Leave> {
+        let Some(person) = &mut self.person else { return Ok(()) };
+        let ports = &self.app.ports;
+        let (sign_in, user) = (person.caller.sign_in, person.caller.user_id);
+        let caller = self.app.accounts.caller(ports.directory.as_ref(), ports.clock.as_ref(), sign_in, user).await;
+        match caller {
+            Ok(caller) => person.caller = caller,
+            // The directory is away: the sign-in was good a moment ago, and every message is checked anyway.
+            Err(error) if error.kind == ErrorKind::Unavailable => return Ok(()),
+            Err(error) => return Err(refused(&error)),
+        }
+        match check_rights(&self.app, person.target, &person.caller).await {
+            Err(Leave::Bye { code: code::OVERLOADED, .. }) => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    fn tell_error(&self, id: Option<&str>, error: &ApiError) -> Result<(), Leave> {
+        let message = match error.details.first() {
+            Some(detail) => format!("{}: {}", detail.field, detail.message),
+            None => error.message.to_string(),
+        };
+        let mut frame = json!({"type": "error", "code": error.kind, "message": message});
+        echo(&mut frame, id);
+        self.say_json(&frame)
+    }
 }
 
 struct Admitted {
@@ -105,47 +581,57 @@ struct Admitted {
     subscription: Subscription,
 }
 
-/// Nothing of the session is sent before this has succeeded.
-async fn authenticate<S: Socket>(
-    app: &Shared,
-    wire: &mut Wire<S>,
-    budget: &mut Budget,
-    entry: Entry,
-) -> Result<Admitted, Leave> {
-    let subscription = entry.subscription;
-    if let Some(ticket) = entry.ticket {
-        let redeemed = crate::api::tickets::redeem(app, &ticket).await;
-        let (caller, expires_at) = redeemed.map_err(|e| refused(&e))?;
-        return Ok(Admitted { caller, expires_at, id: None, subscription });
-    }
-    if let Some(token) = entry.token {
-        let (claims, caller) = signed_in(app, &token).await.map_err(|e| refused(&e))?;
-        return Ok(Admitted { caller, expires_at: claims.expires_at(), id: None, subscription });
-    }
-    let first = async {
-        loop {
-            match wire.next().await? {
-                Message::Text(text) => return Ok(text),
-                Message::Binary(_) => return Err(Leave::bye(code::POLICY)),
-                _ if budget.take() => {}
-                _ => return Err(Leave::bye(code::TOO_MANY_MESSAGES)),
+async fn check_rights(app: &Shared, target: Target, caller: &Caller) -> Result<Relation, Leave> {
+    match target {
+        Target::Session(session) => {
+            let access = enter_again(app, caller, session, Permission::SessionRead).await;
+            Ok(access.map_err(|e| refused(&e))?.relation)
+        }
+        Target::System => {
+            let role = Some(caller.role);
+            match verdict(role, Permission::SystemMonitor, Relation::None, SessionType::default()) {
+                Verdict::Allowed | Verdict::AllowedAudited => Ok(Relation::None),
+                Verdict::Forbidden | Verdict::Invisible => Err(Leave::bye(code::FORBIDDEN)),
             }
         }
-    };
-    let text = tokio::select! {
-        first = tokio::time::timeout(app.options.limits.auth_timeout, first) => {
-            first.map_err(|_| Leave::bye(code::AUTH_TIMEOUT))??
-        }
-        () = app.leaving.cancelled() => return Err(Leave::bye(code::RESTARTING)),
-    };
-    if text.len() > app.options.limits.inbound_bytes {
-        return Err(Leave::bye(code::TOO_BIG));
     }
-    let Ok(ClientMessage::Auth { id, token, subscribe }) = ClientMessage::parse(&text) else {
-        return Err(Leave::bye(code::UNAUTHENTICATED));
-    };
-    let (claims, caller) = signed_in(app, &token).await.map_err(|e| refused(&e))?;
-    Ok(Admitted { caller, expires_at: claims.expires_at(), id, subscription: subscribe.unwrap_or(subscription) })
+}
+
+/// Why a reader cannot go on.
+#[derive(Debug)]
+enum Trouble {
+    /// The session is gone.
+    Missing,
+    /// The subscription cannot be; the words are for the client.
+    Invalid(String),
+    /// Try again later.
+    Unavailable,
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "a reader cannot read the log");
+        Self::Unavailable
+    }
+}
+
+impl From<OpenError> for Trouble {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Missing => Self::Missing,
+            OpenError::TooManyViews => Self::Invalid(error.to_string()),
+            OpenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApiError> for Trouble {
+    fn from(error: ApiError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound => Self::Missing,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 /// The close that says what an answer would have said.
@@ -163,281 +649,6 @@ fn troubled(trouble: &Trouble) -> Leave {
         Trouble::Missing => Leave::bye(code::NO_SUCH_SESSION),
         Trouble::Invalid(_) => Leave::bye(code::POLICY),
         Trouble::Unavailable => Leave::Bye { code: code::OVERLOADED, retry_after_ms: 1_000 },
-    }
-}
-
-/// The moments at which a conversation does something of its own accord.
-struct Timers {
-    ping: Instant,
-    recheck: Instant,
-    warn: Option<Instant>,
-    expire: Instant,
-}
-
-impl Timers {
-    fn next(&self) -> Instant {
-        self.ping.min(self.recheck).min(self.expire).min(self.warn.unwrap_or(self.expire))
-    }
-}
-
-enum Never {}
-
-impl<S: Socket> Conversation<S> {
-    async fn run(
-        &mut self,
-        id: Option<String>,
-        wish: Subscription,
-        cursor: &mut Option<(u32, u64)>,
-    ) -> Result<Never, Leave> {
-        // Listening before the rights are looked at: a change in between is not missed.
-        let mut changes = self.app.accounts.changes();
-        let relation = self.check_rights().await?;
-        let user = views::SignedInUser::of(&self.caller);
-        let mut hello = json!({"type": "auth_ok", "user": user, "expires_at": self.expires_at});
-        echo(&mut hello, id.as_deref());
-        self.wire.send_json(&hello).await?;
-
-        let mut reader = match self.target {
-            Target::System => Reader::of_system(&self.app),
-            Target::Session(session) => {
-                let member = Hub::join(&self.app, session, &self.caller, relation);
-                match Reader::of_session(&self.app, member, wish).await {
-                    Ok((reader, first)) => {
-                        self.write(first).await?;
-                        reader
-                    }
-                    Err(trouble) => return Err(self.tell_trouble(trouble, None).await),
-                }
-            }
-        };
-        let outcome = self.follow(&mut reader, &mut changes).await;
-        *cursor = reader.cursor();
-        outcome
-    }
-
-    async fn follow(
-        &mut self,
-        reader: &mut Reader,
-        changes: &mut broadcast::Receiver<Changed>,
-    ) -> Result<Never, Leave> {
-        let limits = self.app.options.limits.clone();
-        let mut timers = self.timers();
-        let mut pressed = false;
-        loop {
-            let batch = reader.batch(pressed).await.map_err(|t| troubled(&t))?;
-            let more = !batch.is_empty();
-            if more {
-                let began = Instant::now();
-                self.write(batch).await?;
-                pressed = began.elapsed() > PRESSED;
-            }
-            tokio::select! {
-                biased;
-                () = self.app.leaving.cancelled() => return Err(Leave::bye(code::RESTARTING)),
-                change = changes.recv() => {
-                    let ours = match change {
-                        Ok(change) => change.user_id == self.caller.user_id,
-                        Err(_) => true,
-                    };
-                    if ours {
-                        self.recheck().await?;
-                    }
-                }
-                () = tokio::time::sleep_until(timers.next()) => {
-                    let now = Instant::now();
-                    if now >= timers.expire {
-                        return Err(Leave::bye(code::UNAUTHENTICATED));
-                    }
-                    if timers.warn.is_some_and(|at| now >= at) {
-                        timers.warn = None;
-                        self.wire.send_json(&json!({"type": "auth_required", "expires_at": self.expires_at})).await?;
-                    }
-                    if now >= timers.recheck {
-                        timers.recheck = now + limits.recheck_every;
-                        self.recheck().await?;
-                    }
-                    if now >= timers.ping {
-                        timers.ping = now + limits.ping_every;
-                        self.wire.send(vec![Message::Ping(bytes::Bytes::new())]).await?;
-                    }
-                }
-                message = self.wire.next() => {
-                    if self.heard(message?, reader).await? {
-                        timers = self.timers();
-                    }
-                }
-                () = std::future::ready(()), if more => {}
-                () = reader.changed() => {}
-            }
-        }
-    }
-
-    fn timers(&self) -> Timers {
-        let now = Instant::now();
-        let left = (self.expires_at.micros() - self.app.ports.clock.now().micros()).max(0);
-        let expire = now + Duration::from_micros(left as u64);
-        let limits = &self.app.options.limits;
-        Timers {
-            ping: now + limits.ping_every,
-            recheck: now + limits.recheck_every,
-            warn: Some(expire.checked_sub(WARN_BEFORE).unwrap_or(now)),
-            expire,
-        }
-    }
-
-    async fn write(&mut self, batch: Vec<Utf8Bytes>) -> Result<(), Leave> {
-        self.app.metrics.frames_sent.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.wire.send(batch.into_iter().map(Message::Text).collect()).await
-    }
-
-    /// Takes one message. True when the token was renewed.
-    async fn heard(&mut self, message: Message, reader: &mut Reader) -> Result<bool, Leave> {
-        let text = match message {
-            Message::Pong(_) => return Ok(false),
-            _ if !self.budget.take() => return Err(Leave::bye(code::TOO_MANY_MESSAGES)),
-            Message::Text(text) => text,
-            // The library answers pings.
-            Message::Ping(_) => return Ok(false),
-            Message::Binary(_) | Message::Close(_) => return Err(Leave::bye(code::POLICY)),
-        };
-        if text.len() > self.app.options.limits.inbound_bytes {
-            return Err(Leave::bye(code::TOO_BIG));
-        }
-        let message = match ClientMessage::parse(&text) {
-            Ok(message) => message,
-            Err((id, why)) => {
-                let (kind, words) = match why {
-                    Unreadable::NotJson => (ErrorKind::BadRequest, "The message is not JSON."),
-                    Unreadable::NotAMessage => (ErrorKind::Invalid, "This is not a message of psyche.v1."),
-                };
-                self.tell_error(id.as_deref(), &ApiError::new(kind, words)).await?;
-                return Ok(false);
-            }
-        };
-        if let ClientMessage::Auth { id, token, .. } = &message {
-            self.renew(id.as_deref(), token).await?;
-            return Ok(true);
-        }
-        let id = message.id().map(str::to_owned);
-        match self.obey(message, reader).await {
-            Ok(Some(mut reply)) => {
-                echo(&mut reply, id.as_deref());
-                self.wire.send_json(&reply).await?;
-            }
-            Ok(None) => {}
-            Err(Obstacle::Leave(leave)) => return Err(leave),
-            Err(Obstacle::Error(error)) => self.tell_error(id.as_deref(), &error).await?,
-        }
-        Ok(false)
-    }
-
-    async fn obey(&mut self, message: ClientMessage, reader: &mut Reader) -> Result<Option<Value>, Obstacle> {
-        let permission = message.permission();
-        let target = self.target;
-        let session = || match target {
-            Target::Session(session) => Ok(session),
-            Target::System => Err(ApiError::new(ErrorKind::Invalid, "This socket belongs to no session.")),
-        };
-        match message {
-            ClientMessage::Ping { .. } => Ok(Some(json!({"type": "pong"}))),
-            // Handled by the caller, who also keeps the timers.
-            ClientMessage::Auth { .. } => Ok(None),
-            ClientMessage::Subscribe { events, cursor, deltas, .. } => {
-                enter(&self.app, &self.caller, session()?, permission).await?;
-                match reader.subscribe(Subscription { events, cursor, deltas }).await {
-                    Ok(first) => self.write(first).await?,
-                    Err(Trouble::Invalid(why)) => return Err(ApiError::new(ErrorKind::Invalid, why).into()),
-                    Err(trouble) => return Err(Obstacle::Leave(troubled(&trouble))),
-                }
-                Ok(None)
-            }
-            ClientMessage::AgentCommand { id, command, args } => {
-                let controller = Controller::enter(&self.app, &self.caller, session()?).await?;
-                let action =
-                    Action::parse(&command, args).map_err(|_| ApiError::new(ErrorKind::Invalid, UNKNOWN_COMMAND))?;
-                let seq = controller.control(id, action).await?;
-                Ok(Some(json!({"type": "ack", "seq": seq})))
-            }
-            ClientMessage::UiInteraction { id, action: Interaction::Annotate, data } => {
-                let annotator = Annotator::enter(&self.app, &self.caller, session()?).await?;
-                let args: AnnotateArgs = serde_json::from_value(data)
-                    .map_err(|_| ApiError::new(ErrorKind::Invalid, "data must be {seq, text, tags?}."))?;
-                let seq = annotator.annotate(id, args).await?;
-                Ok(Some(json!({"type": "ack", "seq": seq})))
-            }
-            ClientMessage::UiInteraction { .. } => {
-                enter(&self.app, &self.caller, session()?, permission).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// A fresh token of the same person on the same socket.
-    async fn renew(&mut self, id: Option<&str>, token: &str) -> Result<(), Leave> {
-        let (claims, caller) = signed_in(&self.app, token).await.map_err(|e| refused(&e))?;
-        if caller.user_id != self.caller.user_id {
-            return Err(Leave::bye(code::UNAUTHENTICATED));
-        }
-        self.caller = caller;
-        self.expires_at = claims.expires_at();
-        let user = views::SignedInUser::of(&self.caller);
-        let mut hello = json!({"type": "auth_ok", "user": user, "expires_at": self.expires_at});
-        echo(&mut hello, id);
-        self.wire.send_json(&hello).await
-    }
-
-    /// The sign-in is live, and the target may still be read.
-    async fn recheck(&mut self) -> Result<(), Leave> {
-        let ports = &self.app.ports;
-        let (sign_in, user) = (self.caller.sign_in, self.caller.user_id);
-        let caller = self.app.accounts.caller(ports.directory.as_ref(), ports.clock.as_ref(), sign_in, user).await;
-        match caller {
-            Ok(caller) => self.caller = caller,
-            // The directory is away: the sign-in was good a moment ago, and the next look is soon.
-            Err(error) if error.kind == ErrorKind::Unavailable => return Ok(()),
-            Err(error) => return Err(refused(&error)),
-        }
-        match self.check_rights().await {
-            Err(Leave::Bye { code: code::OVERLOADED, .. }) => Ok(()),
-            other => other.map(|_| ()),
-        }
-    }
-
-    async fn check_rights(&mut self) -> Result<Relation, Leave> {
-        match self.target {
-            Target::Session(session) => {
-                let access = enter(&self.app, &self.caller, session, Permission::SessionRead).await;
-                Ok(access.map_err(|e| refused(&e))?.relation)
-            }
-            Target::System => {
-                let role = Some(self.caller.role);
-                match verdict(role, Permission::SystemMonitor, Relation::None, SessionType::default()) {
-                    Verdict::Allowed | Verdict::AllowedAudited => Ok(Relation::None),
-                    Verdict::Forbidden | Verdict::Invisible => Err(Leave::bye(code::FORBIDDEN)),
-                }
-            }
-        }
-    }
-
-    async fn tell_error(&mut self, id: Option<&str>, error: &ApiError) -> Result<(), Leave> {
-        let message = match error.details.first() {
-            Some(detail) => format!("{}: {}", detail.field, detail.message),
-            None => error.message.to_string(),
-        };
-        let mut frame = json!({"type": "error", "code": error.kind, "message": message});
-        echo(&mut frame, id);
-        self.wire.send_json(&frame).await
-    }
-
-    /// Says why a subscription cannot be, before the close that follows.
-    async fn tell_trouble(&mut self, trouble: Trouble, id: Option<&str>) -> Leave {
-        if let Trouble::Invalid(why) = &trouble {
-            let error = ApiError::new(ErrorKind::Invalid, why.clone());
-            if let Err(leave) = self.tell_error(id, &error).await {
-                return leave;
-            }
-        }
-        troubled(&trouble)
     }
 }
 

@@ -3,50 +3,43 @@
 //! The bus is a hint. What it brings without a gap is used as it is; after a gap the log is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Live, News, NewsStream, Relation, StoreError};
 use psyche_core::record::Record;
 use psyche_core::{AgentId, SessionId, UserId};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Caller;
+use crate::api::views;
 use crate::app::Shared;
+use crate::error::{Answer, ApiError};
 
-use super::lane::{Class, Lane, Slot};
+use super::frame;
+use super::lane::{Class, Slot};
+use super::pump::{Channel, Pump};
 use super::ring::{Capacity, Ring};
 use super::view::View;
 
 /// Records read from the log at once.
 pub const CHUNK: usize = 500;
 const TICK: Duration = Duration::from_secs(1);
-
-/// What is never stored, and the signal that something new is there.
-pub struct Channel {
-    pub lane: Lane,
-    changed: watch::Sender<u64>,
-}
-
-impl Default for Channel {
-    fn default() -> Self {
-        Self { lane: Lane::default(), changed: watch::channel(0).0 }
-    }
-}
-
-impl Channel {
-    pub fn wake(&self) {
-        self.changed.send_modify(|n| *n += 1);
-    }
-
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-}
+/// Live frames wait this long for others, so that one write carries them all.
+const GATHER: Duration = Duration::from_millis(10);
+/// News taken before what they bring is written.
+const NEWS_AT_ONCE: usize = 256;
+/// People a presence frame names; beyond it only their number grows.
+const PEOPLE_NAMED: usize = 100;
+/// How often presence is told again to so many, in ticks.
+const CROWD_TICKS: u64 = 5;
 
 type OpenRing = (View, oneshot::Sender<Result<Arc<Ring>, OpenError>>);
 
@@ -66,10 +59,29 @@ pub struct Feed {
     rings: Mutex<HashMap<View, Arc<Ring>>>,
     open: mpsc::Sender<OpenRing>,
     people: Mutex<BTreeMap<UserId, (usize, Value)>>,
+    people_changed: AtomicBool,
+    /// Generation and sequence number up to which the rings are filled.
+    head: Mutex<Option<(u32, u64)>>,
+    snapshots: Mutex<Snapshots>,
+    /// Held while a snapshot is made.
+    making: tokio::sync::Mutex<()>,
     /// Cancelled when the last reader left.
     pub token: CancellationToken,
-    /// Cancelled when the session was deleted.
-    pub gone: CancellationToken,
+}
+
+/// Snapshot frames of one moment, by the relation of those who see them.
+#[derive(Default)]
+struct Snapshots {
+    /// Generation, sequence number, and the state of people's rights.
+    moment: (u32, u64, u64),
+    frames: Vec<(Relation, &'static str, Bytes)>,
+}
+
+/// A snapshot frame and the place in the log it stands for.
+pub struct Snapshot {
+    pub generation: u32,
+    pub seq: u64,
+    pub frame: Bytes,
 }
 
 impl Feed {
@@ -82,16 +94,20 @@ impl Feed {
             rings: Mutex::default(),
             open,
             people: Mutex::default(),
+            people_changed: AtomicBool::new(false),
+            head: Mutex::default(),
+            snapshots: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
             token: CancellationToken::new(),
-            gone: CancellationToken::new(),
         });
         // Subscribed before the log's head is read: nothing can fall between.
         let news = app.ports.bus.subscribe(session);
         let follower = Follower {
             app: Arc::clone(app),
+            pump: Pump::new(Arc::clone(&feed.channel), app.options.limits.patience()),
             feed: Arc::clone(&feed),
             news,
-            head: None,
+            pass_at: None,
             processing: BTreeSet::new(),
             log_fails: false,
         };
@@ -110,30 +126,91 @@ impl Feed {
         ring.await.map_err(|_| ended())?
     }
 
+    /// Where the feed stands; `None` before its first ring.
+    pub fn head(&self) -> Option<(u32, u64)> {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_head(&self, head: (u32, u64)) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    /// The session as it stands, made once for all who come while it stands there.
+    pub async fn snapshot(&self, app: &Shared, relation: Relation, reason: &'static str) -> Answer<Snapshot> {
+        let rights = app.accounts.epoch();
+        let made = || {
+            let (generation, seq) = self.head()?;
+            let snapshots = self.snapshots();
+            let frames = Some(&snapshots.frames).filter(|_| snapshots.moment == (generation, seq, rights));
+            let (_, _, frame) = frames?.iter().find(|(r, why, _)| (*r, *why) == (relation, reason))?;
+            Some(Snapshot { generation, seq, frame: frame.clone() })
+        };
+        if let Some(snapshot) = made() {
+            return Ok(snapshot);
+        }
+        // One at a time: whoever waited finds it made.
+        let _turn = self.making.lock().await;
+        if let Some(snapshot) = made() {
+            return Ok(snapshot);
+        }
+        let (summary, state) =
+            app.ports.engine.read(self.session, |s| (s.summary(), s.view())).await.map_err(ApiError::from)?;
+        let (generation, seq) = (summary.generation, summary.seq);
+        let participants = views::participants(app, &summary).await?;
+        let frame = json!({
+            "type": "snapshot",
+            "session_id": self.session,
+            "gen": generation,
+            "seq": seq,
+            "session": views::SessionView::new(summary, relation),
+            "state": views::State { state, participants },
+            "reason": reason,
+        });
+        let frame = frame::text(&frame.to_string());
+        let mut snapshots = self.snapshots();
+        let moment = (generation, seq, rights);
+        if snapshots.moment != moment {
+            *snapshots = Snapshots { moment, frames: Vec::new() };
+        }
+        snapshots.frames.push((relation, reason, frame.clone()));
+        Ok(Snapshot { generation, seq, frame })
+    }
+
     pub fn enter(&self, caller: &Caller, relation: Relation) {
         let person = json!({"user_id": caller.user_id, "username": caller.username, "relation": relation});
-        self.people().entry(caller.user_id).or_insert((0, person)).0 += 1;
-        self.announce();
+        let mut people = self.people();
+        let first = people.is_empty();
+        people.entry(caller.user_id).or_insert((0, person)).0 += 1;
+        drop(people);
+        self.people_changed.store(true, Ordering::Relaxed);
+        if first {
+            // Who comes first sees at once that they are there; the others are told with the next tick.
+            self.tell_presence();
+        }
     }
 
     pub fn leave(&self, user: UserId) {
-        {
-            let mut people = self.people();
-            if let Some((count, _)) = people.get_mut(&user) {
-                *count -= 1;
-                if *count == 0 {
-                    people.remove(&user);
-                }
+        let mut people = self.people();
+        if let Some((count, _)) = people.get_mut(&user) {
+            *count -= 1;
+            if *count == 0 {
+                people.remove(&user);
             }
         }
-        self.announce();
+        drop(people);
+        self.people_changed.store(true, Ordering::Relaxed);
     }
 
-    fn announce(&self) {
-        let users: Vec<_> = self.people().values().map(|(_, person)| person.clone()).collect();
-        let frame = json!({"type": "presence", "session_id": self.session, "users": users});
-        self.channel.lane.set(Slot::Presence, frame.to_string());
-        self.channel.wake();
+    fn tell_presence(&self) {
+        self.people_changed.store(false, Ordering::Relaxed);
+        let people = self.people();
+        let users: Vec<_> = people.values().take(PEOPLE_NAMED).map(|(_, person)| person).collect();
+        let frame = json!({"type": "presence", "session_id": self.session, "users": users, "count": people.len()});
+        self.channel.lane.set(Slot::Presence, &frame.to_string());
+    }
+
+    fn snapshots(&self) -> std::sync::MutexGuard<'_, Snapshots> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rings(&self) -> std::sync::MutexGuard<'_, HashMap<View, Arc<Ring>>> {
@@ -148,9 +225,10 @@ impl Feed {
 struct Follower {
     app: Shared,
     feed: Arc<Feed>,
+    pump: Pump,
     news: NewsStream,
-    /// Generation and sequence number up to which the rings are filled.
-    head: Option<(u32, u64)>,
+    /// When live frames that wait are written.
+    pass_at: Option<Instant>,
     processing: BTreeSet<AgentId>,
     log_fails: bool,
 }
@@ -158,56 +236,89 @@ struct Follower {
 impl Follower {
     async fn run(mut self, mut requests: mpsc::Receiver<OpenRing>) {
         let token = self.feed.token.clone();
+        let channel = Arc::clone(&self.feed.channel);
         let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick = 0_u64;
         loop {
-            tokio::select! {
+            let stored = tokio::select! {
                 () = token.cancelled() => return,
                 Some((view, answer)) = requests.recv() => {
                     let ring = self.open(view).await;
                     // A reader that left meanwhile does not care.
                     let _ = answer.send(ring);
+                    false
                 }
-                news = self.news.next() => if let Some(news) = news {
-                    self.take(news).await;
-                } else {
-                        self.news = self.app.ports.bus.subscribe(self.feed.session);
-                        self.catch_up().await;
-                },
+                news = self.news.next() => self.take_all(news).await,
+                () = tokio::time::sleep_until(self.pass_at.unwrap_or_else(Instant::now)), if self.pass_at.is_some() => true,
+                () = channel.changed() => true,
                 _ = ticks.tick() => {
                     self.catch_up().await;
-                    if tick.is_multiple_of(2) {
-                        self.tell_status();
-                    }
+                    self.tell(tick);
+                    self.pump.sweep();
                     tick += 1;
+                    true
                 }
+            };
+            if stored {
+                self.pass_at = None;
+                self.pump.pass(&self.app.metrics).await;
             }
         }
     }
 
-    async fn take(&mut self, news: News) {
+    /// What is told again and again, at a tick.
+    fn tell(&self, tick: u64) {
+        let crowd = self.feed.people().len() > PEOPLE_NAMED;
+        if self.feed.people_changed.load(Ordering::Relaxed) && (!crowd || tick.is_multiple_of(CROWD_TICKS)) {
+            self.feed.tell_presence();
+        }
+        if tick.is_multiple_of(2) {
+            self.tell_status();
+        }
+    }
+
+    /// Takes all news that are there. True when something is to be written at once.
+    async fn take_all(&mut self, first: Option<News>) -> bool {
+        let mut next = Some(first);
+        let mut now = false;
+        for _ in 0..NEWS_AT_ONCE {
+            match next {
+                Some(Some(news)) => now |= self.take(news).await,
+                Some(None) => {
+                    self.news = self.app.ports.bus.subscribe(self.feed.session);
+                    self.catch_up().await;
+                    return true;
+                }
+                None => break,
+            }
+            next = self.news.next().now_or_never();
+        }
+        now
+    }
+
+    async fn take(&mut self, news: News) -> bool {
         match news {
             News::Appended { generation, seq, events } => {
-                let Some((ours, head)) = self.head else { return };
+                let Some((ours, head)) = self.feed.head() else { return false };
                 let follows = events.filter(|_| generation == ours).and_then(|events| {
                     let fresh = events.iter().position(|e| e.seq > head)?;
                     (events[fresh].seq == head + 1).then_some((events, fresh))
                 });
                 match follows {
-                    Some((events, fresh)) => {
-                        for event in &events[fresh..] {
-                            self.push(event);
-                        }
-                        self.feed.channel.wake();
-                    }
-                    None if generation == ours && seq <= head => {}
+                    Some((events, fresh)) => events[fresh..].iter().for_each(|event| self.push(event)),
+                    None if generation == ours && seq <= head => return false,
                     None => self.catch_up().await,
                 }
             }
-            News::Live(live) => self.show(&live),
-            News::Deleted => self.feed.gone.cancel(),
+            News::Live(live) => {
+                self.show(&live);
+                return false;
+            }
+            News::Deleted => self.feed.channel.gone.cancel(),
             News::Lagged => self.catch_up().await,
         }
+        true
     }
 
     /// Fills the rings from the log, when it is ahead of them.
@@ -223,9 +334,9 @@ impl Follower {
 
     async fn read_log(&mut self) -> Result<(), StoreError> {
         let (log, session) = (Arc::clone(&self.app.ports.log), self.feed.session);
-        let Some((generation, mut seq)) = self.head else { return Ok(()) };
+        let Some((generation, mut seq)) = self.feed.head() else { return Ok(()) };
         let Some(head) = log.head(session).await? else {
-            self.feed.gone.cancel();
+            self.feed.channel.gone.cancel();
             return Ok(());
         };
         if head.generation != generation {
@@ -233,13 +344,12 @@ impl Follower {
             return Ok(());
         }
         while seq < head.seq {
-            let records = log.read(session, seq, CHUNK).await?;
+            let records = read(&self.app, session, seq, CHUNK).await?;
             let Some(last) = records.last() else { break };
             seq = last.seq;
             for record in &records {
                 self.push(&decode(record)?);
             }
-            self.feed.channel.wake();
         }
         Ok(())
     }
@@ -249,8 +359,7 @@ impl Follower {
         for ring in self.feed.rings().values() {
             ring.restart(generation, head, head);
         }
-        self.head = Some((generation, head));
-        self.feed.channel.wake();
+        self.feed.set_head((generation, head));
     }
 
     /// Encodes an event once per view.
@@ -268,7 +377,7 @@ impl Follower {
             }
         }
         drop(rings);
-        self.head = Some((event.generation, event.seq));
+        self.feed.set_head((event.generation, event.seq));
         match &event.payload {
             Payload::TurnStarted(turn) => {
                 self.processing.insert(turn.agent_id.clone());
@@ -286,7 +395,7 @@ impl Follower {
         }
     }
 
-    fn show(&self, live: &Live) {
+    fn show(&mut self, live: &Live) {
         let class = match live {
             Live::Delta { .. } => Class::Delta,
             Live::AgentProcessingStarted { .. } => Class::Kind("agent_processing_started"),
@@ -294,9 +403,9 @@ impl Follower {
         };
         let Ok(mut frame) = serde_json::to_value(live) else { return };
         frame["session_id"] = json!(self.feed.session);
-        let after = self.head.map_or(0, |(_, seq)| seq);
-        self.feed.channel.lane.push(after, class, frame.to_string());
-        self.feed.channel.wake();
+        let after = self.feed.head().map_or(0, |(_, seq)| seq);
+        self.feed.channel.lane.push(after, class, &frame.to_string());
+        self.pass_at.get_or_insert_with(|| Instant::now() + GATHER);
     }
 
     fn tell_status(&self) {
@@ -315,8 +424,7 @@ impl Follower {
             "active_agents": self.processing,
             "resource_usage": self.app.monitor.usage(ports.clock.monotonic_ms()),
         });
-        self.feed.channel.lane.set(Slot::Status, frame.to_string());
-        self.feed.channel.wake();
+        self.feed.channel.lane.set(Slot::Status, &frame.to_string());
     }
 
     /// Makes the ring of a view, filled with the last events, at exactly the feed's head.
@@ -333,20 +441,19 @@ impl Follower {
                 return Err(OpenError::TooManyViews);
             }
         }
-        let (generation, head) = if let Some(head) = self.head {
+        let (generation, head) = if let Some(head) = self.feed.head() {
             head
         } else {
             let head = log.head(session).await?.ok_or(OpenError::Missing)?;
             (head.generation, head.seq)
         };
         let floor = head.saturating_sub(limits.ring_events as u64);
-        let last = last_in_view(self.app.ports.log.as_ref(), session, &view, floor).await?;
+        let last = last_in_view(&self.app, session, &view, floor).await?;
         let capacity = Capacity { events: limits.ring_events, bytes: limits.ring_bytes };
         let ring = Arc::new(Ring::new(capacity, generation, floor, last));
         let mut seq = floor;
         while seq < head {
-            let most = CHUNK.min((head - seq) as usize);
-            let records = log.read(session, seq, most).await?;
+            let records = read(&self.app, session, seq, (head - seq) as usize).await?;
             let Some(end) = records.last() else { break };
             seq = end.seq;
             for record in &records {
@@ -358,7 +465,7 @@ impl Follower {
                 }
             }
         }
-        self.head = Some((generation, head));
+        self.feed.set_head((generation, head));
         self.feed.rings().insert(view, Arc::clone(&ring));
         Ok(ring)
     }
@@ -368,20 +475,21 @@ pub fn decode(record: &Record) -> Result<Event, StoreError> {
     Event::decode(record).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
+/// Records of the log, counted: delivery should hardly ever need them.
+pub async fn read(app: &Shared, session: SessionId, after: u64, most: usize) -> Result<Vec<Record>, StoreError> {
+    app.metrics.log_reads.fetch_add(1, Ordering::Relaxed);
+    app.ports.log.read(session, after, most).await
+}
+
 /// The last event of a view at or before `seq`; 0 when there is none. In the whole log it is `seq` itself.
-pub async fn last_in_view(
-    log: &dyn psyche_core::port::EventLog,
-    session: SessionId,
-    view: &View,
-    seq: u64,
-) -> Result<u64, StoreError> {
+pub async fn last_in_view(app: &Shared, session: SessionId, view: &View, seq: u64) -> Result<u64, StoreError> {
     if view.is_everything() {
         return Ok(seq);
     }
     let mut end = seq;
     while end > 0 {
         let start = end.saturating_sub(CHUNK as u64);
-        let records = log.read(session, start, (end - start) as usize).await?;
+        let records = read(app, session, start, (end - start) as usize).await?;
         if let Some(record) = records.iter().rev().find(|r| view.wants(&r.kind)) {
             return Ok(record.seq);
         }

@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+
+use super::frame;
 
 const CAPACITY: usize = 256;
 /// A reader with more than this waiting gets none of it.
@@ -26,7 +28,8 @@ pub struct Item {
     /// It was shown after this event and belongs between it and the next.
     pub after: u64,
     pub class: Class,
-    pub text: Utf8Bytes,
+    /// A complete WebSocket frame.
+    pub bytes: Bytes,
 }
 
 /// Frames of which only the newest counts.
@@ -37,7 +40,7 @@ pub enum Slot {
 }
 
 /// Where a reader stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneCursor {
     next: u64,
     slots: [u64; 2],
@@ -50,24 +53,24 @@ pub struct Lane(Mutex<Inner>);
 struct Inner {
     items: VecDeque<Item>,
     next: u64,
-    slots: [(u64, Utf8Bytes); 2],
+    slots: [(u64, Bytes); 2],
 }
 
 impl Lane {
-    pub fn push(&self, after: u64, class: Class, text: String) {
+    pub fn push(&self, after: u64, class: Class, text: &str) {
         let mut inner = self.lock();
         let index = inner.next;
         inner.next += 1;
-        inner.items.push_back(Item { index, after, class, text: text.into() });
+        inner.items.push_back(Item { index, after, class, bytes: frame::text(text) });
         if inner.items.len() > CAPACITY {
             inner.items.pop_front();
         }
     }
 
-    pub fn set(&self, slot: Slot, text: String) {
+    pub fn set(&self, slot: Slot, text: &str) {
         let (version, held) = &mut self.lock().slots[slot as usize];
         *version += 1;
-        *held = text.into();
+        *held = frame::text(text);
     }
 
     /// A reader that joins sees what comes from now on, and the newest of each slot.
@@ -76,14 +79,14 @@ impl Lane {
     }
 
     /// The newest of each slot that the reader has not seen.
-    pub fn slots(&self, cursor: &mut LaneCursor) -> Vec<(Slot, Utf8Bytes)> {
+    pub fn slots(&self, cursor: &mut LaneCursor) -> Vec<(Slot, Bytes)> {
         let inner = self.lock();
         let mut fresh = Vec::new();
         for slot in [Slot::Presence, Slot::Status] {
-            let (version, text) = &inner.slots[slot as usize];
+            let (version, bytes) = &inner.slots[slot as usize];
             if *version > cursor.slots[slot as usize] {
                 cursor.slots[slot as usize] = *version;
-                fresh.push((slot, text.clone()));
+                fresh.push((slot, bytes.clone()));
             }
         }
         fresh
@@ -115,16 +118,16 @@ mod tests {
     use super::*;
 
     fn texts(items: &[Item]) -> Vec<&str> {
-        items.iter().map(|i| i.text.as_str()).collect()
+        items.iter().map(|i| std::str::from_utf8(&i.bytes[2..]).unwrap()).collect()
     }
 
     #[test]
     fn nothing_is_replayed_and_nothing_is_shown_before_its_place() {
         let lane = Lane::default();
-        lane.push(3, Class::Delta, "before".into());
+        lane.push(3, Class::Delta, "before");
         let mut cursor = lane.join();
-        lane.push(3, Class::Delta, "a".into());
-        lane.push(5, Class::Delta, "b".into());
+        lane.push(3, Class::Delta, "a");
+        lane.push(5, Class::Delta, "b");
         assert_eq!(texts(&lane.items(&mut cursor, 4, false).0), ["a"]);
         assert!(lane.items(&mut cursor, 4, false).0.is_empty());
         assert_eq!(texts(&lane.items(&mut cursor, 5, false).0), ["b"]);
@@ -134,13 +137,13 @@ mod tests {
     fn a_reader_under_pressure_loses_them() {
         let lane = Lane::default();
         let (mut slow, mut swamped) = (lane.join(), lane.join());
-        lane.push(0, Class::Delta, "x".into());
+        lane.push(0, Class::Delta, "x");
         assert_eq!(lane.items(&mut slow, 0, true), (vec![], 1));
         for n in 0..PRESSURE {
-            lane.push(0, Class::Delta, n.to_string());
+            lane.push(0, Class::Delta, &n.to_string());
         }
         assert_eq!(lane.items(&mut swamped, 0, false), (vec![], PRESSURE as u64 + 1));
-        lane.push(0, Class::Delta, "next".into());
+        lane.push(0, Class::Delta, "next");
         assert_eq!(texts(&lane.items(&mut swamped, 0, false).0), ["next"]);
     }
 
@@ -148,11 +151,11 @@ mod tests {
     fn of_a_slot_only_the_newest_is_seen_once() {
         let lane = Lane::default();
         let mut cursor = lane.join();
-        lane.set(Slot::Presence, "one".into());
-        lane.set(Slot::Presence, "two".into());
+        lane.set(Slot::Presence, "one");
+        lane.set(Slot::Presence, "two");
         let fresh = lane.slots(&mut cursor);
         assert_eq!(fresh.len(), 1);
-        assert_eq!(fresh[0].1.as_str(), "two");
+        assert_eq!(fresh[0].1[2..], *b"two");
         assert!(lane.slots(&mut cursor).is_empty());
     }
 }

@@ -3,16 +3,19 @@
 mod budget;
 mod connection;
 mod feed;
+mod frame;
+mod handshake;
 mod hub;
 mod lane;
+mod link;
 mod messages;
-mod reader;
+mod pump;
 mod ring;
 mod upgrade;
 mod view;
-mod wire;
 
 pub use hub::Hub;
-pub(crate) use hub::watch_system;
+pub(crate) use hub::{watch_changes, watch_system};
+pub(crate) use link::Patience;
 pub use messages::{ClientMessage, UserAuth};
 pub use upgrade::{__path_session_socket, __path_system_socket, session_socket, system_socket};

@@ -6,13 +6,15 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 
-/// One stored event, encoded for this view.
+use super::frame;
+
+/// One stored event, encoded for this view: a complete WebSocket frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
     pub seq: u64,
-    pub text: Utf8Bytes,
+    pub bytes: Bytes,
 }
 
 /// What comes after a reader's position.
@@ -22,6 +24,8 @@ pub enum Pending {
     Frames { frames: Vec<Frame>, position: u64 },
     /// The position is older than the ring: read the log.
     Older,
+    /// The position is of another generation: the past itself changed.
+    Rewound,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,15 +65,15 @@ impl Ring {
         if seq <= inner.head {
             return;
         }
-        let text = Utf8Bytes::from(encode(inner.last));
-        inner.bytes += text.len();
-        inner.frames.push_back(Frame { seq, text });
+        let bytes = frame::text(&encode(inner.last));
+        inner.bytes += bytes.len();
+        inner.frames.push_back(Frame { seq, bytes });
         inner.head = seq;
         inner.last = seq;
         while inner.frames.len() > 1 && (inner.frames.len() > self.capacity.events || inner.bytes > self.capacity.bytes)
         {
             if let Some(old) = inner.frames.pop_front() {
-                inner.bytes -= old.text.len();
+                inner.bytes -= old.bytes.len();
                 inner.floor = old.seq;
             }
         }
@@ -81,18 +85,17 @@ impl Ring {
         inner.head = inner.head.max(seq);
     }
 
-    pub fn generation(&self) -> u32 {
-        self.lock().generation
-    }
-
     /// The past itself changed: nothing here is true any more.
     pub fn restart(&self, generation: u32, head: u64, last: u64) {
         *self.lock() = Inner { generation, frames: VecDeque::new(), bytes: 0, floor: head, head, last };
     }
 
-    /// What follows `position`: at most `most` frames, and no more once `bytes` are reached.
-    pub fn after(&self, position: u64, most: usize, bytes: usize) -> Pending {
+    /// What follows `position` of `generation`: at most `most` frames, and no more once `bytes` are reached.
+    pub fn after(&self, generation: u32, position: u64, most: usize, bytes: usize) -> Pending {
         let inner = self.lock();
+        if generation != inner.generation {
+            return Pending::Rewound;
+        }
         if position < inner.floor {
             return Pending::Older;
         }
@@ -104,7 +107,7 @@ impl Ring {
                 let position = frames.last().map_or(position, |f: &Frame| f.seq);
                 return Pending::Frames { frames, position };
             }
-            size += frame.text.len();
+            size += frame.bytes.len();
             frames.push(frame.clone());
         }
         Pending::Frames { frames, position: inner.head.max(position) }
@@ -128,7 +131,7 @@ mod tests {
     fn seqs(pending: &Pending) -> Vec<u64> {
         match pending {
             Pending::Frames { frames, .. } => frames.iter().map(|f| f.seq).collect(),
-            Pending::Older => panic!("older"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -139,10 +142,10 @@ mod tests {
             ring.push(seq, text(seq));
         }
         for position in 10..=20 {
-            assert_eq!(seqs(&ring.after(position, 100, 1 << 20)), (position + 1..=20).collect::<Vec<_>>());
+            assert_eq!(seqs(&ring.after(1, position, 100, 1 << 20)), (position + 1..=20).collect::<Vec<_>>());
         }
-        assert_eq!(ring.after(9, 100, 1 << 20), Pending::Older);
-        assert_eq!(ring.after(25, 100, 1), Pending::Frames { frames: vec![], position: 25 });
+        assert_eq!(ring.after(1, 9, 100, 1 << 20), Pending::Older);
+        assert_eq!(ring.after(1, 25, 100, 1), Pending::Frames { frames: vec![], position: 25 });
     }
 
     #[test]
@@ -154,7 +157,7 @@ mod tests {
         let mut position = 0;
         let mut seen = Vec::new();
         loop {
-            let pending = ring.after(position, 3, 1 << 20);
+            let pending = ring.after(1, position, 3, 1 << 20);
             let Pending::Frames { frames, position: next } = pending else { panic!("older") };
             if frames.is_empty() {
                 break;
@@ -164,7 +167,7 @@ mod tests {
             position = next;
         }
         assert_eq!(seen, (1..=10).collect::<Vec<_>>());
-        assert_eq!(seqs(&ring.after(0, 100, 1)), [1], "one frame always fits");
+        assert_eq!(seqs(&ring.after(1, 0, 100, 1)), [1], "one frame always fits");
     }
 
     #[test]
@@ -176,23 +179,23 @@ mod tests {
         ring.pass(8);
         ring.push(9, text(9));
         ring.pass(10);
-        let Pending::Frames { frames, position } = ring.after(4, 100, 1 << 20) else { panic!("older") };
-        let texts: Vec<_> = frames.iter().map(|f| f.text.as_str()).collect();
-        assert_eq!(texts, ["2<6", "6<9"]);
+        let Pending::Frames { frames, position } = ring.after(1, 4, 100, 1 << 20) else { panic!("older") };
+        let texts: Vec<_> = frames.iter().map(|f| &f.bytes[2..]).collect();
+        assert_eq!(texts, [b"2<6", b"6<9"]);
         assert_eq!(position, 10);
-        assert_eq!(ring.after(9, 100, 1 << 20), Pending::Frames { frames: vec![], position: 10 });
+        assert_eq!(ring.after(1, 9, 100, 1 << 20), Pending::Frames { frames: vec![], position: 10 });
     }
 
     #[test]
     fn the_oldest_leave_first_and_a_reader_behind_them_is_told() {
         let by_count = Ring::new(Capacity { events: 3, bytes: 1 << 20 }, 1, 0, 0);
-        let by_size = Ring::new(Capacity { events: 1000, bytes: 11 }, 1, 0, 0);
+        let by_size = Ring::new(Capacity { events: 1000, bytes: 17 }, 1, 0, 0);
         for ring in [by_count, by_size] {
             for seq in 1..=9 {
                 ring.push(seq, text(seq));
             }
-            assert_eq!(ring.after(5, 100, 1 << 20), Pending::Older);
-            assert_eq!(seqs(&ring.after(6, 100, 1 << 20)), [7, 8, 9]);
+            assert_eq!(ring.after(1, 5, 100, 1 << 20), Pending::Older);
+            assert_eq!(seqs(&ring.after(1, 6, 100, 1 << 20)), [7, 8, 9]);
         }
     }
 
@@ -202,9 +205,9 @@ mod tests {
         for seq in [1, 2, 2, 1, 3] {
             ring.push(seq, text(seq));
         }
-        let Pending::Frames { frames, .. } = ring.after(0, 100, 1 << 20) else { panic!("older") };
-        let texts: Vec<_> = frames.iter().map(|f| f.text.as_str()).collect();
-        assert_eq!(texts, ["0<1", "1<2", "2<3"]);
+        let Pending::Frames { frames, .. } = ring.after(1, 0, 100, 1 << 20) else { panic!("older") };
+        let texts: Vec<_> = frames.iter().map(|f| &f.bytes[2..]).collect();
+        assert_eq!(texts, [b"0<1", b"1<2", b"2<3"]);
     }
 
     #[test]
@@ -212,8 +215,8 @@ mod tests {
         let ring = Ring::new(ROOMY, 1, 0, 0);
         ring.push(1, text(1));
         ring.restart(2, 1, 1);
-        assert_eq!(ring.generation(), 2);
-        assert_eq!(ring.after(0, 100, 1 << 20), Pending::Older);
-        assert_eq!(seqs(&ring.after(1, 100, 1 << 20)), Vec::<u64>::new());
+        assert_eq!(ring.after(1, 1, 100, 1 << 20), Pending::Rewound);
+        assert_eq!(ring.after(2, 0, 100, 1 << 20), Pending::Older);
+        assert_eq!(seqs(&ring.after(2, 1, 100, 1 << 20)), Vec::<u64>::new());
     }
 }

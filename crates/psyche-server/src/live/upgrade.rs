@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -19,12 +17,11 @@ use crate::json::Query;
 use crate::origin;
 
 use super::connection::{Entry, Target, serve};
+use super::handshake::{self, Handshake};
 use super::messages::{Cursor, Subscription};
 
 const PROTOCOL: &str = "psyche.v1";
 const BEARER: &str = "psyche.bearer.";
-/// What the library may buffer of one message. Ours is smaller, and answered with a proper close.
-const LIBRARY_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -52,12 +49,11 @@ pub async fn session_socket(
     State(app): State<Shared>,
     Path(session): Path<String>,
     query: Query<SocketQuery>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Answer<Response> {
     // An id that cannot be is answered on the socket too, so that browsers learn the reason.
     let target = Target::Session(session.parse().unwrap_or_else(|_| no_session()));
-    open(&app, target, query.0, &headers, upgrade)
+    open(&app, target, query.0, request)
 }
 
 /// Follow the whole system live.
@@ -65,13 +61,8 @@ pub async fn session_socket(
     get, path = "/ws/system", tag = "live", params(SocketQuery),
     responses((status = 101, description = "The socket is open; authenticate with the first message."))
 )]
-pub async fn system_socket(
-    State(app): State<Shared>,
-    query: Query<SocketQuery>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Answer<Response> {
-    open(&app, Target::System, query.0, &headers, upgrade)
+pub async fn system_socket(State(app): State<Shared>, query: Query<SocketQuery>, request: Request) -> Answer<Response> {
+    open(&app, Target::System, query.0, request)
 }
 
 /// No session has the nil id.
@@ -79,33 +70,29 @@ fn no_session() -> psyche_core::SessionId {
     psyche_core::SessionId(psyche_core::TenantId::DEFAULT.0)
 }
 
-fn open(
-    app: &Shared,
-    target: Target,
-    query: SocketQuery,
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Answer<Response> {
-    if !origin::is_ours(&app.options, headers) {
+fn open(app: &Shared, target: Target, query: SocketQuery, mut request: Request) -> Answer<Response> {
+    if !origin::is_ours(&app.options, request.headers()) {
         return Err(ApiError::forbidden());
     }
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return Ok(rejection.into_response()),
+    let handshake = match Handshake::of(&mut request) {
+        Ok(handshake) => handshake,
+        Err(unfit) => return Ok(unfit.into_response()),
     };
     let Some(seat) = Open::count(app) else {
         return Err(ApiError::unavailable("as many sockets are open as are possible"));
     };
+    let headers = request.headers();
     let entry = entry(app, query, headers);
-    let app = Arc::clone(app);
-    // Shutdown waits for it, whatever task the library runs it on.
-    let tracked = app.tracker.token();
-    Ok(upgrade.protocols([PROTOCOL]).max_message_size(LIBRARY_BYTES).max_frame_size(LIBRARY_BYTES).on_upgrade(
-        move |socket| async move {
-            let _held = (seat, tracked);
-            serve(app, socket, target, entry).await;
-        },
-    ))
+    let spoken = handshake::names(headers, &header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
+    let (response, upgrade) = handshake.answer(spoken.then_some(PROTOCOL));
+    let shared = Arc::clone(app);
+    app.tracker.spawn(async move {
+        let _seat = seat;
+        if let Some(taken) = handshake::take(upgrade).await {
+            serve(shared, taken, target, entry).await;
+        }
+    });
+    Ok(response)
 }
 
 fn entry(app: &App, query: SocketQuery, headers: &HeaderMap) -> Entry {

@@ -80,6 +80,8 @@ pub enum ControlFrame {
     Presence {
         session_id: String,
         users: Vec<Present>,
+        /// How many there are. Of a crowd, `users` names the first hundred.
+        count: u64,
     },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -55,12 +55,14 @@ impl Directory for MemoryStore {
     async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError> {
         let mut tables = self.tables();
         let user = tables.users.get(&id).ok_or(StoreError::NotFound("user"))?;
+        let rights = u64::from(patch.changes_rights());
         let patched = patched(user.clone(), patch);
         let falls = is_active_admin(user) && !is_active_admin(&patched);
         if falls && tables.admins(patched.tenant).filter(|u| is_active_admin(u)).count() == 1 {
             return Err(StoreError::Conflict("last admin"));
         }
         tables.users.insert(id, patched.clone());
+        tables.rights += rights;
         Ok(patched)
     }
 
@@ -195,6 +197,7 @@ impl Directory for MemoryStore {
 
     async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {
         let mut tables = self.tables();
+        tables.rights += 1;
         let log = tables.sessions.get_mut(&session).ok_or(StoreError::NotFound("session"))?;
         if relation == Relation::None {
             log.members.remove(&user);
@@ -210,6 +213,10 @@ impl Directory for MemoryStore {
         let owner = log.row.summary.owner;
         let others = log.members.iter().filter(|(user, _)| **user != owner).map(|(user, relation)| (*user, *relation));
         Ok(std::iter::once((owner, Relation::Owner)).chain(others).collect())
+    }
+
+    async fn rights_version(&self) -> Result<u64, StoreError> {
+        Ok(self.tables().rights)
     }
 
     async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError> {
@@ -257,6 +264,7 @@ impl Tables {
     fn revoke(&mut self, id: SignInId) {
         if let Some(sign_in) = self.sign_ins.get_mut(&id) {
             sign_in.revoked = true;
+            self.rights += 1;
         }
     }
 }

@@ -188,7 +188,9 @@ impl EventLog for MemoryStore {
     }
 
     async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        self.tables().sessions.remove(&session).map(drop).ok_or(NO_SESSION)
+        let mut tables = self.tables();
+        tables.rights += 1;
+        tables.sessions.remove(&session).map(drop).ok_or(NO_SESSION)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -30,6 +30,8 @@ struct Tables {
     tokens: BTreeMap<Hash, Token>,
     casts: BTreeMap<(TenantId, String), Cast>,
     settings: BTreeMap<String, Vec<u8>>,
+    /// Grows with every change of rights.
+    rights: u64,
 }
 
 struct Log {

@@ -1,5 +1,7 @@
 //! The directory's port over the writer and the readers.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
@@ -35,7 +37,11 @@ impl Directory for SqliteStore {
     }
 
     async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError> {
-        Ok(self.write(move |write| users::update(write, id, patch)).await?)
+        if patch.changes_rights() {
+            Ok(self.write_rights(move |write| users::update(write, id, patch)).await?)
+        } else {
+            Ok(self.write(move |write| users::update(write, id, patch)).await?)
+        }
     }
 
     async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError> {
@@ -43,7 +49,7 @@ impl Directory for SqliteStore {
     }
 
     async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
-        Ok(self.write(move |write| sign_ins::create(write, &new, keep)).await?)
+        Ok(self.write_rights(move |write| sign_ins::create(write, &new, keep)).await?)
     }
 
     async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
@@ -61,15 +67,19 @@ impl Directory for SqliteStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        Ok(self.write(move |write| sign_ins::rotate(write, old, new, now, expires_at)).await?)
+        let rotation = self.write(move |write| sign_ins::rotate(write, old, new, now, expires_at)).await?;
+        if matches!(rotation, Rotation::Reused(_)) {
+            self.inner.rights.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(rotation)
     }
 
     async fn revoke_sign_in(&self, id: SignInId) -> Result<(), StoreError> {
-        Ok(self.write(move |write| sign_ins::revoke_one(write, id)).await?)
+        Ok(self.write_rights(move |write| sign_ins::revoke_one(write, id)).await?)
     }
 
     async fn revoke_user(&self, user: UserId, except: Option<SignInId>) -> Result<Vec<SignInId>, StoreError> {
-        Ok(self.write(move |write| sign_ins::revoke_user(write, user, except)).await?)
+        Ok(self.write_rights(move |write| sign_ins::revoke_user(write, user, except)).await?)
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
@@ -94,11 +104,15 @@ impl Directory for SqliteStore {
     }
 
     async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {
-        Ok(self.write(move |write| members::set(write, session, user, relation)).await?)
+        Ok(self.write_rights(move |write| members::set(write, session, user, relation)).await?)
     }
 
     async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError> {
         Ok(self.read_with(move |db, _| members::list(db, session)).await?)
+    }
+
+    async fn rights_version(&self) -> Result<u64, StoreError> {
+        Ok(self.inner.rights.load(Ordering::Relaxed))
     }
 
     async fn put_cast(&self, cast: StoredCast) -> Result<(), StoreError> {

@@ -95,7 +95,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        Ok(self.write(move |write| erasure::delete(write, session)).await?)
+        Ok(self.write_rights(move |write| erasure::delete(write, session)).await?)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

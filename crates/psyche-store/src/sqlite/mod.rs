@@ -33,6 +33,7 @@ mod writer;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use psyche_core::port::{Clock, StoreError};
@@ -96,6 +97,8 @@ struct Inner {
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     lost: Vec<Lost>,
+    /// One process writes to a data directory, so this process sees every change.
+    rights: AtomicU64,
 }
 
 impl SqliteStore {
@@ -120,6 +123,17 @@ impl SqliteStore {
     /// Transactions that wrote something since the store was opened. Fewer than the writes: they share commits.
     pub fn commits(&self) -> u64 {
         self.inner.writer.as_ref().map_or(0, Writer::commits)
+    }
+
+    /// A write after which somebody's rights are others.
+    async fn write_rights<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let outcome = self.write(work).await;
+        self.inner.rights.fetch_add(1, Ordering::Relaxed);
+        outcome
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use psyche_core::ids::SessionId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
@@ -45,7 +46,9 @@ pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
         Some(lock) => Some(place.start_writer(lock, Arc::clone(&keys), &found)?),
     };
     let readers = Readers::new(place.path, busy_timeout);
-    Ok(SqliteStore { inner: Arc::new(Inner { writer, readers, keys, clock, lost: found.lost }) })
+    Ok(SqliteStore {
+        inner: Arc::new(Inner { writer, readers, keys, clock, lost: found.lost, rights: AtomicU64::new(0) }),
+    })
 }
 
 /// The database's path and what lies beside it.

@@ -58,6 +58,7 @@ macro_rules! conformance {
             sign_ins_are_limited_and_revoked
             refresh_tokens_rotate
             unknown_and_dead_sign_ins_do_not_rotate
+            the_rights_version_tells_of_every_change
         });
         $crate::conformance::conformance!($open, directory {
             sessions_are_filtered_and_paged

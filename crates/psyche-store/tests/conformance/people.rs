@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use psyche_core::Timestamp;
-use psyche_core::port::{NewUser, Role, Rotation, StoreError, UserPatch, UserStatus};
+use psyche_core::port::{NewUser, Relation, Role, Rotation, StoreError, UserPatch, UserStatus};
 
 use super::Store;
-use super::build::{TENANT, new_sign_in, new_user, sign_in_id, token, user, user_id};
+use super::build::{TENANT, create, new_sign_in, new_user, session_id, sign_in_id, token, user, user_id};
 use super::clock::START;
 
 pub async fn users_are_found_by_folded_name_and_patched<S: Store>(store: &Arc<S>) {
@@ -193,4 +193,37 @@ pub async fn unknown_and_dead_sign_ins_do_not_rotate<S: Store>(store: &Arc<S>) {
     let clash = store.rotate(token(1), token(3), now, hour).await;
     assert!(matches!(clash, Err(StoreError::Conflict("refresh token"))), "{clash:?}");
     assert!(matches!(store.rotate(token(1), token(51), now, hour).await.unwrap(), Rotation::Rotated(_)));
+}
+
+pub async fn the_rights_version_tells_of_every_change<S: Store>(store: &Arc<S>) {
+    store.create_user(new_user(1, Role::Researcher)).await.unwrap();
+    create(store.as_ref(), session_id(1)).await;
+    for n in 1..=3 {
+        store.create_sign_in(new_sign_in(n), 3).await.unwrap();
+    }
+    let mut before = store.rights_version().await.unwrap();
+    let mut changed = async |what: &str, expected: bool| {
+        let now = store.rights_version().await.unwrap();
+        assert_eq!(now != before, expected, "{what}");
+        before = now;
+    };
+    let login = UserPatch { last_login: Some(START), ..UserPatch::default() };
+    store.update_user(user_id(1), login).await.unwrap();
+    changed("a login takes nobody's rights", false).await;
+    let role = UserPatch { role: Some(Role::Observer), ..UserPatch::default() };
+    store.update_user(user_id(1), role).await.unwrap();
+    changed("a role", true).await;
+    let status = UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
+    store.update_user(user_id(1), status).await.unwrap();
+    changed("a disabled user", true).await;
+    store.revoke_sign_in(sign_in_id(1)).await.unwrap();
+    changed("a revoked sign-in", true).await;
+    store.create_sign_in(new_sign_in(4), 2).await.unwrap();
+    changed("a sign-in that gave way", true).await;
+    store.revoke_user(user_id(1), None).await.unwrap();
+    changed("all sign-ins revoked", true).await;
+    store.set_relation(session_id(1), user_id(1), Relation::Viewer).await.unwrap();
+    changed("a relation", true).await;
+    store.delete(session_id(1)).await.unwrap();
+    changed("a session that is gone", true).await;
 }

@@ -255,6 +255,11 @@ export interface components {
             /** @enum {string} */
             type: "auth_required";
         } | {
+            /**
+             * Format: int64
+             * @description How many there are. Of a crowd, `users` names the first hundred.
+             */
+            count: number;
             session_id: string;
             /** @enum {string} */
             type: "presence";
