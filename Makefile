@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 BIN := target/debug/psyche
 
-.PHONY: help run test bench check web build weights clean
+.PHONY: help run test bench bench-live check web build weights clean
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: build weights ## build everything, fetch the model once, start, and print the address
 	@$(BIN) serve
@@ -22,6 +22,9 @@ bench: build weights ## measure what the project promises, in a release build
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
+
+bench-live: web ## measure live delivery against its floors, every row of its table
+	@cargo run --locked --quiet --package xtask -- load
 
 build: web
 	@cargo build --locked --package psyche

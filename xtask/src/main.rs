@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask` lists them.
 
 mod codegen;
+mod load;
 mod suites;
 mod tidy;
 mod tools;
@@ -16,6 +17,7 @@ cargo xtask <task>
   check     fmt, clippy and tidy
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
+  load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Some("check") => Ok(suites::check()),
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

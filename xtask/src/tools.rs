@@ -93,6 +93,6 @@ pub fn binary() -> Result<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "cargo's own variable, in a build tool")]
-fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
