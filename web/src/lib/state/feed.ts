@@ -57,7 +57,7 @@ export function feedItem(event: StoredEvent, ran: boolean): FeedItem | null {
       return {
         ...place,
         kind: "note",
-        text: `${event.agent_id}: ${Object.keys(changesOf(event)).join(", ") || "settings"} changed`,
+        text: `${capital(event.agent_id)}: ${Object.keys(changesOf(event)).join(", ") || "settings"} changed`,
       };
     case "paths_changed":
       return { ...place, kind: "note", text: "The paths changed" };

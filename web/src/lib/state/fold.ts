@@ -114,7 +114,7 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
       state: agent.state,
       lastUtterance: agent.last_utterance ?? null,
       utterances: agent.utterances,
-      sentiment: asSentiment(agent.sentiment),
+      sentiment: sameScore(known.sentiment, asSentiment(agent.sentiment)),
       guidance: agent.guidance,
       rules: agent.rules,
       confidence: agent.confidence ?? null,
@@ -298,9 +298,14 @@ export function wordCount(text: string): number {
   return text.split(/\s+/u).filter((word) => word !== "").length;
 }
 
-export function asSentiment(value: Sentiment | number | null | undefined): Sentiment | null {
+function asSentiment(value: Sentiment | number | null | undefined): Sentiment | null {
   if (typeof value !== "number") return value ?? null;
-  return { score: value, label: value > 0.05 ? "positive" : value < -0.05 ? "negative" : "neutral" };
+  return { score: value, label: value >= 0.05 ? "positive" : value <= -0.05 ? "negative" : "neutral" };
+}
+
+/** A score alone cannot tell mixed from neutral: the message that it is the score of can. */
+function sameScore(known: Sentiment | null, told: Sentiment | null): Sentiment | null {
+  return known !== null && known.score === told?.score ? known : told;
 }
 
 /** The agent as it stands now, where the server says so. */

@@ -96,6 +96,22 @@ describe("a snapshot with history loaded after it", () => {
     expect(log.cast?.agents).toHaveLength(5);
   });
 
+  it("takes the word for a feeling from its message: a snapshot gives the score alone", () => {
+    const last = events.slice(0, half).findLast((event) => event.type === "agent_message");
+    const past = events
+      .slice(0, half)
+      .map((event) =>
+        event === last
+          ? { ...last, sentiment: { ...last.sentiment, score: 0.01, label: "mixed" as const } }
+          : event,
+      );
+    const log = new Log(makeSession("s", past), makeState(past), half, null);
+    const word = () => log.head.agents[last?.agent_id ?? ""]?.sentiment?.label;
+    expect(word()).toBe("neutral");
+    log.prepend(past, 1);
+    expect(word()).toBe("mixed");
+  });
+
   it("ignores events of a page that it has already", () => {
     const log = late();
     log.prepend(events.slice(0, half + 20), 1);
