@@ -209,6 +209,10 @@ test("the server is killed and comes back: stale is shown, then everything is th
     await page.getByText("Reconnecting: data may be stale").waitFor({ timeout: 1000 });
     await page.getByRole("button", { name: "Pause" }).click();
     await page.getByText("Pause was not done").waitFor();
+    const elapsed = page.locator("dt", { hasText: "Elapsed" }).locator("xpath=following-sibling::dd");
+    const stood = await elapsed.innerText();
+    await page.waitForTimeout(2200);
+    assert.equal(await elapsed.innerText(), stood, "running time goes on without the server");
     await launch(world);
     await page.getByText("Live").first().waitFor({ timeout: 15_000 });
     await page.getByText("Pause was not done").waitFor({ state: "detached" });

@@ -237,7 +237,8 @@ export class SessionStore {
   #second(): void {
     this.framesPerSecond = this.#received;
     this.#received = 0;
-    this.nowMs = Date.now();
+    // Running time stands still while nobody can say that the session runs.
+    if (this.link === "live") this.nowMs = Date.now();
   }
 }
 
