@@ -161,3 +161,54 @@ pub fn field(payload: &[u8], name: &str) -> Option<u64> {
     let (value, digits) = number(payload[at + quoted.len()..].trim_ascii_start());
     (digits > 0).then_some(value)
 }
+<<<<<<< HEAD
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_every_length_are_found_however_they_are_split() {
+        for length in [0, 1, 125, 126, 300, 65_535, 65_536] {
+            let text = "x".repeat(length);
+            let bytes = [server_frame(&text), server_frame("next")].concat();
+            let first = bytes.len() - 6;
+            for cut in [0, 1, 2, 3, first - 1].into_iter().filter(|cut| *cut < first) {
+                assert_eq!(frame(&bytes[..cut], 0), Ok(None), "{length} bytes, cut at {cut}");
+            }
+            let (found, next) = frame(&bytes, 0).unwrap().unwrap();
+            assert_eq!((found.opcode, found.payload.len(), next), (TEXT, length, first));
+            assert_eq!(first, length + header_length(length));
+            assert_eq!(&bytes[frame(&bytes, next).unwrap().unwrap().0.payload], b"next");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_server_frame_is_refused() {
+        for bytes in [[0x01, 0x00], [0x81, 0x80], [0xc1, 0x00]] {
+            assert!(frame(&bytes, 0).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn client_frames_are_masked() {
+        let bytes = client_frame(TEXT, b"hello", [1, 2, 3, 4]);
+        assert_eq!(bytes[..6], [0x81, 0x85, 1, 2, 3, 4]);
+        let words: Vec<u8> = bytes[6..].iter().zip([1, 2, 3, 4, 1]).map(|(b, k)| b ^ k).collect();
+        assert_eq!(words, b"hello");
+    }
+
+    #[test]
+    fn fields_are_found_by_their_names() {
+        let text = marked_text(7, 1_234, 40);
+        let json = format!(r#"{{"target_seq":1,"type":"annotation","seq":12,"prev":11,"text":"{text}"}}"#);
+        let fields = Fields::default();
+        assert_eq!(fields.kind(json.as_bytes()), b"annotation");
+        assert_eq!((fields.seq(json.as_bytes()), fields.prev(json.as_bytes())), (Some(12), Some(11)));
+        assert_eq!(fields.mark(json.as_bytes()), Some((7, 1_234)));
+        assert_eq!(fields.mark(br#"{"text":"words of an agent"}"#), None);
+        assert_eq!(field(br#"{"code":1012,"retry_after_ms": 250}"#, "retry_after_ms"), Some(250));
+    }
+}
+=======
+>>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336

@@ -46,3 +46,30 @@ fn value(slot: usize) -> u64 {
     let doublings = (slot >> STEPS).saturating_sub(1) as u32;
     (((slot - ((doublings as usize) << STEPS)) as u64 + 1) << doublings) - 1
 }
+<<<<<<< HEAD
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_found_again_to_one_percent() {
+        for ns in [0, 1, 127, 128, 255, 256, 257, 1_000, 65_535, 65_536, 1_234_567, 15_000_000_000, u64::MAX / 2] {
+            let found = value(slot(ns));
+            assert!(found >= ns && found as f64 <= ns as f64 * 1.008 + 1.0, "{ns} became {found}");
+        }
+    }
+
+    #[test]
+    fn percentiles_count_from_below() {
+        let mut histogram = Histogram::default();
+        assert_eq!(histogram.percentile_ms(50.0), None);
+        (1..=100).for_each(|ms| histogram.record(ms * 1_000_000));
+        for (percent, ms) in [(1.0, 1.0), (50.0, 50.0), (99.0, 99.0), (100.0, 100.0)] {
+            let found = histogram.percentile_ms(percent).unwrap();
+            assert!((found - ms).abs() <= ms * 0.008, "p{percent} is {found}");
+        }
+    }
+}
+=======
+>>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336

@@ -186,3 +186,59 @@ impl Tally {
         }
     }
 }
+<<<<<<< HEAD
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::marked_text;
+
+    /// A reader that joined after event 10 and gets events (seq, prev); events 11 to 15 were sent.
+    fn tally_of(events: &[(u64, u64)]) -> Tally {
+        let mut tally = Tally::new(1);
+        tally.sessions[0].audience = 1;
+        (0..5).for_each(|_| drop(tally.send(0, 1)));
+        let mut member = Member { cursor: 10, ..Member::new(Role::Reader, 0) };
+        for (seq, prev) in events {
+            let text = marked_text(seq - 11, 1, 0);
+            let json = format!(r#"{{"type":"annotation","seq":{seq},"prev":{prev},"text":"{text}"}}"#);
+            tally.event(&mut member, &Fields::default(), json.as_bytes(), json.len(), 2);
+        }
+        tally
+    }
+
+    #[test]
+    fn whatever_must_not_happen_is_counted() {
+        let whole = [(11, 9), (12, 11), (13, 12), (14, 13), (15, 14)];
+        let cases: [(&str, &[(u64, u64)], [u64; 4]); 6] = [
+            ("in order", &whole, [0, 0, 0, 0]),
+            ("the end is lost", &whole[..3], [2, 0, 0, 0]),
+            ("one is lost", &[(11, 9), (13, 12), (14, 13), (15, 14)], [1, 0, 0, 1]),
+            ("one comes twice", &[(11, 9), (12, 11), (12, 11), (13, 12), (14, 13), (15, 14)], [0, 1, 0, 0]),
+            ("two change places", &[(11, 9), (13, 12), (12, 11), (14, 13), (15, 14)], [0, 0, 1, 1]),
+            ("the first is not the next", &[(12, 11), (13, 12), (14, 13), (15, 14)], [1, 0, 0, 1]),
+        ];
+        for (what, events, expected) in cases {
+            let tally = tally_of(events);
+            let counted = [tally.missing(), tally.doubled, tally.reordered, tally.broken];
+            assert_eq!(counted, expected, "{what}: lost, doubled, reordered, wrong prev");
+            assert!(tally.check().is_ok(), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_nobody_sent_is_trouble() {
+        assert!(tally_of(&[(11, 9), (16, 15)]).check().is_err());
+    }
+
+    #[test]
+    fn deliveries_count_within_the_window_alone() {
+        let mut tally = Tally { window: (5, 10), ..Tally::new(1) };
+        for (sent, now) in [(1, 4), (4, 6), (5, 9), (9, 12), (10, 13)] {
+            tally.delivered(sent, 600, now);
+        }
+        assert_eq!((tally.deliveries, tally.bytes, tally.latency.count()), (2, 1_200, 2));
+    }
+}
+=======
+>>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336
