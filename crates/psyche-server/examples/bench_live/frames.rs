@@ -161,7 +161,6 @@ pub fn field(payload: &[u8], name: &str) -> Option<u64> {
     let (value, digits) = number(payload[at + quoted.len()..].trim_ascii_start());
     (digits > 0).then_some(value)
 }
-<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -210,5 +209,3 @@ mod tests {
         assert_eq!(field(br#"{"code":1012,"retry_after_ms": 250}"#, "retry_after_ms"), Some(250));
     }
 }
-=======
->>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336

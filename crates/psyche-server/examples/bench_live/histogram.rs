@@ -46,7 +46,6 @@ fn value(slot: usize) -> u64 {
     let doublings = (slot >> STEPS).saturating_sub(1) as u32;
     (((slot - ((doublings as usize) << STEPS)) as u64 + 1) << doublings) - 1
 }
-<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -71,5 +70,3 @@ mod tests {
         }
     }
 }
-=======
->>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336

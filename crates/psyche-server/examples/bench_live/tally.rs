@@ -186,7 +186,6 @@ impl Tally {
         }
     }
 }
-<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -240,5 +239,3 @@ mod tests {
         assert_eq!((tally.deliveries, tally.bytes, tally.latency.count()), (2, 1_200, 2));
     }
 }
-=======
->>>>>>> 793d100928c2bfc71ba78e40a8821ba46831e336
