@@ -15,6 +15,13 @@ const ALLOWED: Record<RunCommand, readonly SessionStatus[]> = {
   retry: ["created", "running", "paused", "stopped", "failed"],
 };
 
+/** Why somebody commands nothing here, whatever the session does. */
+export function onlyWatches(user: SignedInUser | null, session: Session | null): string | undefined {
+  if (user?.permissions.includes("session:manage") !== true) return "Your role may only watch.";
+  const outsider = session?.relation === "viewer" || session?.relation === "none";
+  return outsider && user.role !== "admin" ? "You are here as a viewer." : undefined;
+}
+
 export function whyNot(
   command: RunCommand,
   status: SessionStatus | null,
@@ -22,9 +29,8 @@ export function whyNot(
   session: Session | null,
 ): string | undefined {
   if (status === null || session === null) return "The session is not open yet.";
-  if (user?.permissions.includes("session:manage") !== true) return "Your role may only watch.";
-  const outsider = session.relation === "viewer" || session.relation === "none";
-  if (outsider && user.role !== "admin") return "You are here as a viewer.";
+  const watching = onlyWatches(user, session);
+  if (watching !== undefined) return watching;
   if (!ALLOWED[command].includes(status)) return `Not possible while the session is ${status}.`;
   return undefined;
 }
