@@ -22,7 +22,7 @@ impl Directory for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Ok(self.read_with(move |db, _| users::find(db, id)).await?)
+        Ok(self.look(|db| users::find(db, id))?)
     }
 
     async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError> {
@@ -53,7 +53,7 @@ impl Directory for SqliteStore {
     }
 
     async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
-        Ok(self.read_with(move |db, _| sign_ins::find(db, id)).await?)
+        Ok(self.look(|db| sign_ins::find(db, id))?)
     }
 
     async fn sign_ins(&self, user: UserId) -> Result<Vec<SignIn>, StoreError> {
@@ -83,7 +83,7 @@ impl Directory for SqliteStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        Ok(self.read_with(move |db, _| sessions::find(db, id)).await?)
+        Ok(self.look(|db| sessions::find(db, id))?)
     }
 
     async fn sessions(
@@ -100,7 +100,7 @@ impl Directory for SqliteStore {
     }
 
     async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError> {
-        Ok(self.read_with(move |db, _| members::relation(db, session, user)).await?)
+        Ok(self.look(|db| members::relation(db, session, user))?)
     }
 
     async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {

@@ -35,9 +35,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
-        let read =
-            self.read_with(move |db, _| Ok(db.prepare_cached(HEAD)?.query_row([session.0], head_of).optional()?));
-        Ok(read.await?)
+        Ok(self.look(|db| Ok(db.prepare_cached(HEAD)?.query_row([session.0], head_of).optional()?))?)
     }
 
     async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError> {
@@ -74,8 +72,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {
-        let command_id = command_id.to_owned();
-        Ok(self.read_with(move |db, _| records::find_command(db, session, &command_id)).await?)
+        Ok(self.look(|db| records::find_command(db, session, command_id))?)
     }
 
     async fn save_snapshot(&self, session: SessionId, snapshot: Snapshot) -> Result<(), StoreError> {

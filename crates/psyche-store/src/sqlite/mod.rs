@@ -151,6 +151,10 @@ impl SqliteStore {
         }
     }
 
+    fn look<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.inner.readers.look(work)
+    }
+
     async fn read_with<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
