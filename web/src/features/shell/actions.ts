@@ -29,6 +29,7 @@ export function sessionActions(store: SessionStore, showConversation: () => void
       id: "inject",
       title: "Inject a stimulus",
       keys: ["i"],
+      unavailable: refused("inject_stimulus"),
       run: () => {
         showConversation();
         focusSoon("[data-key=inject]");
