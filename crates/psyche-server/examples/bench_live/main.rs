@@ -16,7 +16,8 @@
 //! text carries a number and the moment it was sent, so a latency is from the driver's send until a reader has read it.
 //! An event is in flight until every reader has it. Every reader checks `seq` and `prev` of every event it gets; lost,
 //! doubled, reordered and unexplained events, and snapshots where a cursor was given, make a row fall short whatever its
-//! figure. CPU is what the kernel's scheduler counted for all threads of the server within the measured span, storing
+//! figure. `others %` is what everything else on the machine took of the two cores meanwhile: the figures are only as good
+//! as it is small. CPU is what the kernel's scheduler counted for all threads of the server within the measured span, storing
 //! and signing in included.
 //!
 //! Floors: `tcp` writes the same frames to bare TCP sockets, one `write` for each socket and event, in one thread without
@@ -32,7 +33,7 @@
 //! | `memory` | resident memory of the server for each of 5,000 idle readers, over what it had before they came | |
 //! | `cuts` | 1,000 readers, 30 events/s; every 5 ms one connection is reset and comes back 200 ms later with its cursor: p99 from the connect until it has everything stored before | |
 //! | `stall` | p99 of the others when a quarter of 1,000 readers read nothing (20 events/s, frames of 2,000 bytes, so that the kernel's buffers are soon full). Memory may grow by the ring (4 MiB) and 64 KiB for each stalled reader more than without; each must be cut off, and those that read again see 4010 | the same without stalls |
-//! | `connect` | readers that connect, authenticate with the first message and subscribe in a second, 5,000 as fast as they can | |
+//! | `connect` | readers that connect, authenticate with the first message and subscribe in a second, 5,000 as fast as they can; how many when each asks for a snapshot is noted | |
 //! | `sessions` | CPU for each delivery: 200 sessions with 5 readers and 10 events/s each, storing them included | |
 //! | `post` | `POST …/annotations` on an idle machine until a reader has it, p50, less the p50 of a bare 4 KiB write and fdatasync to the same disk | |
 //! | `restart` | 10,000 readers of 10 sessions; SIGTERM, start, four new events in each session: from the signal until every reader has everything. Readers come back when `bye.retry_after_ms` says, which is part of the time. Reads of the log (`psyche_log_reads_total`) and the server's peak memory are checked | |
@@ -61,8 +62,10 @@ mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use product::{Installation, Needs};
 
@@ -150,6 +153,38 @@ struct Run {
     psyche: PathBuf,
 }
 
+/// Set by a signal. The tool then fails like on any other error, so that its servers end and its files go.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
+fn leaving() -> bool {
+    LEAVING.load(Ordering::Relaxed)
+}
+
+fn leave_when_told() -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut told = {
+        let _inside = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = told.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        });
+        LEAVING.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+/// What every measurement needs of the process.
+fn set_up() -> Outcome {
+    leave_when_told()?;
+    machine::raise_descriptors()?;
+    machine::pin(machine::TOOL_CORE)
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Table(table) => whole(&table),
@@ -170,15 +205,13 @@ fn main() -> ExitCode {
 }
 
 fn whole(table: &Table) -> Outcome<bool> {
-    machine::raise_descriptors()?;
-    machine::pin(machine::TOOL_CORE)?;
+    set_up()?;
     let runs = if table.quick { 1 } else { table.runs };
     table::run(&table.psyche, runs, table.quick, &table.only, table.json.as_deref())
 }
 
 fn one(run: &Run) -> Outcome<String> {
-    machine::raise_descriptors()?;
-    machine::pin(machine::TOOL_CORE)?;
+    set_up()?;
     let plan = measure::Plan {
         readers: run.readers,
         sessions: run.sessions,

@@ -61,6 +61,8 @@ pub struct Figures {
     pub cpu_us_per_delivery: f64,
     pub server_cpu_share: f64,
     pub tool_cpu_share: f64,
+    /// What everything else took of the two cores, in cores: the figures are only as good as this is small.
+    pub others_cpu_share: f64,
     pub memory_kib_per_connection: f64,
     /// The server's largest memory during the load over what it had when all were connected.
     pub growth_kib: f64,
@@ -206,11 +208,17 @@ struct Edge {
     at: u64,
     server: CpuTime,
     tool: CpuTime,
+    busy: u64,
 }
 
 impl Edge {
     fn now(server: u32) -> Outcome<Self> {
-        Ok(Self { at: machine::now(), server: CpuTime::of(server)?, tool: CpuTime::of(std::process::id())? })
+        Ok(Self {
+            at: machine::now(),
+            server: CpuTime::of(server)?,
+            tool: CpuTime::of(std::process::id())?,
+            busy: machine::busy()?,
+        })
     }
 }
 
@@ -267,6 +275,8 @@ pub fn load(swarm: &mut Swarm, drive: &mut Drive, plan: &Plan, server: u32, befo
     figures.cpu_us_per_delivery = cpu / tally.deliveries as f64 / 1e3;
     figures.server_cpu_share = cpu / span;
     figures.tool_cpu_share = last.tool.since(&first.tool) as f64 / span;
+    let others = (last.busy - first.busy) as f64 - cpu - last.tool.since(&first.tool) as f64;
+    figures.others_cpu_share = others.max(0.0) / span;
     figures.memory_kib_per_connection = (after.resident as f64 - before.resident as f64) / plan.readers as f64;
     figures.growth_kib = largest.max(after.resident).saturating_sub(idle) as f64;
     figures.lost = tally.missing();

@@ -100,7 +100,9 @@ pub fn sampler(row: &Row, psyche: &Path, quick: bool) -> Outcome<Sampler> {
             let made = quiet(5_000, 1)?;
             Box::new(move |_| {
                 let joined = join::join(&made, false, 0.0)?;
+                let cold = join::join(&made, true, 0.0)?;
                 let notes = vec![
+                    ("with a snapshot each readers/s", cold.per_s),
                     ("server us each", joined.server_cpu_us_each),
                     ("tool share %", joined.tool_cpu_share * 100.0),
                 ];
@@ -225,6 +227,7 @@ fn notes(figures: &Figures) -> Vec<(&'static str, f64)> {
         ("deliveries/s", figures.deliveries_per_s),
         ("server share %", figures.server_cpu_share * 100.0),
         ("tool share %", figures.tool_cpu_share * 100.0),
+        ("others %", figures.others_cpu_share * 100.0),
         ("us/delivery", figures.cpu_us_per_delivery),
         ("late", figures.late as f64),
     ];

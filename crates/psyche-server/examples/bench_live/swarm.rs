@@ -25,6 +25,8 @@ const OPENING: usize = 128;
 /// Sockets handled before the schedule is looked at again.
 const BATCH: usize = 256;
 const BUFFER: usize = 512 * 1024;
+/// Longest wait without a look at whether the tool was asked to leave.
+const LOOK_UP: u64 = 250 * machine::MS;
 /// When a reader that the restarting server refused tries again.
 const RETRY: u64 = 200 * machine::MS;
 /// A stalled reader takes hardly anything: a small window, and segments as on a real network, because the kernel gives
@@ -103,7 +105,10 @@ impl Swarm {
         {
             self.open(member)?;
         }
-        let next = self.returns.peek().map_or(until, |back| back.0.0.min(until));
+        if crate::leaving() {
+            return Err("asked to leave".into());
+        }
+        let next = self.returns.peek().map_or(until, |back| back.0.0.min(until)).min(now + LOOK_UP);
         let wait = next.saturating_sub(machine::now());
         let wait = Timespec { tv_sec: (wait / SECOND) as i64, tv_nsec: (wait % SECOND) as i64 };
         let mut ready = std::mem::take(&mut self.ready);

@@ -22,6 +22,7 @@ pub fn run(psyche: &Path, runs: usize, quick: bool, only: &[String], json: Optio
     for row in ROWS.iter().filter(|row| only.is_empty() || only.iter().any(|name| name == row.name)) {
         let result = match samples(row, psyche, runs, quick) {
             Ok(samples) => judge(row, &samples),
+            Err(error) if crate::leaving() => return Err(error),
             Err(error) => {
                 println!("{:11} FAILED: {error}", row.name);
                 json!({"row": row.name, "verdict": "failed", "error": error.to_string()})
