@@ -55,6 +55,8 @@ pub struct Figures {
     pub deliveries_per_s: f64,
     pub events_per_s: f64,
     pub frame_bytes: f64,
+    /// Deliveries that one read brought, on average.
+    pub deliveries_per_read: f64,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -269,6 +271,7 @@ pub fn load(swarm: &mut Swarm, drive: &mut Drive, plan: &Plan, server: u32, befo
     figures.deliveries_per_s = tally.deliveries as f64 / span * 1e9;
     figures.events_per_s = sent as f64 / (plan.warm_s + plan.seconds);
     figures.frame_bytes = tally.bytes as f64 / tally.deliveries as f64;
+    figures.deliveries_per_read = tally.deliveries as f64 / tally.reads as f64;
     figures.p50_ms = tally.latency.percentile_ms(50.0);
     figures.p95_ms = tally.latency.percentile_ms(95.0);
     figures.p99_ms = tally.latency.percentile_ms(99.0);

@@ -225,6 +225,7 @@ fn in_turn<A, B>(
 fn notes(figures: &Figures) -> Vec<(&'static str, f64)> {
     let mut notes = vec![
         ("deliveries/s", figures.deliveries_per_s),
+        ("deliveries a read", figures.deliveries_per_read),
         ("server share %", figures.server_cpu_share * 100.0),
         ("tool share %", figures.tool_cpu_share * 100.0),
         ("others %", figures.others_cpu_share * 100.0),

@@ -282,6 +282,7 @@ impl Swarm {
     /// Takes what is whole and keeps the rest.
     fn digest(&mut self, index: usize, bytes: &[u8]) -> Outcome {
         let now = machine::now();
+        self.tally.read(self.members[index].role, now);
         let mut at = 0;
         if self.members[index].phase == Phase::Upgrading {
             let Some(end) = frames::head_end(bytes) else {

@@ -32,6 +32,8 @@ pub struct Tally {
     pub window: (u64, u64),
     pub deliveries: u64,
     pub bytes: u64,
+    /// Reads that brought readers something within the window.
+    pub reads: u64,
     pub latency: Histogram,
     pub catch_up: Histogram,
     /// Length of the last frame of live text.
@@ -148,6 +150,11 @@ impl Tally {
         if (start..end).contains(&sent) {
             self.latency.record(now.saturating_sub(sent));
         }
+    }
+
+    pub fn read(&mut self, role: Role, now: u64) {
+        let (start, end) = self.window;
+        self.reads += u64::from(role == Role::Reader && (start..end).contains(&now));
     }
 
     /// A stream began or went on.

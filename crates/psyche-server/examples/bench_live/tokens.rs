@@ -83,6 +83,7 @@ pub fn tokens(installation: &Installation, model: &ModelServer, seconds: f64) ->
         deliveries_per_s: tally.deliveries as f64 / span * 1e9,
         events_per_s: model.chunks(from, to) as f64 / seconds,
         frame_bytes: tally.bytes as f64 / tally.deliveries as f64,
+        deliveries_per_read: tally.deliveries as f64 / tally.reads as f64,
         p50_ms: tally.latency.percentile_ms(50.0),
         p95_ms: tally.latency.percentile_ms(95.0),
         p99_ms: tally.latency.percentile_ms(99.0),
