@@ -126,7 +126,15 @@ fn with_envelope(mut response: Response, path: &str, request_id: &str, now: Time
         },
     };
     let mut answer = (status, axum::Json(body)).into_response();
-    for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
+    let kept = [
+        header::RETRY_AFTER,
+        header::WWW_AUTHENTICATE,
+        header::ALLOW,
+        header::UPGRADE,
+        header::CONNECTION,
+        header::SEC_WEBSOCKET_VERSION,
+    ];
+    for name in kept {
         if let Some(value) = response.headers_mut().remove(&name) {
             answer.headers_mut().insert(name, value);
         }

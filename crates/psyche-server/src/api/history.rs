@@ -183,8 +183,7 @@ pub async fn state(State(app): State<Shared>, reader: Reader, query: Query<State
             (session.summary(), session.view())
         }
     };
-    let participants = views::participants(&app, &summary).await?;
-    Ok(Json(views::State { state, participants }))
+    Ok(Json(views::State::new(&app, &summary, state).await?))
 }
 
 /// Exactly what the agent saw that spoke the utterance `seq`.

@@ -24,7 +24,7 @@ use super::views::{Participant, participants};
 pub async fn get(State(app): State<Shared>, reader: Reader, path: Path<(String, String)>) -> Answer<Json<Participant>> {
     let Path((_, user)) = path;
     let user = parse(&user)?;
-    let people = participants(&app, &reader.access().row.summary).await?;
+    let (people, _) = participants(&app, &reader.access().row.summary, usize::MAX).await?;
     people.into_iter().find(|p| p.user_id == user).map(Json).ok_or_else(ApiError::not_found)
 }
 

@@ -28,7 +28,19 @@ impl SessionView {
 pub struct State {
     #[serde(flatten)]
     pub state: StateView,
+    /// Of a crowd, the first hundred.
     pub participants: Vec<Participant>,
+    pub participant_count: usize,
+}
+
+/// People a state names: it is sent to each of them.
+const NAMED: usize = 100;
+
+impl State {
+    pub async fn new(app: &App, session: &SessionSummary, state: StateView) -> Answer<Self> {
+        let (participants, participant_count) = participants(app, session, NAMED).await?;
+        Ok(Self { state, participants, participant_count })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -38,18 +50,20 @@ pub struct Participant {
     pub relation: Relation,
 }
 
-/// The owner first, then the others.
-pub async fn participants(app: &App, session: &SessionSummary) -> Answer<Vec<Participant>> {
+/// The owner first, then the others, at most so many; and how many there are.
+pub async fn participants(app: &App, session: &SessionSummary, most: usize) -> Answer<(Vec<Participant>, usize)> {
     let directory = &app.ports.directory;
     let mut related = directory.members(session.session_id).await?;
     related.retain(|(user, _)| *user != session.owner);
     related.insert(0, (session.owner, Relation::Owner));
+    let count = related.len();
+    related.truncate(most);
     let mut people = Vec::with_capacity(related.len());
     for (user_id, relation) in related {
         let username = directory.user(user_id).await?.map_or_else(String::new, |u| u.username);
         people.push(Participant { user_id, username, relation });
     }
-    Ok(people)
+    Ok((people, count))
 }
 
 /// A person as sign-in and sockets tell them about themselves.

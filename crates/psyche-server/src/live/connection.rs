@@ -99,8 +99,9 @@ impl Drop for Conversation {
 
 pub async fn serve(app: Shared, taken: Taken, target: Target, entry: Entry) {
     let limits = &app.options.limits;
+    let Taken { stream, read } = taken;
     let mut talk = Conversation {
-        link: Arc::new(Link::new(taken.stream)),
+        link: Arc::new(Link::new(stream)),
         frames: frame::Reader::new(limits.inbound_bytes),
         said: VecDeque::new(),
         budget: Budget::new(limits.inbound_per_minute, limits.inbound_burst),
@@ -108,7 +109,7 @@ pub async fn serve(app: Shared, taken: Taken, target: Target, entry: Entry) {
         app: Arc::clone(&app),
     };
     // What is needed for a moment only is boxed: an idle reader is to be small.
-    let leave = match Box::pin(talk.open(&taken.read, target, entry)).await {
+    let leave = match Box::pin(talk.open(read, target, entry)).await {
         Ok(()) => match talk.follow().await {
             Ok(never) => match never {},
             Err(leave) => leave,
@@ -124,8 +125,10 @@ enum Never {}
 
 impl Conversation {
     /// From the first byte to the first frame of the stream. Nothing of the session is sent before the rights are known.
-    async fn open(&mut self, read: &[u8], target: Target, entry: Entry) -> Result<(), Leave> {
-        self.take(read)?;
+    async fn open(&mut self, read: Bytes, target: Target, entry: Entry) -> Result<(), Leave> {
+        self.take(&read)?;
+        // It is a piece of the HTTP library's buffer, all of which it keeps.
+        drop(read);
         let Admitted { caller, expires_at, id, subscription } = self.authenticate(entry).await?;
         let Some(seat) = Hub::seat(&self.app, caller.user_id, &self.link) else {
             return Err(Leave::Bye { code: code::OVERLOADED, retry_after_ms: 10_000 });
@@ -674,5 +677,17 @@ impl From<Leave> for Obstacle {
 fn echo(frame: &mut Value, id: Option<&str>) {
     if let Some(id) = id {
         frame["id"] = json!(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A class is many readers: what each keeps while nothing happens is counted here, so that it is noticed when it grows.
+    #[test]
+    fn an_idle_reader_is_small() {
+        let size = size_of::<Link>() + size_of::<Conversation>();
+        assert!(size <= 1_200, "{size} bytes");
     }
 }

@@ -156,14 +156,14 @@ impl Feed {
         let (summary, state) =
             app.ports.engine.read(self.session, |s| (s.summary(), s.view())).await.map_err(ApiError::from)?;
         let (generation, seq) = (summary.generation, summary.seq);
-        let participants = views::participants(app, &summary).await?;
+        let state = views::State::new(app, &summary, state).await?;
         let frame = json!({
             "type": "snapshot",
             "session_id": self.session,
             "gen": generation,
             "seq": seq,
             "session": views::SessionView::new(summary, relation),
-            "state": views::State { state, participants },
+            "state": state,
             "reason": reason,
         });
         let frame = frame::text(&frame.to_string());

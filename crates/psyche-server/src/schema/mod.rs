@@ -539,7 +539,9 @@ pub struct State {
     pub gauges: BTreeMap<String, Gauge>,
     pub emergency: EmergencyState,
     pub pending_stimuli: Vec<PendingStimulus>,
+    /// Of a crowd, the first hundred.
     pub participants: Vec<Participant>,
+    pub participant_count: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

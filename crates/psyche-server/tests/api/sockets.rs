@@ -7,7 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use psyche_core::port::Role;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, stored};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Person, TestApp, stored};
 
 fn seqs(events: &[&Value]) -> Vec<u64> {
     events.iter().map(|e| e["seq"].as_u64().unwrap()).collect()
@@ -390,4 +393,185 @@ async fn leaving_says_goodbye_to_everybody_and_ends() {
     assert_eq!(silent.farewell().await["code"], 1012);
     tokio::time::timeout(Duration::from_secs(15), &mut app.run).await.expect("it ends").unwrap().unwrap();
     assert_eq!(app.server.sockets(), 0);
+}
+
+/// Notes so long that sockets fill up soon.
+async fn notes(app: &TestApp, person: &Person, session: &str, count: usize) {
+    for n in 0..count {
+        let text = format!("{n} {}", "x".repeat(8_000));
+        app.post(&format!("/sessions/{session}/annotations"), Some(person), json!({"seq": 1, "text": text}))
+            .await
+            .expect(201);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off_with_its_cursor_and_nobody_waits_for_it() {
+    let app = TestApp::with(|o| {
+        (o.limits.stall, o.limits.ring_events) = (Duration::from_millis(200), 16);
+        o.metrics_token = Some("scrape-me".to_owned());
+    })
+    .await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let id = app.session(&ada, 1).await;
+    let from_start = json!({"cursor": {"gen": 1, "seq": 0}});
+    let mut stalled = app.watch(&ada, &id, from_start.clone()).await;
+    let mut other = app.watch(&ada, &id, from_start).await;
+    // More than the kernel keeps for a socket, and one at a time: the other reader reads along.
+    let mut seen = Vec::new();
+    for n in 1..=1500_u64 {
+        notes(&app, &ada, &id, 1).await;
+        seen.extend(other.until(|f| f["seq"] == 1 + 2 * n).await);
+    }
+    let last = 3001;
+    is_chain(&stored(&seen), 0);
+    let cut = async {
+        let metrics = || async {
+            let scrape = app.http.get(format!("{}/metrics", app.base)).bearer_auth("scrape-me").send().await;
+            scrape.unwrap().text().await.unwrap()
+        };
+        while !metrics().await.contains("slow_readers_cut_total 1\n") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), cut).await.expect("it is cut off");
+    let frames = stalled.until(|f| f["type"] == "bye").await;
+    let (bye, frames) = frames.split_last().unwrap();
+    let seen = stored(frames);
+    is_chain(&seen, 0);
+    assert_eq!((&bye["code"], &bye["cursor"]["seq"]), (&json!(4010), &seen.last().unwrap()["seq"]));
+    assert!(seen.len() < last as usize, "it was cut before it had everything");
+    // It comes back with the cursor and misses nothing.
+    let mut back = app.watch(&ada, &id, json!({"cursor": bye["cursor"]})).await;
+    let rest = back.until(|f| f["seq"] == last).await;
+    is_chain(&stored(&rest), bye["cursor"]["seq"].as_u64().unwrap());
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_reads_in_time_gets_everything() {
+    let app = TestApp::with(|o| o.limits.ring_events = 4).await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let id = app.session(&ada, 1).await;
+    let mut slow = app.watch(&ada, &id, json!({"cursor": {"gen": 1, "seq": 0}})).await;
+    notes(&app, &ada, &id, 120).await;
+    let last = app.events(&ada, &id).await.len() as u64;
+    let seen = slow.until(|f| f["seq"] == last).await;
+    let seen = stored(&seen);
+    is_chain(&seen, 0);
+    assert_eq!(seen.len() as u64, last);
+}
+
+#[tokio::test]
+async fn a_subscription_replaced_while_they_talk_misses_and_repeats_nothing() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let id = app.session(&ada, 30).await;
+    let mut socket = app.watch(&ada, &id, json!({"cursor": {"gen": 1, "seq": 0}})).await;
+    socket.say(json!({"type": "agent_command", "command": "start"})).await;
+    let mut seen: Vec<Value> = Vec::new();
+    for _ in 0..20 {
+        let frames = socket.until(|f| f["type"] == "turn_committed").await;
+        socket.say(json!({"type": "subscribe"})).await;
+        seen.extend(stored(&frames).into_iter().cloned());
+    }
+    let frames = socket.until(|f| f["reason"] == "max_rounds").await;
+    seen.extend(stored(&frames).into_iter().cloned());
+    is_chain(&seen.iter().collect::<Vec<_>>(), 0);
+    assert_eq!(seqs(&seen.iter().collect::<Vec<_>>()), (1..=seen.len() as u64).collect::<Vec<_>>());
+}
+
+/// A socket without a library: what it sends is what it is given.
+async fn raw(app: &TestApp, path: &str, headers: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: psyche\r\n{headers}\r\n").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    (stream, String::from_utf8(head).unwrap())
+}
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// Frames of the server as (opcode, payload), up to its close.
+async fn until_close(stream: &mut TcpStream) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    loop {
+        let opcode = stream.read_u8().await.unwrap() & 0x0f;
+        let length = match stream.read_u8().await.unwrap() {
+            126 => u64::from(stream.read_u16().await.unwrap()),
+            127 => stream.read_u64().await.unwrap(),
+            short => short.into(),
+        };
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        frames.push((opcode, payload));
+        if opcode == 8 {
+            return frames;
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_are_answered_with_the_codes_of_the_standard() {
+    let app = TestApp::start().await;
+    // A mask of zeros changes nothing.
+    let mask = [0_u8; 4];
+    let frame = |first: u8, payload: &[u8]| [&[first, 0x80 | payload.len() as u8], &mask[..], payload].concat();
+    let cases: Vec<(Vec<u8>, u16)> = vec![
+        (vec![0x81, 1, b'x'], 1002),
+        (frame(0xc1, b"x"), 1002),
+        (frame(0x80, b"x"), 1002),
+        (frame(0x82, b"x"), 1003),
+        (frame(0x81, &[0xff]), 1007),
+        ([&[0x81, 0xff], &(1_u64 << 40).to_be_bytes()[..], &mask].concat(), 1009),
+        (frame(0x81, b"hello"), 4001),
+    ];
+    for (bytes, code) in cases {
+        let (mut stream, _) = raw(&app, "/ws/system", UPGRADE).await;
+        stream.write_all(&bytes).await.unwrap();
+        let frames = until_close(&mut stream).await;
+        let [.., (1, bye), (8, close)] = &frames[..] else { panic!("{frames:?}") };
+        let bye: Value = serde_json::from_slice(bye).unwrap();
+        assert_eq!((bye["code"].clone(), u16::from_be_bytes([close[0], close[1]])), (json!(code), code), "{bytes:?}");
+    }
+    // Pings are answered with their words, before sign-in too, and a close with its code; then the connection ends.
+    let (mut stream, _) = raw(&app, "/ws/system", UPGRADE).await;
+    stream.write_all(&[frame(0x89, b"are you there"), frame(0x88, &1000_u16.to_be_bytes())].concat()).await.unwrap();
+    let frames = until_close(&mut stream).await;
+    assert_eq!(frames[0], (10, b"are you there".to_vec()));
+    assert_eq!(frames[1].1[..2], 1000_u16.to_be_bytes());
+    assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_comes_with_the_handshake_is_not_lost() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let id = app.session(&ada, 1).await;
+    let auth = json!({"type": "auth", "token": ada.token}).to_string();
+    let head = [&[0x81, 0xfe][..], &(auth.len() as u16).to_be_bytes(), &[0; 4]].concat();
+    let mut stream = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let request = format!("GET /ws/{id} HTTP/1.1\r\nHost: psyche\r\n{UPGRADE}\r\n");
+    stream.write_all(&[request.as_bytes(), &head, auth.as_bytes()].concat()).await.unwrap();
+    let mut text = Vec::new();
+    while !String::from_utf8_lossy(&text).contains("\"snapshot\"") {
+        assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_handshake_is_told_what_is_missing() {
+    let app = TestApp::start().await;
+    let good = raw(&app, "/ws/system", UPGRADE).await.1;
+    assert!(good.starts_with("HTTP/1.1 101") && good.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{good}");
+    for (changed, status, header) in [
+        (UPGRADE.replace("websocket", "h2c"), "426", "upgrade: websocket"),
+        (UPGRADE.replace("13", "8"), "426", "sec-websocket-version: 13"),
+        (UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", "short"), "400", ""),
+    ] {
+        let head = raw(&app, "/ws/system", &changed).await.1;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && head.contains(header), "{head}");
+    }
 }

@@ -919,6 +919,9 @@ export interface components {
             gauges: {
                 [key: string]: components["schemas"]["Gauge"];
             };
+            /** Format: int64 */
+            participant_count: number;
+            /** @description Of a crowd, the first hundred. */
             participants: components["schemas"]["Participant"][];
             pending_stimuli: components["schemas"]["PendingStimulus"][];
             /** Format: int64 */
