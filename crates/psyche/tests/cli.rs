@@ -2,17 +2,34 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+
+fn command(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_psyche"));
+    command.args(["--data-dir", &data.display().to_string(), "--set", "log=warn"]).args(arguments);
+    if data.exists() {
+        command.current_dir(data);
+    }
+    command
+}
 
 fn psyche(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_psyche"))
-        .args(["--data-dir", &data.display().to_string(), "--set", "log=warn"])
-        .args(arguments)
-        .current_dir(data)
-        .output()
-        .unwrap()
+    command(data, arguments).output().unwrap()
 }
+
+/// A program that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const QUICK_MODEL: &str = "[models.default]\nprovider = \"scripted\"\nlatency_ms = 0\n";
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -60,6 +77,27 @@ fn a_changed_log_is_found_and_one_that_cannot_be_read_is_not_called_broken() {
     std::fs::write(&file, b"this is not a database, whatever its name says").unwrap();
     let verify = psyche(data.path(), &["verify"]);
     assert_eq!(verify.status.code(), Some(2), "{}", text(&verify.stdout));
+}
+
+#[test]
+fn a_session_that_speaks_is_whole_up_to_where_it_was_when_verify_looked() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("psyche.toml"), QUICK_MODEL).unwrap();
+    let mut run = command(data.path(), &["run", "--rounds", "1000000", "--json"]);
+    let mut run = Running(run.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines();
+    // More than verify reads at a time.
+    assert_eq!(lines.by_ref().take(1_500).map_while(Result::ok).count(), 1_500);
+    // Whoever stops reading a pipe blocks its writer.
+    let reader = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    for _ in 0..3 {
+        let verify = psyche(data.path(), &["verify", "--json"]);
+        let findings = text(&verify.stdout);
+        assert!(verify.status.success(), "{findings}{}", text(&verify.stderr));
+        assert!(findings.contains("\"rerun\": \"same\""), "{findings}");
+    }
+    drop(run);
+    assert!(reader.join().unwrap() > 0, "it went on speaking");
 }
 
 #[test]

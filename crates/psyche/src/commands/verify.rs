@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 use clap::Args;
 use psyche_core::measure::Vader;
-use psyche_core::port::{EventLog, SessionFilter};
-use psyche_core::record::Checker;
+use psyche_core::port::{EventLog, Head, SessionFilter};
+use psyche_core::record::{Checker, Record};
+use psyche_core::words::Hash;
 use psyche_core::{SessionId, TenantId};
 use psyche_engine::{Difference, Rerun};
 use psyche_store::sqlite::Access;
@@ -56,7 +57,13 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let vader = Vader::new();
     let mut findings = Vec::new();
     for id in sessions {
-        let finding = look(log.as_ref(), id, &vader, arguments.chain_only).await?;
+        let Some(finding) = look(log.as_ref(), id, &vader, arguments.chain_only).await? else {
+            if named {
+                bail!("there is no session {id}");
+            }
+            // Deleted since the sessions were listed.
+            continue;
+        };
         if !arguments.json {
             print(&finding);
         }
@@ -90,8 +97,10 @@ pub async fn all(store: &Store) -> Result<Vec<SessionId>> {
     }
 }
 
-async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool) -> Result<Finding> {
-    let head = log.head(id).await?.with_context(|| format!("there is no session {id}"))?;
+/// Looks at a session up to the head it has now. What a running server writes meanwhile is not judged. `None` when there
+/// is no such session, or none any more.
+async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool) -> Result<Option<Finding>> {
+    let Some(head) = log.head(id).await? else { return Ok(None) };
     let mut checker = Checker::default();
     let mut rerun = Some(Rerun::new(id, vader)).filter(|_| !chain_only);
     let (mut problem, mut rerun_result, mut whole) = (None, if chain_only { "not asked for" } else { "same" }, true);
@@ -105,7 +114,8 @@ async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool
     let mut broken = None;
     'log: loop {
         let after = checker.head().0;
-        let records = log.read(id, after, BATCH).await?;
+        let wanted = BATCH.min(usize::try_from(head.seq - after).unwrap_or(BATCH));
+        let records = log.read(id, after, wanted).await?;
         let last = records.len() < BATCH;
         for record in records {
             if let Err(error) = checker.check(&record) {
@@ -131,15 +141,16 @@ async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool
     {
         failed(difference, &mut whole);
     }
-    if broken.is_none() && (events, hash) != (head.seq, head.hash) {
-        broken = Some(format!("the log ends at event {events}, its head says {}", head.seq));
-    }
+    // In this order: a record that is there has moved the head before.
+    let beyond = log.read(id, head.seq, 1).await?;
+    let Some(now) = log.head(id).await? else { return Ok(None) };
+    broken = broken.or_else(|| wrong_end((events, hash), &head, beyond.first(), &now));
     if let Some(broken) = broken {
         whole = false;
         problem = Some(broken);
         rerun_result = "not reached";
     }
-    Ok(Finding {
+    Ok(Some(Finding {
         session_id: id,
         events,
         turns,
@@ -148,7 +159,17 @@ async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool
         problem,
         erased: checker.erased,
         rerun: rerun_result,
-    })
+    }))
+}
+
+/// What is wrong with where a log ends: it must reach the head that was read first, and where it goes on `beyond` that,
+/// the head read `now` must have gone on too.
+fn wrong_end(reached: (u64, Hash), head: &Head, beyond: Option<&Record>, now: &Head) -> Option<String> {
+    if reached != (head.seq, head.hash) {
+        return Some(format!("the log ends at event {}, its head says {}", reached.0, head.seq));
+    }
+    let record = beyond.filter(|record| record.seq > now.seq)?;
+    Some(format!("the log goes on with event {}, its head says it ends at {}", record.seq, now.seq))
 }
 
 fn print(finding: &Finding) {
@@ -160,5 +181,50 @@ fn print(finding: &Finding) {
     }
     if !erased.is_empty() {
         println!("  words erased in {} event(s); the chain holds", erased.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use psyche_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_log_ends_at_its_head_or_both_have_gone_on() {
+        let hash = |seq: u64| Hash::of(&seq.to_be_bytes());
+        let head = |seq| Head { generation: 1, seq, hash: hash(seq), epoch: 0, owner: None };
+        let record = |seq| Record {
+            generation: 1,
+            seq,
+            epoch: 0,
+            kind: "reset".into(),
+            version: 1,
+            at: Timestamp(0),
+            body: String::new(),
+            hash: hash(seq),
+            committed_turn: None,
+            command_id: None,
+            texts: Vec::new(),
+        };
+        let cases = [
+            ("at its head", (7, hash(7)), None, 7, None),
+            ("written to meanwhile", (7, hash(7)), Some(8), 12, None),
+            ("cut off", (5, hash(5)), None, 7, Some("ends at event 5, its head says 7")),
+            ("another last event", (7, hash(1)), None, 7, Some("ends at event 7, its head says 7")),
+            (
+                "the head was put back",
+                (7, hash(7)),
+                Some(8),
+                7,
+                Some("goes on with event 8, its head says it ends at 7"),
+            ),
+        ];
+        for (name, reached, beyond, now, expected) in cases {
+            let beyond = beyond.map(record);
+            let said = wrong_end(reached, &head(7), beyond.as_ref(), &head(now));
+            assert_eq!(said.is_some(), expected.is_some(), "{name}: {said:?}");
+            assert!(said.unwrap_or_default().contains(expected.unwrap_or_default()), "{name}");
+        }
     }
 }
