@@ -1,11 +1,14 @@
 //! psyche: minds that talk. This crate knows all the others: it reads the configuration, wires the parts, and is the
 //! command line.
 
+// First, so that its `println!` is the one the others use.
+#[macro_use]
+mod terminal;
+
 mod backends;
 mod clock;
 mod commands;
 mod config;
-mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -100,6 +100,34 @@ fn a_session_that_speaks_is_whole_up_to_where_it_was_when_verify_looked() {
     assert!(reader.join().unwrap() > 0, "it went on speaking");
 }
 
+/// Reads so many lines of a program and goes away. Gives its exit code and what it said to standard error.
+fn cut_off(mut program: Command, lines: usize) -> (Option<i32>, String) {
+    let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(stdout.lines().take(lines).map_while(Result::ok).count(), lines);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_without_a_word() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("psyche.toml"), QUICK_MODEL).unwrap();
+    let run = ["run", "--rounds", "1000000"];
+    // A session that nobody reads is stopped: the next server would take up one that runs.
+    assert_eq!(cut_off(command(data.path(), &run), 3), (Some(141), String::new()));
+    let replay = text(&psyche(data.path(), &["replay"]).stdout);
+    assert!(replay.contains("— stopped"), "{replay}");
+    let (code, said) = cut_off(command(data.path(), &[&run[..], &["--json"]].concat()), 100);
+    assert!(code == Some(141) && !said.contains("panicked"), "{code:?} {said}");
+    // More than a pipe holds.
+    assert_eq!(cut_off(command(data.path(), &["replay", "--json"]), 2), (Some(141), String::new()));
+
+    let mut child = command(data.path(), &["replay", "nope"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2), "nor is a panic told to nobody");
+}
+
 #[test]
 fn mistakes_get_a_sentence_that_helps() {
     let data = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! `psyche run`: a conversation in the terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use psyche_core::event::{Event, Payload};
 use psyche_core::port::{EventLog, Live, ModelCatalog as _, News, Role};
 use psyche_core::session::{Action, Budget, NoArgs, SessionStatus, SessionType, StopArgs, TurnOrder, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId, UserId};
-use psyche_engine::{Engine, NewRun, Options};
+use psyche_engine::{Engine, EngineError, NewRun, Options};
 use serde_json::json;
 
 use crate::backends::{Parts, Store};
 use crate::config::Config;
-use crate::terminal;
+use crate::terminal::{self, Output};
 
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -88,7 +88,20 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         action: Action::Start(NoArgs {}),
     };
     engine.submit(id, command).await?;
+    let stop = async |why: &str| -> Result<End> {
+        let action = Action::Stop(StopArgs::default());
+        let command = UserCommand { id: CommandId::new(&parts.clock.uuid().to_string()), actor: owner, action };
+        match engine.submit(id, command).await {
+            // Refused where it has just ended by itself.
+            Ok(_) | Err(EngineError::Refused(_)) => Ok(End { ok: true, why: why.to_owned() }),
+            Err(error) => Err(error.into()),
+        }
+    };
     let end = loop {
+        if screen.out.has_failed() {
+            // Left running, the session would go on when the next server starts.
+            break stop("nobody reads it").await?;
+        }
         tokio::select! {
             item = news.next() => match item {
                 Some(News::Live(live)) => screen.live(&live),
@@ -100,18 +113,13 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
                 }
                 None => bail!("the live feed ended"),
             },
-            _ = tokio::signal::ctrl_c() => {
-                let action = Action::Stop(StopArgs::default());
-                let command = UserCommand { id: CommandId::new(&parts.clock.uuid().to_string()), actor: owner, action };
-                engine.submit(id, command).await?;
-                break End { ok: true, why: "stopped by you".to_owned() };
-            }
+            _ = tokio::signal::ctrl_c() => break stop("stopped by you").await?,
         }
     };
     engine.shutdown(Duration::from_secs(2)).await;
     parts.store.close().await;
     screen.foot(id, &end, matches!(parts.store, Store::Sqlite(_)));
-    Ok(if end.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(screen.out.failure().unwrap_or(if end.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
 pub fn read_cast(name: &str) -> Result<Cast> {
@@ -159,6 +167,7 @@ struct End {
 
 /// Prints the conversation as it happens.
 struct Screen<'a> {
+    out: Output,
     cast: &'a Cast,
     json: bool,
     rounds: u64,
@@ -175,13 +184,14 @@ struct Screen<'a> {
 impl<'a> Screen<'a> {
     fn new(cast: &'a Cast, json: bool, rounds: u64) -> Self {
         let live = !json && std::io::stdout().is_terminal();
-        Self { cast, json, rounds, colours: terminal::colours(), live, speaking: None, round: 0, shown: 0 }
+        let (out, colours) = (Output::default(), terminal::colours());
+        Self { out, cast, json, rounds, colours, live, speaking: None, round: 0, shown: 0 }
     }
 
-    fn head(&self, situation: &str, model: &str, seed: u64) {
+    fn head(&mut self, situation: &str, model: &str, seed: u64) {
         if !self.json {
-            println!("{}", terminal::dim(&format!("{} · model {model} · seed {seed}", self.cast.name), self.colours));
-            println!("{situation}\n");
+            self.line(&format!("{} · model {model} · seed {seed}", self.cast.name));
+            self.out.put(format_args!("{situation}\n\n"));
         }
     }
 
@@ -200,12 +210,12 @@ impl<'a> Screen<'a> {
             // With several speaking at once only the first is shown as it comes.
             Some(_) => return,
             None => {
-                print!("{}: ", self.name(agent_id.as_str()));
+                let name = self.name(agent_id.as_str());
+                self.out.put(format_args!("{name}: "));
                 self.speaking = Some(now);
             }
         }
-        print!("{text}");
-        let _ = std::io::stdout().flush();
+        self.out.put(format_args!("{text}"));
     }
 
     /// Shows what the log has more than the screen.
@@ -229,7 +239,7 @@ impl<'a> Screen<'a> {
     /// Shows a stored event. Gives the end of the run, if this is it.
     fn event(&mut self, id: SessionId, event: &Event) -> Option<End> {
         if self.json {
-            println!("{}", event.frame(id, event.seq - 1));
+            self.out.put(format_args!("{}\n", event.frame(id, event.seq - 1)));
         }
         match &event.payload {
             Payload::TurnStarted(started) if started.round != self.round => {
@@ -241,11 +251,11 @@ impl<'a> Screen<'a> {
                 if !self.json {
                     if shown.is_some() {
                         // The stored words replace the provisional ones.
-                        print!("\r\x1b[2K");
+                        self.out.put(format_args!("\r\x1b[2K"));
                     }
                     let (from, to) = (self.name(message.agent_id.as_str()), self.name(&message.recipient));
                     let score = terminal::dim(&format!("({:+.2})", message.sentiment.score), self.colours);
-                    println!("{from} → {to}: {} {score}", message.content.as_str());
+                    self.out.put(format_args!("{from} → {to}: {} {score}\n", message.content.as_str()));
                 }
             }
             Payload::Emergency(emergency) => {
@@ -270,22 +280,22 @@ impl<'a> Screen<'a> {
         None
     }
 
-    fn line(&self, text: &str) {
+    fn line(&mut self, text: &str) {
         if !self.json {
-            println!("{}", terminal::dim(text, self.colours));
+            self.out.put(format_args!("{}\n", terminal::dim(text, self.colours)));
         }
     }
 
-    fn foot(&self, id: SessionId, end: &End, stored: bool) {
+    fn foot(&mut self, id: SessionId, end: &End, stored: bool) {
         if self.json {
             eprintln!("{}", json!({"session_id": id, "end": end.why}));
         } else if stored {
-            println!(
-                "\nEnded: {}. Prove it with `psyche verify {id}`, see it again with `psyche replay {id}`.",
+            self.out.put(format_args!(
+                "\nEnded: {}. Prove it with `psyche verify {id}`, see it again with `psyche replay {id}`.\n",
                 end.why
-            );
+            ));
         } else {
-            println!("\nEnded: {}. Nothing was stored (store = memory:).", end.why);
+            self.out.put(format_args!("\nEnded: {}. Nothing was stored (store = memory:).\n", end.why));
         }
     }
 }
