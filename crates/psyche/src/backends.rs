@@ -30,6 +30,14 @@ impl Store {
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = PathBuf::from(path);
+            // With a high-water file beside it the database was there before: that is a loss, not a beginning.
+            if access == Access::ReadOnly && !path.exists() && !path.with_file_name("high-water").exists() {
+                bail!(
+                    "there is no psyche data yet: {} does not exist. `psyche run` makes a first conversation, \
+                     `psyche serve` starts the server; is your data elsewhere, name its directory with --data-dir",
+                    path.display()
+                );
+            }
             let key = master_key(config, clock.as_ref(), access == Access::ReadWrite)?;
             let options = Options { access, accept_loss, ..Options::new(path, key, clock) };
             return Ok(Self::Sqlite(SqliteStore::open(options)?));

@@ -100,6 +100,31 @@ fn a_session_that_speaks_is_whole_up_to_where_it_was_when_verify_looked() {
     assert!(reader.join().unwrap() > 0, "it went on speaking");
 }
 
+#[test]
+fn where_there_is_no_data_yet_a_sentence_says_so_and_nothing_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let (empty, missing) = (parent.path().join("empty"), parent.path().join("missing"));
+    std::fs::create_dir(&empty).unwrap();
+    for data in [&empty, &missing] {
+        for arguments in [&["verify"][..], &["replay"], &["verify", "nope"], &["replay", "--json"]] {
+            let output = psyche(data, arguments);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+            assert!(
+                said.contains("there is no psyche data yet") && said.contains("psyche run"),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
+    assert!(!missing.exists() && empty.read_dir().unwrap().next().is_none(), "nothing was made");
+
+    // A database that was there before is missed, not awaited.
+    std::fs::write(empty.join("high-water"), "").unwrap();
+    std::fs::write(empty.join("master.key"), "07".repeat(32)).unwrap();
+    let said = text(&psyche(&empty, &["verify"]).stderr);
+    assert!(said.contains("there is no database at"), "{said}");
+}
+
 /// Reads so many lines of a program and goes away. Gives its exit code and what it said to standard error.
 fn cut_off(mut program: Command, lines: usize) -> (Option<i32>, String) {
     let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
