@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub agent: AgentId,
     pub turn: u64,
     pub attempt: u32,
+    /// Tokens set aside for it.
+    pub reserved: u64,
     pub request: GenerateRequest,
     pub model: Result<Arc<dyn LanguageModel>, String>,
     pub bus: Arc<dyn Bus>,
@@ -47,7 +49,8 @@ impl Call {
                 session = %self.session, agent = %self.agent, turn, attempt, kind = ?error.kind,
                 detail = error.detail.as_deref().unwrap_or(""), "{}", error.message
             );
-            let failure = Failure { kind: error.kind, retryable: error.retryable, message: error.message, tokens: 0 };
+            let tokens = if may_cost(&error) { self.reserved } else { 0 };
+            let failure = Failure { kind: error.kind, retryable: error.retryable, message: error.message, tokens };
             (failure, error.retry_after_ms)
         });
         Outcome { turn, attempt, result }
@@ -63,6 +66,7 @@ impl Call {
             message: message.clone(),
             detail: None,
             retryable: false,
+            sent: false,
             retry_after_ms: None,
         })?;
         let price = model.card().price;
@@ -129,8 +133,14 @@ fn bad(message: &str) -> ModelError {
         message: message.to_owned(),
         detail: None,
         retryable: true,
+        sent: true,
         retry_after_ms: None,
     }
+}
+
+/// Whether a failed call may have been charged for: not when it never left, nor when it was refused.
+fn may_cost(error: &ModelError) -> bool {
+    error.sent && error.kind != ModelErrorKind::Refused
 }
 
 /// Gathers text so that readers get at most one piece per [`COALESCE`].

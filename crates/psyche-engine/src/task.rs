@@ -248,6 +248,7 @@ impl Task {
                 agent: started.agent_id.clone(),
                 turn: started.turn,
                 attempt: started.attempt,
+                reserved: started.reserved,
                 request,
                 model: models.model(&started.model).ok_or_else(missing),
                 bus: Arc::clone(&self.inner.ports.bus),
@@ -263,9 +264,8 @@ impl Task {
     async fn settle(&mut self) -> Result<(), End> {
         self.settle_at = None;
         loop {
-            let first =
-                self.look(|s| s.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt, f.started.reserved)));
-            let Some((turn, attempt, reserved)) = first else {
+            let first = self.look(|s| s.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt)));
+            let Some((turn, attempt)) = first else {
                 self.outcomes.clear();
                 return Ok(());
             };
@@ -276,12 +276,7 @@ impl Task {
                     continue;
                 }
                 Ok(reply) => (Command::Commit { turn, attempt, reply }, None),
-                Err((mut failure, retry_after)) => {
-                    // A call that reached the provider may have been charged for.
-                    let reached = !matches!(failure.kind, ModelErrorKind::CircuitOpen | ModelErrorKind::Refused);
-                    failure.tokens = if reached { reserved } else { 0 };
-                    (Command::Fail { turn, attempt, failure }, retry_after)
-                }
+                Err((failure, retry_after)) => (Command::Fail { turn, attempt, failure }, retry_after),
             };
             match self.decide_and_append(&command).await {
                 Ok(decided) => self.pace(attempt, retry_after, &decided.events),
@@ -314,16 +309,17 @@ impl Task {
     fn call_panicked(&mut self) {
         let lost = self.look(|s| {
             let waiting = s.in_flight.iter().filter(|(turn, _)| !self.outcomes.contains_key(turn));
-            waiting.map(|(turn, f)| (*turn, f.attempt)).collect::<Vec<_>>()
+            waiting.map(|(turn, f)| (*turn, f.attempt, f.started.reserved)).collect::<Vec<_>>()
         });
         // Which call it was is not told; with one under way there is no doubt, with several all are tried again.
         self.calls.abort_all();
-        for (turn, attempt) in lost {
+        for (turn, attempt, reserved) in lost {
             let failure = psyche_core::session::Failure {
                 kind: ModelErrorKind::ServerError,
                 retryable: true,
                 message: "the model's adapter crashed; the log of the program says where".to_owned(),
-                tokens: 0,
+                // How far it came is not known.
+                tokens: reserved,
             };
             self.outcomes.insert(turn, Outcome { turn, attempt, result: Err((failure, None)) });
         }

@@ -33,6 +33,7 @@ fn timeout() -> ModelError {
         message: "the model did not answer in time".to_owned(),
         detail: None,
         retryable: true,
+        sent: true,
         retry_after_ms: None,
     }
 }
@@ -164,6 +165,33 @@ async fn a_failing_model_is_tried_three_times_and_says_nothing() {
     assert!(!seen.iter().any(|e| e.payload.kind() == "agent_message"));
     send(&engine, id, "again", Action::Retry(NoArgs {})).await.unwrap();
     until(&mut news, |p| matches!(p, Payload::AgentMessage(_))).await;
+    world.check(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_never_left_costs_nothing_and_one_that_may_have_what_was_reserved() {
+    let unreachable = ModelError { kind: ModelErrorKind::ServerError, sent: false, ..timeout() };
+    let refused = ModelError { kind: ModelErrorKind::Refused, ..timeout() };
+    let failing = [timeout(), unreachable, refused].map(Scripted::fails);
+    let world = World::new(memory(), ScriptedModel::with_replies(failing.into()));
+    let engine = world.engine();
+    let id = engine.create(run(TurnOrder::Sequential, Some(1))).await.unwrap().session_id;
+    let mut news = world.follow(id);
+    send(&engine, id, "go", Action::Start(NoArgs {})).await.unwrap();
+    let seen = until(&mut news, is_status(SessionStatus::Paused)).await;
+    let costs: Vec<(u64, u64)> = seen
+        .iter()
+        .filter_map(|e| match &e.payload {
+            Payload::TurnStarted(started) => Some((started.reserved, 0)),
+            Payload::TurnFailed(failed) => Some((0, failed.tokens)),
+            _ => None,
+        })
+        .collect();
+    let reserved = costs[0].0;
+    assert!(reserved > 0);
+    assert_eq!(costs, [(reserved, 0), (0, reserved), (reserved, 0), (0, 0), (reserved, 0), (0, 0)]);
+    let spent = engine.read(id, |s| s.spent.tokens).await.unwrap();
+    assert_eq!(spent, reserved);
     world.check(id).await;
 }
 

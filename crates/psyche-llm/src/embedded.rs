@@ -132,10 +132,10 @@ impl Loader {
             let mut stage = self.stage.subscribe();
             match stage.wait_for(|stage| !matches!(stage, Stage::Loading)).await.as_deref() {
                 Ok(Stage::Ready(speaker)) => return Ok(speaker.clone()),
-                Ok(Stage::Broken(problem)) => return Err(refused(problem.clone())),
+                Ok(Stage::Broken(problem)) => return Err(refused(problem.clone()).not_sent()),
                 // Another caller has just found the engine stopped.
                 Ok(Stage::Idle | Stage::Loading) => {}
-                Err(_) => return Err(server_error("the embedded model was shut down")),
+                Err(_) => return Err(server_error("the embedded model was shut down").not_sent()),
             }
         }
     }
@@ -251,7 +251,7 @@ impl Reply {
             }
             Some(Piece::Failed(GenerateError::Busy { waiting })) => {
                 let message = format!("the embedded model is busy: {waiting} replies are waiting already");
-                Err(rate_limited(message).after_ms(Some(1_000)))
+                Err(rate_limited(message).after_ms(Some(1_000)).not_sent())
             }
             Some(Piece::Failed(error @ (GenerateError::TooLong { .. } | GenerateError::Invalid(_)))) => {
                 Err(refused(format!("the embedded model cannot answer this: {error}")))
@@ -381,6 +381,7 @@ mod tests {
             let (_, model) = speaking(vec![piece.clone()]);
             let error = ask(&model).await.unwrap_err();
             assert_eq!((error.kind, error.retryable), (kind, retryable), "{piece:?}");
+            assert_eq!(error.sent, kind != RateLimited, "{piece:?}");
         }
     }
 

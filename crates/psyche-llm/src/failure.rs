@@ -27,7 +27,7 @@ pub(crate) fn bad_answer(message: impl Into<String>) -> ModelError {
 }
 
 pub(crate) fn failure(kind: ModelErrorKind, message: impl Into<String>, retryable: bool) -> ModelError {
-    ModelError { kind, message: message.into(), detail: None, retryable, retry_after_ms: None }
+    ModelError { kind, message: message.into(), detail: None, retryable, sent: true, retry_after_ms: None }
 }
 
 pub(crate) trait Explain {
@@ -35,6 +35,8 @@ pub(crate) trait Explain {
     fn detail(self, text: impl AsRef<str>) -> Self;
     /// Adds how long the provider asked to wait.
     fn after_ms(self, ms: Option<u64>) -> Self;
+    /// The request never left.
+    fn not_sent(self) -> Self;
 }
 
 impl Explain for ModelError {
@@ -46,6 +48,11 @@ impl Explain for ModelError {
 
     fn after_ms(mut self, ms: Option<u64>) -> Self {
         self.retry_after_ms = ms;
+        self
+    }
+
+    fn not_sent(mut self) -> Self {
+        self.sent = false;
         self
     }
 }

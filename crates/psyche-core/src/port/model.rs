@@ -110,6 +110,8 @@ pub struct ModelError {
     pub message: String,
     pub detail: Option<String>,
     pub retryable: bool,
+    /// Whether the request may have reached the model. One that never left costs nothing.
+    pub sent: bool,
     /// The provider asked to wait this long.
     pub retry_after_ms: Option<u64>,
 }

@@ -63,7 +63,7 @@ impl Guarded {
         let Ok(Ok(place)) = place else {
             let message =
                 format!("{} replies of this model are in the making already: try again soon", self.limits.at_once);
-            return Err(rate_limited(message).after_ms(Some(1_000)));
+            return Err(rate_limited(message).after_ms(Some(1_000)).not_sent());
         };
         if let Some(bucket) = &self.bucket {
             let longest_ms = self.limits.longest_wait.as_millis() as u64;
@@ -72,6 +72,7 @@ impl Guarded {
                 let per_minute = self.limits.requests_per_minute.unwrap_or_default();
                 rate_limited(format!("this model's limit of {per_minute} requests per minute is reached"))
                     .after_ms(Some(wait_ms))
+                    .not_sent()
             })?;
             if wait_ms > 0 {
                 sleep(Duration::from_millis(wait_ms)).await;
@@ -178,7 +179,7 @@ fn circuit_open(wait_ms: u64) -> ModelError {
         "the model failed {FAILURES_TO_OPEN} times in a row and rests for {} s before it is tried again",
         wait_ms.div_ceil(1_000)
     );
-    failure(ModelErrorKind::CircuitOpen, message, true).after_ms(Some(wait_ms))
+    failure(ModelErrorKind::CircuitOpen, message, true).after_ms(Some(wait_ms)).not_sent()
 }
 
 /// A panic elsewhere cannot leave these in a half-written state.
@@ -227,6 +228,7 @@ mod tests {
         }
         let refused = ask(&model).await.unwrap_err();
         assert_eq!((refused.kind, refused.retryable, refused.retry_after_ms), (CircuitOpen, true, Some(OPEN_MS)));
+        assert!(!refused.sent);
         assert!(model.ready().unwrap_err().contains("30 s"));
         clock.advance_ms(OPEN_MS);
         assert_eq!(model.circuit(), CircuitState::HalfOpen);
@@ -277,6 +279,7 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_secs(6), "one every six seconds");
         let refused = ask(&model).await.unwrap_err();
         assert_eq!((refused.kind, refused.retry_after_ms), (ModelErrorKind::RateLimited, Some(12_000)));
+        assert!(!refused.sent);
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,6 +289,7 @@ mod tests {
         let first = model.generate(request("ego", 1)).await.unwrap();
         let refused = ask(&model).await.unwrap_err();
         assert_eq!((refused.kind, refused.retry_after_ms), (ModelErrorKind::RateLimited, Some(1_000)));
+        assert!(!refused.sent);
         let mut second = Box::pin(model.generate(request("ego", 1)));
         assert!((&mut second).now_or_never().is_none(), "waits for its place");
         drop(first);

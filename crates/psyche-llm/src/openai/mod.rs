@@ -106,7 +106,7 @@ impl OpenAi {
             if let Some(key) = &self.key.0 {
                 asking = asking.bearer_auth(key.expose());
             }
-            let response = asking.send().await.map_err(|e| not_sent(e, &self.url))?;
+            let response = asking.send().await.map_err(|e| no_answer(e, &self.url))?;
             let status = response.status();
             if status.is_success() {
                 return not_a_page(response);
@@ -154,14 +154,14 @@ impl fmt::Debug for OpenAi {
     }
 }
 
-fn not_sent(error: reqwest::Error, url: &Url) -> ModelError {
+fn no_answer(error: reqwest::Error, url: &Url) -> ModelError {
     let host = url.host_str().unwrap_or_default();
-    let message = if error.is_connect() {
-        "the model server cannot be reached: is it running, and is `base_url` right?"
+    let failure = if error.is_connect() {
+        server_error("the model server cannot be reached: is it running, and is `base_url` right?").not_sent()
     } else {
-        "the model server broke off before it answered"
+        server_error("the model server broke off before it answered")
     };
-    server_error(message).detail(format!("{host}: {}", causes(&error.without_url())))
+    failure.detail(format!("{host}: {}", causes(&error.without_url())))
 }
 
 /// An error with its causes, since the outermost one alone says little.

@@ -139,6 +139,7 @@ async fn every_fault_becomes_a_typed_failure() {
         assert!(!error.message.contains("their words"), "{name}: the provider's text is not shown");
         assert!(!events.iter().any(|event| matches!(event, ModelEvent::Done { .. })), "{name}");
         assert_eq!(error.retry_after_ms, (name == "rate limited").then_some(7_000), "{name}");
+        assert!(error.sent, "{name}: it may have been charged for");
         assert_eq!(server.seen().len(), 1, "{name}: an attempt is made once");
     }
 }
@@ -147,7 +148,7 @@ async fn every_fault_becomes_a_typed_failure() {
 async fn a_server_that_refuses_the_connection_may_come_back() {
     let (_, error) = ask(&model(&refusing_base_url().await.unwrap(), PATIENT)).await;
     let error = error.unwrap();
-    assert_eq!((error.kind, error.retryable), (ServerError, true));
+    assert_eq!((error.kind, error.retryable, error.sent), (ServerError, true, false));
     assert!(error.message.contains("is it running"), "{}", error.message);
 }
 
@@ -164,7 +165,7 @@ async fn a_resolver_of_ones_own_decides_what_is_dialled() {
     };
     let model = OpenAi::new(options, Arc::new(FixedClock::default()), Some(resolver.clone())).unwrap();
     let error = ask(&model).await.1.unwrap();
-    assert_eq!(error.kind, ServerError);
+    assert_eq!((error.kind, error.sent), (ServerError, false));
     assert!(error.detail.unwrap().contains("may not be dialled"));
     assert_eq!(*resolver.0.lock().unwrap(), ["localhost"]);
     assert!(server.seen().is_empty());
@@ -190,7 +191,7 @@ async fn proxies_from_the_environment_are_ignored() {
 async fn a_server_without_encryption_cannot_pass_for_one_with_it() {
     let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
     let error = ask(&model(&server.base_url().replace("http:", "https:"), PATIENT)).await.1.unwrap();
-    assert_eq!((error.kind, error.retryable), (ServerError, true));
+    assert_eq!((error.kind, error.retryable, error.sent), (ServerError, true, false));
     assert!(server.seen().iter().all(|seen| seen.body.is_null()), "the request was not sent in the open");
 }
 
