@@ -49,6 +49,21 @@ fn run_verify_replay() {
     let replay = psyche(data.path(), &["replay"]);
     assert_eq!(text(&replay.stdout).matches(" → ").count(), 10);
 
+    let id = frames[0]["session_id"].as_str().unwrap();
+    assert_eq!(psyche(data.path(), &["replay", id]).stdout, replay.stdout);
+    assert_eq!(psyche(data.path(), &["verify", id]).stdout, verify.stdout);
+    let unknown = "01a205ef-dff5-7f85-904f-478bdc817b20";
+    for (typed, expected) in
+        [("nope", "\"nope\" is not the id of a session"), (unknown, "there is no session 01a205ef")]
+    {
+        for command in ["replay", "verify"] {
+            let output = psyche(data.path(), &[command, typed]);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command} {typed}: {said}");
+            assert!(said.contains(expected) && said.contains(id), "{command} {typed}: {said}");
+        }
+    }
+
     // The same seed gives the same words.
     let other = tempfile::tempdir().unwrap();
     let again = psyche(other.path(), &["run", "--model", "scripted", "--rounds", "2", "--seed", "3", "--json"]);

@@ -1,4 +1,4 @@
-//! The subcommands, one file each.
+//! The subcommands, one file each, and what several of them need to know of sessions.
 
 pub mod config;
 pub mod doctor;
@@ -6,5 +6,6 @@ pub mod model;
 pub mod replay;
 pub mod run;
 pub mod serve;
+pub mod sessions;
 pub mod user;
 pub mod verify;

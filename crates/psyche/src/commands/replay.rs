@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::session::Session;
 use psyche_store::sqlite::Access;
 
+use super::sessions;
 use crate::backends::Store;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -18,8 +18,8 @@ use crate::terminal;
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The session; the newest one when none is named
-    session: Option<SessionId>,
+    /// Id of the session; the newest one when none is named
+    session: Option<String>,
     /// Show it at this many times its own speed; at once when absent
     #[arg(long)]
     speed: Option<f64>,
@@ -31,9 +31,9 @@ pub struct Arguments {
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
     let log = store.log();
-    let id = match arguments.session {
-        Some(id) => id,
-        None => super::verify::all(&store).await?.into_iter().next().context("there is no session yet")?,
+    let id = match &arguments.session {
+        Some(typed) => sessions::named(&store, typed).await?,
+        None => sessions::all(&store).await?.first().context("there is no session yet")?.session_id,
     };
     let colours = terminal::colours();
     let mut session: Option<Session> = None;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use psyche_core::SessionId;
 use psyche_core::measure::Vader;
-use psyche_core::port::{EventLog, Head, SessionFilter};
+use psyche_core::port::{EventLog, Head};
 use psyche_core::record::{Checker, Record};
 use psyche_core::words::Hash;
-use psyche_core::{SessionId, TenantId};
 use psyche_engine::{Difference, Rerun};
 use psyche_store::sqlite::Access;
 use serde::Serialize;
 
+use super::sessions;
 use crate::backends::Store;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -23,8 +24,8 @@ const BATCH: usize = 1_000;
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Sessions to look at; all of them when none is named
-    sessions: Vec<SessionId>,
+    /// Ids of the sessions to look at; all of them when none is named
+    sessions: Vec<String>,
     /// Check the hash chain alone, without running the engine again
     #[arg(long)]
     chain_only: bool,
@@ -53,13 +54,19 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
     let log = store.log();
     let named = !arguments.sessions.is_empty();
-    let sessions = if named { arguments.sessions.clone() } else { all(&store).await? };
+    let mut ids = Vec::new();
+    for typed in &arguments.sessions {
+        ids.push(sessions::named(&store, typed).await?);
+    }
+    if !named {
+        ids.extend(sessions::all(&store).await?.iter().map(|session| session.session_id));
+    }
     let vader = Vader::new();
     let mut findings = Vec::new();
-    for id in sessions {
+    for id in ids {
         let Some(finding) = look(log.as_ref(), id, &vader, arguments.chain_only).await? else {
             if named {
-                bail!("there is no session {id}");
+                bail!("there is no session {id} any more");
             }
             // Deleted since the sessions were listed.
             continue;
@@ -83,18 +90,6 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     }
     store.close().await;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-pub async fn all(store: &Store) -> Result<Vec<SessionId>> {
-    let (directory, mut cursor, mut ids) = (store.directory(), None, Vec::new());
-    loop {
-        let page = directory.sessions(TenantId::DEFAULT, SessionFilter::default(), cursor, 200).await?;
-        ids.extend(page.items.iter().map(|row| row.summary.session_id));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(ids);
-        }
-    }
 }
 
 /// Looks at a session up to the head it has now. What a running server writes meanwhile is not judged. `None` when there
