@@ -12,7 +12,6 @@ use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
 use psyche_store::sqlite::{Access, Options, SqliteStore};
 
-use crate::clock::SystemClock;
 use crate::config::Config;
 
 /// The store, whichever it is.
@@ -80,15 +79,12 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub fn open(config: &Config, accept_loss: bool) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    /// Opens the store, which makes the data directory: what can be wrong besides is to be checked before.
+    pub fn open(config: &Config, models: Arc<Catalog>, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
         let bus = config.text("bus").unwrap_or("local:");
         if bus != "local:" {
             bail!("bus is {bus:?}; only local: is built yet");
         }
-        let models = Arc::new(models(config, Arc::clone(&clock))?);
-        std::fs::create_dir_all(config.data_dir())
-            .with_context(|| format!("make the data directory {}", config.data_dir().display()))?;
         let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock))?;
         Ok(Self {
             store,
@@ -169,6 +165,10 @@ fn kept_secret(file: &Path, may_make: bool, clock: &dyn Clock) -> Result<String>
         Err(error) => {
             return Err(error).with_context(|| format!("read {}; is this the data directory?", file.display()));
         }
+    }
+    if let Some(directory) = file.parent() {
+        let making = || format!("make the data directory {}", directory.display());
+        std::fs::create_dir_all(directory).with_context(making)?;
     }
     let digits = hex::encode(clock.entropy());
     let mut options = std::fs::OpenOptions::new();

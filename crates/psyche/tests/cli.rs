@@ -140,6 +140,28 @@ fn where_there_is_no_data_yet_a_sentence_says_so_and_nothing_is_made() {
     assert!(said.contains("there is no database at"), "{said}");
 }
 
+#[test]
+fn a_run_that_cannot_be_leaves_nothing_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let cases: [&[&str]; 7] = [
+        &["run"],
+        &["run", "--model", "hal"],
+        &["run", "--model", "scripted", "--cast", "nobody.toml"],
+        &["run", "--model", "scripted", "--rounds", "0"],
+        &["run", "--model", "scripted", "--seed", "18446744073709551615"],
+        &["--set", "store=postgres://db/psyche", "run", "--model", "scripted"],
+        &["--set", "bus=redis:", "run", "--model", "scripted"],
+    ];
+    for arguments in cases {
+        let output = psyche(&data, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!data.exists(), "{arguments:?}");
+    }
+    let nowhere = psyche(&data, &["--set", "store=memory:", "run", "--model", "scripted", "--rounds", "1"]);
+    assert!(nowhere.status.success() && !data.exists(), "{}", text(&nowhere.stderr));
+}
+
 /// Reads so many lines of a program and goes away. Gives its exit code and what it said to standard error.
 fn cut_off(mut program: Command, lines: usize) -> (Option<i32>, String) {
     let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,13 +11,14 @@ use clap::{Args, ValueEnum};
 use futures_util::StreamExt as _;
 use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{EventLog, Live, ModelCatalog as _, News, Role};
+use psyche_core::port::{Clock, EventLog, Live, ModelCatalog as _, News, Role};
 use psyche_core::session::{Action, Budget, NoArgs, SessionStatus, SessionType, StopArgs, TurnOrder, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId, UserId};
 use psyche_engine::{Engine, EngineError, NewRun, Options};
 use serde_json::json;
 
-use crate::backends::{Parts, Store};
+use crate::backends::{self, Catalog, Parts, Store};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::terminal::{self, Output};
 
@@ -29,13 +31,13 @@ pub struct Arguments {
     #[arg(long)]
     situation: Option<String>,
     /// Rounds to run; in each, every agent speaks once
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Model id (see `psyche model list`); default: the configured one
     #[arg(long)]
     model: Option<String>,
     /// Seed of all randomness; drawn and printed when absent
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=psyche_core::random::MAX_SEED))]
     seed: Option<u64>,
     /// Who hears what within a round
     #[arg(long, value_enum, default_value_t = Order::Sequential)]
@@ -53,10 +55,12 @@ enum Order {
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let cast = read_cast(&arguments.cast)?;
-    let parts = Parts::open(config, false)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
+    let model = arguments.model.clone().unwrap_or_else(|| models.default_model().to_owned());
+    wait_for_model(&models, &model).await?;
+    let parts = Parts::open(config, models, false, clock)?;
     let owner = owner(&parts.store).await?;
-    let model = arguments.model.clone().unwrap_or_else(|| parts.models.default_model().to_owned());
-    wait_for_model(&parts, &model).await?;
     // Sessions that a server left running are the server's to take up.
     let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
     let new = NewRun {
@@ -145,9 +149,9 @@ async fn owner(store: &Store) -> Result<UserId> {
 }
 
 /// An embedded model loads in the background: wait for it, or say what is wrong.
-async fn wait_for_model(parts: &Parts, id: &str) -> Result<()> {
-    let Some(model) = parts.models.model(id) else {
-        let ids: Vec<_> = parts.models.models().iter().map(|m| m.card().id.clone()).collect();
+async fn wait_for_model(models: &Catalog, id: &str) -> Result<()> {
+    let Some(model) = models.model(id) else {
+        let ids: Vec<_> = models.models().iter().map(|m| m.card().id.clone()).collect();
         bail!("there is no model {id:?}; there are {}", ids.join(", "));
     };
     for _ in 0..300 {

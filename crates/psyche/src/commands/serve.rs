@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use psyche_core::TenantId;
-use psyche_core::port::{NewUser, Role, StoreError};
+use psyche_core::port::{Clock, NewUser, Role, StoreError};
 use psyche_engine::{Engine, Options};
 use psyche_server::{Limits, Ports, Server, ServerOptions};
 use tokio::net::TcpListener;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::user;
 use crate::backends::{self, Parts, Store};
+use crate::clock::SystemClock;
 use crate::config::Config;
 
 /// Turns under way may end within this when the program is asked to leave.
@@ -39,7 +41,9 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         Some(address) => Some(bind(address, "--set metrics_addr=127.0.0.1:9465").await?),
         None => None,
     };
-    let parts = Parts::open(config, arguments.accept_loss)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
+    let parts = Parts::open(config, models, arguments.accept_loss, clock)?;
     if let Store::Sqlite(sqlite) = &parts.store {
         for lost in sqlite.lost() {
             tracing::warn!("accepted as lost: {lost}");

@@ -42,7 +42,6 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
         RoleName::Admin => Role::Admin,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    std::fs::create_dir_all(config.data_dir()).context("make the data directory")?;
     let store = Store::open(config, Access::ReadWrite, false, Arc::clone(&clock))
         .context("open the store; while a server runs, its admin page creates users")?;
     let email = email.unwrap_or_else(|| format!("{username}@localhost"));
