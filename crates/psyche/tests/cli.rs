@@ -231,6 +231,23 @@ fn doctor_and_config_speak_json_to_scripts() {
 }
 
 #[test]
+fn doctor_names_another_address_in_the_way_it_takes_one() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["listen", "metrics_addr"] {
+        let empty = if key == "listen" { "metrics_addr=" } else { "listen=" };
+        let doctor = psyche(data.path(), &["--set", &format!("{key}={address}"), "--set", empty, "doctor"]);
+        let said = text(&doctor.stdout);
+        let advice = said.split("another address: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+        let advice: Vec<&str> = advice.lines().next().unwrap().split(' ').collect();
+        assert!(advice[1].starts_with(key), "{said}");
+        let taken = psyche(data.path(), &[&advice[..], &["doctor", "--json"]].concat());
+        assert!(taken.stdout.starts_with(b"["), "doctor takes {advice:?}: {}", text(&taken.stderr));
+    }
+}
+
+#[test]
 fn a_second_start_on_the_same_directory_is_refused_with_the_pid() {
     let data = tempfile::tempdir().unwrap();
     let mut first = Command::new(env!("CARGO_BIN_EXE_psyche"))
@@ -249,9 +266,13 @@ fn a_second_start_on_the_same_directory_is_refused_with_the_pid() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(first.stdout.as_mut().unwrap()), &mut line).unwrap();
     let second = psyche(data.path(), &["run", "--model", "scripted"]);
+    let user = psyche(data.path(), &["user", "create", "ben"]);
     let pid = first.id().to_string();
     first.kill().unwrap();
     first.wait().unwrap();
     assert_eq!(second.status.code(), Some(2));
     assert!(text(&second.stderr).contains(&pid), "{}", text(&second.stderr));
+    assert_eq!(user.status.code(), Some(2));
+    let said = text(&user.stderr);
+    assert!(said.contains("POST /api/v1/users") && said.contains("stopped") && said.contains(&pid), "{said}");
 }

@@ -1,6 +1,6 @@
 //! `psyche doctor`: every dependency, what is wrong with it, and how to mend it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,9 +45,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let mut checks = vec![directory(&config.data_dir()), disk(&config.data_dir()), store(config).await];
     checks.extend(models(config));
     for key in ["listen", "metrics_addr"] {
-        checks.extend(
-            config.address(key).map(|address| port(if key == "listen" { "port" } else { "metrics port" }, address)),
-        );
+        checks
+            .extend(config.address(key).map(|at| port(if key == "listen" { "port" } else { "metrics port" }, key, at)));
     }
     let bad = checks.iter().any(|c| c.verdict == Verdict::Bad);
     if arguments.json {
@@ -151,11 +150,13 @@ fn models(config: &Config) -> Vec<Check> {
     rows.collect()
 }
 
-fn port(what: &'static str, address: std::net::SocketAddr) -> Check {
+fn port(what: &'static str, key: &str, address: SocketAddr) -> Check {
     match TcpListener::bind(address) {
         Ok(_) => check(what, Verdict::Good, format!("{address} is free")),
         Err(error) => {
-            let advice = "psyche may be running already; otherwise choose another address with --listen";
+            let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(8080));
+            let advice =
+                format!("psyche may be running already; otherwise choose another address: --set {key}={other}");
             check(what, Verdict::Warning, format!("{address} cannot be listened on ({error}); {advice}"))
         }
     }

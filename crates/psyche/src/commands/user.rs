@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use psyche_core::port::{Clock, NewUser, Role, User, UserStatus};
 use psyche_core::{TenantId, UserId};
 use psyche_server::passwords;
-use psyche_store::sqlite::Access;
+use psyche_store::sqlite::{Access, OpenError};
 
 use crate::backends::Store;
 use crate::clock::SystemClock;
@@ -42,8 +42,14 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
         RoleName::Admin => Role::Admin,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = Store::open(config, Access::ReadWrite, false, Arc::clone(&clock))
-        .context("open the store; while a server runs, its admin page creates users")?;
+    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
+        Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+            let advice = "users are made while the server is stopped, or by an admin through the API of the one that \
+                          runs: POST /api/v1/users (its page /api/docs says how)";
+            return Err(error.context(advice));
+        }
+        opened => opened?,
+    };
     let email = email.unwrap_or_else(|| format!("{username}@localhost"));
     if std::io::stdin().is_terminal() {
         eprintln!("Password for {username} (12 to 128 characters; what you type is shown):");
