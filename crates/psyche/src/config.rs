@@ -95,6 +95,13 @@ const KEYS: &[Key] = &[
     key("log_format", Kind::Text, Some("text"), "text or json"),
 ];
 
+/// What `psyche config` shows of a model: nothing that could be a secret.
+const MODEL_KEYS: [(&str, &str); 3] = [
+    ("provider", "who speaks: embedded, openai (any chat-completions server) or scripted"),
+    ("model", "the model's name at its server"),
+    ("base_url", "where that server is"),
+];
+
 /// Names in the environment that belong to the project's tests, not to the program.
 const FOREIGN: [&str; 2] = ["PSYCHE_BIN", "PSYCHE_TEST_"];
 
@@ -107,6 +114,8 @@ pub struct Config {
     values: BTreeMap<&'static str, (Value, Origin)>,
     /// `[models.<id>]` tables as they stand in the file.
     pub models: toml::Table,
+    /// The file they stand in.
+    models_origin: String,
 }
 
 impl std::fmt::Debug for Config {
@@ -133,7 +142,7 @@ impl Sources {
 
 impl Config {
     pub fn load(sources: &Sources) -> Result<Self> {
-        let mut config = Self { values: BTreeMap::new(), models: toml::Table::new() };
+        let mut config = Self { values: BTreeMap::new(), models: toml::Table::new(), models_origin: String::new() };
         for key in KEYS {
             if let Some(default) = key.default {
                 config.put(key, parse(key, default)?, "default");
@@ -169,6 +178,7 @@ impl Config {
             if name == "models" {
                 let Value::Table(models) = value else { bail!("`models` must be tables such as [models.default]") };
                 self.models = models;
+                self.models_origin = file.display().to_string();
                 continue;
             }
             let key = known(&name)?;
@@ -267,33 +277,51 @@ impl Config {
         self.text("store").map_or_else(file, str::to_owned)
     }
 
-    /// The effective values: (key, value, origin, about, waiting). Secrets are not shown.
+    /// The effective values, those of the models at the end. Secrets are not shown.
     pub fn rows(&self) -> Vec<Row> {
-        KEYS.iter()
-            .map(|key| {
-                let found = self.values.get(key.name);
-                let value = match found {
-                    Some(_) if key.secret => "(set, not shown)".to_owned(),
-                    Some((Value::String(text), _)) => text.clone(),
-                    Some((other, _)) => other.to_string(),
-                    None => String::new(),
-                };
-                let origin = found.map_or("unset".to_owned(), |(_, origin)| origin.0.clone());
-                Row { key: key.name, value, origin, about: key.about, in_force: !key.waiting }
+        let keys = KEYS.iter().map(|key| {
+            let found = self.values.get(key.name);
+            let value = match found {
+                Some(_) if key.secret => "(set, not shown)".to_owned(),
+                Some((value, _)) => shown(value),
+                None => String::new(),
+            };
+            let origin = found.map_or("unset".to_owned(), |(_, origin)| origin.0.clone());
+            Row { key: key.name.to_owned(), value, origin, about: key.about, in_force: !key.waiting }
+        });
+        let models = self.models.iter().flat_map(|(id, table)| {
+            MODEL_KEYS.iter().filter_map(move |(name, about)| {
+                let value = shown(table.get(name)?);
+                let key = format!("models.{id}.{name}");
+                Some(Row { key, value, origin: self.models_origin.clone(), about, in_force: true })
             })
-            .collect()
+        });
+        keys.chain(models).collect()
     }
 }
 
 /// One line of `psyche config`.
 #[derive(Debug, serde::Serialize)]
 pub struct Row {
-    pub key: &'static str,
+    pub key: String,
     pub value: String,
     pub origin: String,
     pub about: &'static str,
     /// False for a key whose feature is not built yet.
     pub in_force: bool,
+}
+
+/// A value as people write it; an address without what may be a password in it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains("://") && text.contains(['@', '?']) => {
+            "(not shown: it holds more than an address)".to_owned()
+        }
+        Value::String(text) => text.clone(),
+        // Without the `.0` of a whole number.
+        Value::Float(number) => number.to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn known(name: &str) -> Result<&'static Key> {
@@ -394,6 +422,31 @@ mod tests {
             let error = format!("{:#}", Config::load(&sources).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_and_models_are_shown_and_their_keys_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("psyche.toml");
+        let text = "jwt_expiration_hours = 0.5\n[models.default]\nprovider = \"openai\"\nmodel = \"llama3.1\"\n\
+                    base_url = \"http://127.0.0.1:11434/v1\"\napi_key = \"hush\"\n\
+                    [models.odd]\nprovider = \"openai\"\nbase_url = \"https://me:hush@host/v1\"\n";
+        std::fs::write(&file, text).unwrap();
+        let rows = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap().rows();
+        let row = |key: &str| rows.iter().find(|r| r.key == key).unwrap_or_else(|| panic!("{key} in {rows:?}"));
+        let cases = [
+            ("refresh_idle_hours", "24"),
+            ("jwt_expiration_hours", "0.5"),
+            ("max_sockets", "2000"),
+            ("models.default.provider", "openai"),
+            ("models.default.model", "llama3.1"),
+            ("models.default.base_url", "http://127.0.0.1:11434/v1"),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(row(key).value, expected, "{key}");
+        }
+        assert_eq!(row("models.default.provider").origin, file.display().to_string());
+        assert!(!format!("{rows:?}").contains("hush"), "{rows:?}");
     }
 
     #[test]

@@ -21,13 +21,10 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let width = |text: fn(&crate::config::Row) -> &str| rows.iter().map(|r| text(r).chars().count()).max().unwrap_or(0);
-    let (keys, values, origins) = (width(|r| r.key), width(|r| &r.value).min(40), width(|r| &r.origin).min(24));
+    let (keys, values, origins) = (width(|r| &r.key), width(|r| &r.value).min(40), width(|r| &r.origin).min(24));
     for row in &rows {
         let waiting = if row.in_force { "" } else { " (not in force yet)" };
         println!("{:keys$}  {:values$}  {:origins$}  {}{waiting}", row.key, row.value, row.origin, row.about);
-    }
-    for id in config.models.keys() {
-        println!("[models.{id}]  configured");
     }
     Ok(ExitCode::SUCCESS)
 }
