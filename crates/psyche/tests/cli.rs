@@ -230,6 +230,58 @@ fn doctor_and_config_speak_json_to_scripts() {
     assert_eq!(tls["in_force"], false, "what is not built yet says so");
 }
 
+/// A server that answers every request with one document.
+fn model_server(document: &'static str) -> std::net::SocketAddr {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            assert!(head.take_while(|line| !line.is_empty()).count() > 0);
+            let length = document.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn doctor_asks_the_model_server_and_the_list_of_models_claims_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    // Bound and dropped: nobody listens there.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let there = model_server(r#"{"object":"list","data":[{"id":"small:latest"}]}"#);
+    let table = |id: &str, model: &str, address| {
+        format!(
+            "[models.{id}]\nprovider = \"openai\"\nmodel = \"{model}\"\nbase_url = \"http://{address}/v1\"\n\
+             allow_http_hosts = [\"127.0.0.1\"]\napi_key = \"hush\"\n"
+        )
+    };
+    let tables = [table("default", "small", there), table("other", "large", there), table("away", "small", nobody)];
+    std::fs::write(data.path().join("psyche.toml"), tables.concat()).unwrap();
+    let ports = ["--set", "listen=127.0.0.1:0", "--set", "metrics_addr="];
+    let said = text(&psyche(data.path(), &[&ports[..], &["doctor"]].concat()).stdout);
+    for expected in [
+        "ok    default model  default (small) is in its server's list",
+        "warn  model          other (large): the server answers, but `large` is not in its list of models (small:latest)",
+        "warn  model          away (small): the model server cannot be reached",
+    ] {
+        assert!(said.contains(expected), "{expected}\nin\n{said}");
+    }
+    let list = text(&psyche(data.path(), &["model", "list"]).stdout);
+    let state = |id: &str| {
+        let line = list.lines().find(|l| l.split_whitespace().find(|w| *w != "*") == Some(id));
+        line.unwrap_or_else(|| panic!("{id} in {list}")).to_owned()
+    };
+    assert!(state("default").ends_with("configured") && state("away").ends_with("configured"), "{list}");
+    assert!(state("scripted").ends_with("ready"), "{list}");
+    let config = text(&psyche(data.path(), &["config"]).stdout);
+    assert!(config.contains("models.default.base_url") && !config.contains("hush"), "{config}");
+}
+
 #[test]
 fn doctor_names_another_address_in_the_way_it_takes_one() {
     let data = tempfile::tempdir().unwrap();

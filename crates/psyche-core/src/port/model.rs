@@ -173,6 +173,11 @@ pub trait LanguageModel: Send + Sync {
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
+    /// Asks the model's server, where it has one, whether it is there and has this model; nothing is generated. The error
+    /// says what is wrong and how to mend it.
+    async fn probe(&self) -> Result<(), String> {
+        self.ready()
+    }
     /// Starts a reply. Errors before the first piece and within the stream mean the same.
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, ModelError>;
 }

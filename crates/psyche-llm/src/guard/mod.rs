@@ -99,6 +99,11 @@ impl LanguageModel for Guarded {
         self.inner.ready()
     }
 
+    /// Goes past the guard: one question now and then, asked to learn the truth.
+    async fn probe(&self) -> Result<(), String> {
+        self.inner.probe().await
+    }
+
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, ModelError> {
         // Known to be sick: no need to wait for a turn to hear it.
         if let Some(wait_ms) = locked(&self.circuit).wait_ms(self.clock.monotonic_ms()) {
@@ -235,6 +240,28 @@ mod tests {
         ask(&model).await.unwrap();
         assert_eq!(model.circuit(), CircuitState::Closed);
         assert_eq!(model.ready(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_probe_asks_the_model_behind_the_guard() {
+        struct Away(ModelCard);
+        #[async_trait]
+        impl LanguageModel for Away {
+            fn card(&self) -> &ModelCard {
+                &self.0
+            }
+            async fn probe(&self) -> Result<(), String> {
+                Err("nobody is there".to_owned())
+            }
+            async fn generate(&self, _: GenerateRequest) -> Result<ModelStream, ModelError> {
+                Err(error(ModelErrorKind::ServerError))
+            }
+        }
+        let clock = Arc::new(FixedClock::default());
+        let inner = Arc::new(Away(crate::testing::card("away")));
+        let model = Guarded::new(inner, Limits::default(), SharedCircuit::default(), clock);
+        assert_eq!(model.ready(), Ok(()));
+        assert_eq!(model.probe().await, Err("nobody is there".to_owned()));
     }
 
     #[tokio::test]

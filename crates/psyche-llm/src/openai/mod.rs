@@ -3,6 +3,7 @@
 mod address;
 mod chunk;
 mod exchange;
+mod probe;
 mod reply;
 mod request;
 mod speech;
@@ -133,6 +134,10 @@ impl OpenAi {
 impl LanguageModel for OpenAi {
     fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    async fn probe(&self) -> Result<(), String> {
+        probe::probe(self, probe::PATIENCE).await
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, ModelError> {

@@ -153,6 +153,41 @@ async fn a_server_that_refuses_the_connection_may_come_back() {
 }
 
 #[tokio::test]
+async fn a_probe_asks_for_the_list_of_models_and_says_what_is_wrong() {
+    let list = |ids: &[&str]| {
+        let data: Vec<_> = ids.iter().map(|id| json!({"id": id, "object": "model"})).collect();
+        Behaviour::document(200, &json!({"object": "list", "data": data}))
+    };
+    let cases = [
+        ("listed", list(&["other", "test-model"]), None),
+        ("with a tag", list(&["test-model:latest"]), None),
+        ("another", list(&["test-model-2", "b"]), Some("`test-model` is not in its list of models (test-model-2, b)")),
+        ("many", list(&["a", "b", "c", "d", "e", "f", "g"]), Some("(a, b, c, d, e, f, …)")),
+        ("none", list(&[]), Some("(none)")),
+        ("bad key", Behaviour::fails(401), Some("`api_key`")),
+        ("failing", Behaviour::fails(500), Some("failed (500)")),
+        ("not there", Behaviour::fails(404), Some("/v1/models (404): check `base_url`")),
+        ("page", Behaviour::page(), Some("text/html")),
+        ("no list", Behaviour::document(200, &json!({"ok": true})), Some("not with a list")),
+        ("silent", Behaviour::silent(), Some("does not answer within")),
+        ("no list to its end", Behaviour::no_first_byte(), Some("does not answer within")),
+    ];
+    for (name, behaviour, expected) in cases {
+        let server = MockServer::start(vec![behaviour]).await.unwrap();
+        let patience = if name.starts_with("no list to") || name == "silent" { SHORT } else { LONG };
+        let said = super::probe::probe(&model(&server.base_url(), PATIENT), patience).await;
+        assert_eq!(said.is_err(), expected.is_some(), "{name}: {said:?}");
+        let said = said.err().unwrap_or_default();
+        assert!(said.contains(expected.unwrap_or_default()), "{name}: {said}");
+        let seen = server.seen();
+        assert_eq!((seen.len(), seen[0].path.as_str()), (1, "/v1/models"), "{name}");
+        assert_eq!(seen[0].headers["authorization"], "Bearer sk-secret", "{name}");
+    }
+    let said = model(&refusing_base_url().await.unwrap(), PATIENT).probe().await.unwrap_err();
+    assert!(said.contains("is it running") && said.contains("127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
 async fn a_resolver_of_ones_own_decides_what_is_dialled() {
     let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
     let resolver = Arc::new(NoWay::default());

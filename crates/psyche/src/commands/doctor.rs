@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
+use futures_util::future::join_all;
 use psyche_core::TenantId;
-use psyche_core::port::{ModelCatalog as _, SessionFilter};
+use psyche_core::port::{Determinism, ModelCatalog as _, SessionFilter};
 use psyche_store::sqlite::Access;
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ struct Check {
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let mut checks = vec![directory(&config.data_dir()), disk(&config.data_dir()), store(config).await];
-    checks.extend(models(config));
+    checks.extend(models(config).await);
     for key in ["listen", "metrics_addr"] {
         checks
             .extend(config.address(key).map(|at| port(if key == "listen" { "port" } else { "metrics port" }, key, at)));
@@ -132,22 +133,24 @@ async fn store(config: &Config) -> Check {
     }
 }
 
-fn models(config: &Config) -> Vec<Check> {
+async fn models(config: &Config) -> Vec<Check> {
     let models = match backends::models(config, Arc::new(SystemClock::new())) {
         Ok(models) => models,
         Err(error) => return vec![check("models", Verdict::Bad, format!("{error:#}"))],
     };
     let default = models.default_model().to_owned();
-    let rows = models.models().into_iter().map(|model| {
+    let rows = models.models().into_iter().map(async |model| {
         let card = model.card();
         let role = if card.id == default { "default model" } else { "model" };
-        match model.ready() {
-            Ok(()) => check(role, Verdict::Good, format!("{} ({}) can speak", card.id, card.name)),
+        let can = if card.determinism == Determinism::Api { "is in its server's list" } else { "can speak" };
+        match model.probe().await {
+            Ok(()) => check(role, Verdict::Good, format!("{} ({}) {can}", card.id, card.name)),
             // Sessions can use the scripted model, so the program still works.
             Err(why) => check(role, Verdict::Warning, format!("{} ({}): {why}", card.id, card.name)),
         }
     });
-    rows.collect()
+    // At once: a server that is away is waited for.
+    join_all(rows).await
 }
 
 fn port(what: &'static str, key: &str, address: SocketAddr) -> Check {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use psyche_core::AgentId;
 use psyche_core::cast::Cast;
 use psyche_core::port::{
-    ChatMessage, ChatRole, Clock, GenerateRequest, ModelCatalog as _, ModelEvent, PromptStyle, Sampling,
+    ChatMessage, ChatRole, Clock, Determinism, GenerateRequest, ModelCatalog as _, ModelEvent, PromptStyle, Sampling,
 };
 use psyche_core::words::Hash;
 use psyche_llm::weights::{self, Progress, SMOLLM2};
@@ -109,7 +109,9 @@ fn list(config: &Config, json: bool) -> Result<()> {
         .iter()
         .map(|model| {
             let card = model.card();
-            let state = model.ready().map_or_else(|why| why, |()| "ready".to_owned());
+            // A server is not asked here.
+            let well = if card.determinism == Determinism::Api { "configured" } else { "ready" };
+            let state = model.ready().map_or_else(|why| why, |()| well.to_owned());
             (card.clone(), card.id == default, state)
         })
         .collect();
@@ -121,11 +123,17 @@ fn list(config: &Config, json: bool) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
+    let configured = rows.iter().any(|(.., state)| state == "configured");
     for (card, default, state) in rows {
         let mark = if default { "*" } else { " " };
         println!("{mark} {:12} {:10} {:34} {state}", card.id, card.provider, card.name);
     }
     println!("* is the one a session uses when it names none");
+    if configured {
+        println!(
+            "configured: `psyche doctor` asks whether the server is there, `psyche model test` lets the model speak"
+        );
+    }
     Ok(())
 }
 
