@@ -1,6 +1,7 @@
 //! The project's own tasks. `cargo xtask` lists them.
 
 mod codegen;
+mod fuzz;
 mod load;
 mod suites;
 mod tidy;
@@ -18,6 +19,7 @@ cargo xtask <task>
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
+  fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

@@ -343,17 +343,16 @@ impl Task {
 
     async fn handle(&mut self, command: &UserCommand) -> Result<u64, Handled> {
         let log = Arc::clone(&self.inner.ports.log);
-        if let Some(seq) = log.find_command(self.id, command.id.as_str()).await.map_err(EngineError::from)? {
-            if seq > self.look(|s| s.seq) {
-                self.catch_up().await.map_err(EngineError::from)?;
-            }
-            return self.same_command(command, seq).await;
-        }
         let events = match self.decide_and_append(&Command::User(command.clone())).await {
             Ok(decided) => decided.events,
-            Err(AppendError::CommandTaken { seq }) => return Ok(seq),
+            // The log takes each command once, so it need not be asked before.
+            Err(AppendError::CommandTaken { seq }) => return self.same_command(command, seq).await,
             Err(AppendError::Fenced) => return Err(Handled::Fenced),
             Err(AppendError::Store(StoreError::Conflict(_))) => {
+                // What was done already may well be impossible now.
+                if let Some(seq) = log.find_command(self.id, command.id.as_str()).await.map_err(EngineError::from)? {
+                    return self.same_command(command, seq).await;
+                }
                 // A refusal must rest on the present: an owner that was overtaken knows only the past.
                 let head = log.head(self.id).await.map_err(EngineError::from)?.ok_or(EngineError::NotFound)?;
                 if head.epoch != self.epoch {
@@ -384,7 +383,10 @@ impl Task {
     }
 
     /// A command id stands for one command of one person.
-    async fn same_command(&self, command: &UserCommand, seq: u64) -> Result<u64, Handled> {
+    async fn same_command(&mut self, command: &UserCommand, seq: u64) -> Result<u64, Handled> {
+        if seq > self.look(|s| s.seq) {
+            self.catch_up().await.map_err(EngineError::from)?;
+        }
         let records = self.inner.ports.log.read(self.id, seq - 1, 1).await.map_err(EngineError::from)?;
         let event = records.first().map(Event::decode).transpose().map_err(EngineError::from)?;
         match event.map(|e| e.payload) {

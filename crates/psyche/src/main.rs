@@ -17,6 +17,10 @@ use clap::{Args, Parser, Subcommand};
 
 use config::{Config, Sources};
 
+/// Events, frames and summaries are many small pieces made on one thread and dropped on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs minds that talk: casts of language-model agents whose every word is an event in a log you can replay and prove.
 #[derive(Parser, Debug)]
 #[command(name = "psyche", version, propagate_version = true, arg_required_else_help = true)]

@@ -249,7 +249,7 @@ impl Follower {
                     let _ = answer.send(ring);
                     false
                 }
-                news = self.news.next() => self.take_all(news).await,
+                news = self.news.next() => self.take_first(news).await | self.take_waiting().await,
                 () = tokio::time::sleep_until(self.pass_at.unwrap_or_else(Instant::now)), if self.pass_at.is_some() => true,
                 () = channel.changed() => true,
                 _ = ticks.tick() => {
@@ -261,8 +261,24 @@ impl Follower {
                 }
             };
             if stored {
-                self.pass_at = None;
-                self.pump.pass(&self.app.metrics).await;
+                self.write().await;
+            }
+        }
+    }
+
+    /// Writes what is new to every reader. News that come meanwhile go out with the readers still to come, and to the
+    /// others in another pass: many events, few writes.
+    async fn write(&mut self) {
+        loop {
+            self.pass_at = None;
+            let mut more = false;
+            self.pump.begin();
+            while !self.pump.step(&self.app.metrics) {
+                tokio::task::yield_now().await;
+                more |= self.take_waiting().await;
+            }
+            if !more || self.feed.token.is_cancelled() {
+                return;
             }
         }
     }
@@ -278,23 +294,24 @@ impl Follower {
         }
     }
 
-    /// Takes all news that are there. True when something is to be written at once.
-    async fn take_all(&mut self, first: Option<News>) -> bool {
-        let mut next = Some(first);
-        let mut now = false;
-        for _ in 0..NEWS_AT_ONCE {
-            match next {
-                Some(Some(news)) => now |= self.take(news).await,
-                Some(None) => {
-                    self.news = self.app.ports.bus.subscribe(self.feed.session);
-                    self.catch_up().await;
-                    return true;
-                }
-                None => break,
-            }
-            next = self.news.next().now_or_never();
+    /// Takes the news that was waited for. True when something is to be written at once.
+    async fn take_first(&mut self, news: Option<News>) -> bool {
+        if let Some(news) = news {
+            return self.take(news).await;
         }
-        now
+        self.news = self.app.ports.bus.subscribe(self.feed.session);
+        self.catch_up().await;
+        true
+    }
+
+    /// Takes all news that are there already.
+    async fn take_waiting(&mut self) -> bool {
+        let mut stored = false;
+        for _ in 0..NEWS_AT_ONCE {
+            let Some(Some(news)) = self.news.next().now_or_never() else { break };
+            stored |= self.take(news).await;
+        }
+        stored
     }
 
     async fn take(&mut self, news: News) -> bool {

@@ -148,7 +148,10 @@ pub async fn watch_system(app: Shared) {
                 tick += 1;
             }
         }
-        pump.pass(&app.metrics).await;
+        pump.begin();
+        while !pump.step(&app.metrics) {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

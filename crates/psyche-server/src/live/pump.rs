@@ -43,29 +43,36 @@ impl Channel {
 pub struct Pump {
     channel: Arc<Channel>,
     links: Vec<Arc<Link>>,
+    /// Where the pass under way goes on.
+    at: usize,
     patience: Patience,
 }
 
 impl Pump {
     pub fn new(channel: Arc<Channel>, patience: Patience) -> Self {
-        Self { channel, links: Vec::new(), patience }
+        Self { channel, links: Vec::new(), at: 0, patience }
     }
 
-    /// Writes what is new to every live link, one write each.
-    pub async fn pass(&mut self, metrics: &Metrics) {
+    /// Begins a pass: every live link is written to once, with all that is new then.
+    pub fn begin(&mut self) {
         self.admit();
+        self.at = 0;
+    }
+
+    /// Writes to the next links. True when the pass is whole. Others may run in between, and what they bring goes out
+    /// with the links still to come.
+    pub fn step(&mut self, metrics: &Metrics) -> bool {
         let mut pass = Pass::new(&self.channel.lane, metrics);
-        let mut i = 0;
-        while let Some(link) = self.links.get(i) {
+        let end = self.at + AT_A_TIME;
+        while self.at < end {
+            let Some(link) = self.links.get(self.at) else { return true };
             if link.pass(&mut pass) {
-                self.links.swap_remove(i);
-                continue;
-            }
-            i += 1;
-            if i.is_multiple_of(AT_A_TIME) {
-                tokio::task::yield_now().await;
+                self.links.swap_remove(self.at);
+            } else {
+                self.at += 1;
             }
         }
+        false
     }
 
     /// Does what has become due for each link.

@@ -177,6 +177,8 @@ impl Place {
         db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
+        // Pages that change again and again (heads, summaries) are copied into the database once in a while only.
+        db.pragma_update(None, "wal_autocheckpoint", 8_000)?;
         // What is erased or deleted is overwritten, not merely unlinked.
         db.pragma_update(None, "secure_delete", "ON")?;
         // Savepoints keep the pages they may have to restore; by default they go through a file in /var/tmp.
