@@ -1,6 +1,8 @@
 //! The session task: the one place where a session's events are decided. It owns the lease, the mailbox, the model calls
 //! under way, and the order in which their results are committed.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,9 +12,9 @@ use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
 use psyche_core::prompt::Prompt;
-use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, RefusalKind, Session, SessionStatus, UserCommand};
+use psyche_core::session::{Command, Inputs, ModelFacts, Session, SessionStatus};
 use psyche_core::words::Salts;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -183,7 +185,7 @@ impl Task {
                 () = closing_now.cancelled(), if !closing => {}
                 mail = self.mailbox.recv() => match mail {
                     Some(Mail::Command(command, answer)) => {
-                        if self.answer(command, answer).await.is_err() {
+                        if self.answer_waiting(command, answer).await.is_err() {
                             return End::Fenced;
                         }
                     }
@@ -325,81 +327,13 @@ impl Task {
         }
     }
 
-    /// Decides a person's command and answers. `Err` when the session was lost.
-    async fn answer(
-        &mut self,
-        command: UserCommand,
-        answer: oneshot::Sender<Result<u64, EngineError>>,
-    ) -> Result<(), ()> {
-        let result = self.handle(&command).await;
-        let fenced = matches!(&result, Err(Handled::Fenced));
-        let result = result.map_err(|error| match error {
-            Handled::Engine(error) => error,
-            Handled::Fenced => EngineError::Unavailable("the session is changing hands; try again".to_owned()),
-        });
-        let _ = answer.send(result);
-        if fenced { Err(()) } else { Ok(()) }
-    }
-
-    async fn handle(&mut self, command: &UserCommand) -> Result<u64, Handled> {
-        let log = Arc::clone(&self.inner.ports.log);
-        let events = match self.decide_and_append(&Command::User(command.clone())).await {
-            Ok(decided) => decided.events,
-            // The log takes each command once, so it need not be asked before.
-            Err(AppendError::CommandTaken { seq }) => return self.same_command(command, seq).await,
-            Err(AppendError::Fenced) => return Err(Handled::Fenced),
-            Err(AppendError::Store(StoreError::Conflict(_))) => {
-                // What was done already may well be impossible now.
-                if let Some(seq) = log.find_command(self.id, command.id.as_str()).await.map_err(EngineError::from)? {
-                    return self.same_command(command, seq).await;
-                }
-                // A refusal must rest on the present: an owner that was overtaken knows only the past.
-                let head = log.head(self.id).await.map_err(EngineError::from)?.ok_or(EngineError::NotFound)?;
-                if head.epoch != self.epoch {
-                    return Err(Handled::Fenced);
-                }
-                let refusal = self.look(|s| s.check(&command.action).err());
-                return Err(refusal.map_or(EngineError::Busy, EngineError::Refused).into());
-            }
-            Err(error) => return Err(EngineError::from(error).into()),
-        };
-        let paced = |e: &Event| matches!(&e.payload, Payload::SettingsChanged(c) if c.pacing_ms.is_some());
-        if events.iter().any(paced) && self.look(|s| s.unfinished.is_empty()) {
-            self.next_at = self.next_at.min(Instant::now() + Duration::from_millis(self.look(|s| s.pacing_ms)));
-        }
-        let mut statuses = events.iter().rev().filter_map(|e| match &e.payload {
-            Payload::SessionStatusChanged(changed) => Some(changed.status),
-            _ => None,
-        });
-        match statuses.next() {
-            Some(SessionStatus::Running) => self.next_at = Instant::now(),
-            Some(_) if self.look(|s| s.in_flight.is_empty()) => {
-                self.calls.abort_all();
-                self.outcomes.clear();
-            }
-            _ => {}
-        }
-        Ok(events.first().map_or(0, |e| e.seq))
-    }
-
-    /// A command id stands for one command of one person.
-    async fn same_command(&mut self, command: &UserCommand, seq: u64) -> Result<u64, Handled> {
-        if seq > self.look(|s| s.seq) {
-            self.catch_up().await.map_err(EngineError::from)?;
-        }
-        let records = self.inner.ports.log.read(self.id, seq - 1, 1).await.map_err(EngineError::from)?;
-        let event = records.first().map(Event::decode).transpose().map_err(EngineError::from)?;
-        match event.map(|e| e.payload) {
-            Some(Payload::CommandReceived(received))
-                if received.actor == command.actor.to_string() && received.command == command.action.name() =>
-            {
-                Ok(seq)
-            }
-            _ => {
-                let message = format!("the command id {} was used for another command, event {seq}", command.id);
-                let (kind, status) = (RefusalKind::Conflict, self.look(|s| s.status));
-                Err(EngineError::Refused(Refusal { kind, status, field: None, message }).into())
-            }
+    fn inputs(&self) -> Inputs<'_> {
+        let ports = &self.inner.ports;
+        Inputs {
+            now: ports.clock.now(),
+            salts: Salts::fresh(ports.clock.entropy()),
+            vader: &ports.vader,
+            prompts: BTreeMap::new(),
         }
     }
 
@@ -409,12 +343,7 @@ impl Task {
         for _ in 0..8 {
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
-                let mut inputs = Inputs {
-                    now: ports.clock.now(),
-                    salts: Salts::fresh(ports.clock.entropy()),
-                    vader: &ports.vader,
-                    prompts: BTreeMap::new(),
-                };
+                let mut inputs = self.inputs();
                 let payloads = match session.decide(command, &mut inputs) {
                     Ok(payloads) if payloads.is_empty() => {
                         return Ok(Decided::default());
@@ -502,17 +431,6 @@ impl Task {
 struct Decided {
     events: Vec<Event>,
     prompts: BTreeMap<u64, Prompt>,
-}
-
-enum Handled {
-    Engine(EngineError),
-    Fenced,
-}
-
-impl From<EngineError> for Handled {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
 }
 
 /// Counts a running session for as long as its task drives it.

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use psyche_core::cast::StimulusKind;
 use psyche_core::event::Payload;
 use psyche_core::port::{Live, ModelError, ModelErrorKind, News};
-use psyche_core::session::{Action, NoArgs, SessionStatus, StimulusArgs, StopArgs, TurnOrder};
+use psyche_core::session::{Action, AnnotateArgs, NoArgs, SessionStatus, StimulusArgs, StopArgs, TurnOrder};
 use psyche_engine::EngineError;
 use psyche_llm::scripted::{Pace, Scripted, ScriptedModel};
 use psyche_store::memory::MemoryStore;
@@ -385,6 +385,55 @@ async fn an_accepted_loss_goes_on_under_a_new_generation() {
     let records = world.records(id).await;
     assert_eq!(records[seq as usize - 1].generation, 2);
     assert_eq!(records[seq as usize - 2].generation, 1);
+    world.check(id).await;
+    engine.shutdown(Duration::from_secs(5)).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notes_that_wait_together_share_a_commit_and_are_answered_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(dir.path().join("psyche.db"), [7; 32], Arc::new(RealClock::new()));
+    let store = Arc::new(SqliteStore::open(options).unwrap());
+    let world = World::new(store.clone(), scripted());
+    let engine = world.engine();
+    let id = engine.create(run(TurnOrder::Sequential, None)).await.unwrap().session_id;
+    let note = |seq, n: usize| Action::Annotate(AnnotateArgs { seq, text: format!("note {n}"), tags: Vec::new() });
+    // The first takes up the session; the others find its mailbox open.
+    send(&engine, id, "first", note(1, 0)).await.unwrap();
+    let before = store.commits();
+    let names: Vec<String> = (0..40).map(|n| if n == 7 { "note 6".to_owned() } else { format!("note {n}") }).collect();
+    // One names an event that does not exist; one uses the id of another.
+    let sent = names.iter().enumerate().map(|(n, name)| {
+        let text = if n == 7 { 6 } else { n };
+        send(&engine, id, name, note(if n == 20 { 999_999 } else { 1 }, text))
+    });
+    let answers = futures_util::future::join_all(sent).await;
+    for (n, answer) in answers.iter().enumerate() {
+        match n {
+            20 => assert!(matches!(answer, Err(EngineError::Refused(_))), "{answer:?}"),
+            _ => assert!(answer.is_ok(), "{n}: {answer:?}"),
+        }
+    }
+    assert_eq!(answers[6].as_ref().unwrap(), answers[7].as_ref().unwrap(), "one command, one event");
+    let events = world.events(id).await;
+    let noted = events.iter().filter(|e| matches!(e.payload, Payload::Annotation(_))).count();
+    assert_eq!(noted, 1 + 38);
+    for (name, answer) in names.iter().zip(&answers) {
+        let Ok(seq) = answer else { continue };
+        let Payload::CommandReceived(received) = &events[*seq as usize - 1].payload else { panic!("{seq}") };
+        assert_eq!(received.command_id, *name);
+    }
+    world.check(id).await;
+    let together = store.commits();
+    // Without the two, all that wait are one append.
+    let sent = (100..140).map(|n| {
+        let (engine, name) = (&engine, format!("note {n}"));
+        async move { send(engine, id, &name, note(1, n)).await }
+    });
+    assert!(futures_util::future::join_all(sent).await.iter().all(Result::is_ok));
+    assert!(store.commits() - together <= 10, "{} commits for 40 notes", store.commits() - together);
+    assert!(together > before);
     world.check(id).await;
     engine.shutdown(Duration::from_secs(5)).await;
     store.close().await;
