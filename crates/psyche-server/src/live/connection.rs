@@ -20,14 +20,14 @@ use crate::access::{Annotator, Controller, enter_again, signed_in};
 use crate::accounts::Caller;
 use crate::api::views;
 use crate::app::Shared;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::{Answer, ApiError, ErrorKind};
 
 use super::budget::Budget;
 use super::feed::{OpenError, decode, last_in_view, read};
 use super::frame::{self, Said, code};
 use super::handshake::Taken;
 use super::hub::{Hub, Membership, Seat};
-use super::link::{Flow, Link, Pass, Place, Source, errand};
+use super::link::{BYTES_PER_WRITE, Flow, Link, Pass, Place, Source, errand};
 use super::messages::{ClientMessage, Cursor, Interaction, Subscription, Unreadable};
 use super::pump::Channel;
 use super::view::View;
@@ -64,6 +64,8 @@ impl Leave {
 
 /// A client that reads again gets this long to take its goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// Bytes a client may still send before its close.
+const LAST_BYTES: usize = 256 * 1024;
 /// Bytes read from a socket at once.
 const READ: usize = 4096;
 /// Records read from the log at once.
@@ -196,6 +198,8 @@ impl Conversation {
             }
             let Ok(()) = self.link.stream.readable().await else { return Err(Leave::Gone) };
             self.receive()?;
+            // A client that never pauses keeps its own socket busy, and nobody else's.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -217,6 +221,7 @@ impl Conversation {
                 readable = link.stream.readable() => {
                     readable.map_err(|_| Leave::Gone)?;
                     self.receive()?;
+                    tokio::task::yield_now().await;
                     0
                 }
                 writable = link.stream.writable(), if blocked => {
@@ -277,13 +282,13 @@ impl Conversation {
     /// Answers what concerns the socket alone; gives back what is a message.
     fn hear(&mut self, said: Said) -> Result<Option<String>, Leave> {
         match said {
-            Said::Pong => Ok(None),
             Said::Close(code) => {
                 // The answer ends the connection; whether it still arrives is the client's affair.
                 let _ = self.link.say(frame::close(code), &self.app.metrics);
                 Err(Leave::Gone)
             }
             _ if !self.budget.take() => Err(Leave::bye(code::TOO_MANY_MESSAGES)),
+            Said::Pong => Ok(None),
             Said::Ping(payload) => self.say(frame::pong(&payload)).map(|()| None),
             Said::Text(text) => Ok(Some(text)),
         }
@@ -318,7 +323,7 @@ impl Conversation {
         };
         let feed = &member.feed;
         let view = View::of(wish.events).map_err(Trouble::Invalid)?;
-        let ring = feed.ring(&view).await?;
+        let ring = feed.ring(&self.app, &view).await?;
         // Without a cursor a new subscription goes on where the old one was.
         let again = self.link.source().stored.is_some();
         let here = again.then_some(Cursor { generation: before.generation, seq: before.position });
@@ -395,11 +400,21 @@ impl Conversation {
             None => last_in_view(&self.app, session, &view, place.position).await?,
         };
         let records = read(&self.app, session, place.position, LOG_CHUNK).await?;
-        place.position = records.last().map(|r| r.seq).ok_or(Trouble::Unavailable)?;
-        let mut frames = Vec::new();
-        for record in records.iter().filter(|r| view.wants(&r.kind)) {
-            frames.push(frame::text(&decode(record)?.frame(session, last)));
-            last = record.seq;
+        if records.is_empty() {
+            return Err(Trouble::Unavailable);
+        }
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        for record in &records {
+            place.position = record.seq;
+            if view.wants(&record.kind) {
+                let frame = frame::text(&decode(record)?.frame(session, last));
+                last = record.seq;
+                bytes += frame.len();
+                frames.push(frame);
+            }
+            if bytes >= BYTES_PER_WRITE {
+                break;
+            }
         }
         place.last = Some(last);
         self.link.catch_up_with(&frames, place, &self.app.metrics);
@@ -426,29 +441,36 @@ impl Conversation {
         let Place { generation, position, .. } = self.link.hold();
         let cursor = stored.then(|| json!({"gen": generation, "seq": position}));
         let bye = json!({"type": "bye", "code": close, "retry_after_ms": retry_after_ms, "cursor": cursor});
-        // Nothing may follow the goodbye: the pump is out from here on.
-        self.link.read_from(Source { stored: None, deltas: false }, Place::default());
-        let _ = self.link.say(frame::text(&bye.to_string()), &self.app.metrics);
+        self.link.last_words(frame::text(&bye.to_string()));
         if close == code::RESTARTING {
             tokio::time::sleep(Duration::from_millis(retry_after_ms) / CLOSES).await;
         }
-        let _ = self.link.say(frame::close(Some(close)), &self.app.metrics);
+        self.link.last_words(frame::close(Some(close)));
+        // After bytes that are no frames nothing is read as frames any more.
+        let mut broken = matches!(close, code::PROTOCOL | code::NOT_TEXT | code::BAD_UTF8 | code::TOO_BIG);
         let link = Arc::clone(&self.link);
         let closing = async {
             while link.flush_queue() == Flow::Blocked {
                 link.stream.writable().await?;
             }
             let mut buffer = [0; READ];
-            let mut said = Vec::new();
-            // The client's close, or its end. What it says besides does not matter any more.
-            while !said.iter().any(|s| matches!(s, Said::Close(_))) {
+            let (mut said, mut left) = (Vec::new(), LAST_BYTES);
+            // The client's close, or its end. What it says besides does not matter any more, and is not listened to for ever.
+            while left > 0 {
                 link.stream.readable().await?;
                 match link.stream.try_read(&mut buffer) {
                     Ok(0) => break,
-                    Ok(n) if self.frames.read(&buffer[..n], &mut said).is_ok() => {}
+                    Ok(n) => {
+                        left = left.saturating_sub(n);
+                        broken = broken || self.frames.read(&buffer[..n], &mut said).is_err();
+                        if said.drain(..).any(|s| matches!(s, Said::Close(_))) {
+                            break;
+                        }
+                    }
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Ok(_) | Err(_) => break,
+                    Err(_) => break,
                 }
+                tokio::task::yield_now().await;
             }
             Ok::<(), std::io::Error>(())
         };
@@ -478,6 +500,12 @@ impl Conversation {
             return self.renew(id.as_deref(), token).await;
         }
         let id = message.id().map(str::to_owned);
+        if let Err(error) = self.look_again().await {
+            return match error.kind {
+                ErrorKind::Unavailable => self.tell_error(id.as_deref(), &error),
+                _ => Err(refused(&error)),
+            };
+        }
         match self.obey(message).await {
             Ok(Some(mut reply)) => {
                 echo(&mut reply, id.as_deref());
@@ -548,20 +576,33 @@ impl Conversation {
         self.say_json(&hello)
     }
 
-    /// The sign-in is live, and the target may still be read.
-    async fn recheck(&mut self) -> Result<(), Leave> {
+    /// Whether the sign-in is live still, and what its person may do now. From memory, most often.
+    async fn look_again(&mut self) -> Answer<()> {
         let Some(person) = &mut self.person else { return Ok(()) };
         let ports = &self.app.ports;
         let (sign_in, user) = (person.caller.sign_in, person.caller.user_id);
-        let caller = self.app.accounts.caller(ports.directory.as_ref(), ports.clock.as_ref(), sign_in, user).await;
-        match caller {
-            Ok(caller) => person.caller = caller,
-            // The directory is away: the sign-in was good a moment ago, and every message is checked anyway.
-            Err(error) if error.kind == ErrorKind::Unavailable => return Ok(()),
+        let caller = self.app.accounts.caller(ports.directory.as_ref(), ports.clock.as_ref(), sign_in, user).await?;
+        person.caller = caller;
+        Ok(())
+    }
+
+    /// The sign-in is live, and the target may still be read.
+    async fn recheck(&mut self) -> Result<(), Leave> {
+        match self.look_again().await {
+            Ok(()) => {}
+            // The directory is away: the sign-in was good a moment ago. It is asked again with the next tick.
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                self.link.recheck_later();
+                return Ok(());
+            }
             Err(error) => return Err(refused(&error)),
         }
+        let Some(person) = &self.person else { return Ok(()) };
         match check_rights(&self.app, person.target, &person.caller).await {
-            Err(Leave::Bye { code: code::OVERLOADED, .. }) => Ok(()),
+            Err(Leave::Bye { code: code::OVERLOADED, .. }) => {
+                self.link.recheck_later();
+                Ok(())
+            }
             other => other.map(|_| ()),
         }
     }

@@ -25,6 +25,7 @@ use crate::error::{Answer, ApiError};
 
 use super::frame;
 use super::lane::{Class, Slot};
+use super::link::errand;
 use super::pump::{Channel, Pump};
 use super::ring::{Capacity, Ring};
 use super::view::View;
@@ -34,6 +35,8 @@ pub const CHUNK: usize = 500;
 const TICK: Duration = Duration::from_secs(1);
 /// Live frames wait this long for others, so that one write carries them all.
 const GATHER: Duration = Duration::from_millis(10);
+/// Time for passes before the feed looks at its other work.
+const WRITING: Duration = Duration::from_millis(100);
 /// News taken before what they bring is written.
 const NEWS_AT_ONCE: usize = 256;
 /// People a presence frame names; beyond it only their number grows.
@@ -41,7 +44,8 @@ const PEOPLE_NAMED: usize = 100;
 /// How often presence is told again to so many, in ticks.
 const CROWD_TICKS: u64 = 5;
 
-type OpenRing = (View, oneshot::Sender<Result<Arc<Ring>, OpenError>>);
+/// A view, a place in the log with the view's last event up to it, and where the ring is awaited.
+type OpenRing = (View, (u64, u64), oneshot::Sender<Result<Arc<Ring>, OpenError>>);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -116,13 +120,20 @@ impl Feed {
     }
 
     /// The ring of a view; made when nobody has it yet.
-    pub async fn ring(&self, view: &View) -> Result<Arc<Ring>, OpenError> {
+    pub async fn ring(&self, app: &Shared, view: &View) -> Result<Arc<Ring>, OpenError> {
         if let Some(ring) = self.rings().get(view) {
             return Ok(Arc::clone(ring));
         }
+        // The view's last event before the ring may be far back. Whoever wants the view looks for it, not the feed.
+        let head = match self.head() {
+            Some((_, head)) => head,
+            None => app.ports.log.head(self.session).await?.ok_or(OpenError::Missing)?.seq,
+        };
+        let at = head.saturating_sub(app.options.limits.ring_events as u64);
+        let before = (at, last_in_view(app, self.session, view, at).await?);
         let (answer, ring) = oneshot::channel();
         let ended = || OpenError::Store(StoreError::Unavailable("the session's feed ended".to_owned()));
-        self.open.send((view.clone(), answer)).await.map_err(|_| ended())?;
+        self.open.send((view.clone(), before, answer)).await.map_err(|_| ended())?;
         ring.await.map_err(|_| ended())?
     }
 
@@ -243,8 +254,8 @@ impl Follower {
         loop {
             let stored = tokio::select! {
                 () = token.cancelled() => return,
-                Some((view, answer)) = requests.recv() => {
-                    let ring = self.open(view).await;
+                Some((view, before, answer)) = requests.recv() => {
+                    let ring = self.open(view, before).await;
                     // A reader that left meanwhile does not care.
                     let _ = answer.send(ring);
                     false
@@ -269,6 +280,7 @@ impl Follower {
     /// Writes what is new to every reader. News that come meanwhile go out with the readers still to come, and to the
     /// others in another pass: many events, few writes.
     async fn write(&mut self) {
+        let begun = Instant::now();
         loop {
             self.pass_at = None;
             let mut more = false;
@@ -278,6 +290,11 @@ impl Follower {
                 more |= self.take_waiting().await;
             }
             if !more || self.feed.token.is_cancelled() {
+                return;
+            }
+            if begun.elapsed() > WRITING {
+                // Others wait for the feed too: ticks, and readers that want a ring.
+                self.pass_at = Some(Instant::now());
                 return;
             }
         }
@@ -308,8 +325,8 @@ impl Follower {
     async fn take_waiting(&mut self) -> bool {
         let mut stored = false;
         for _ in 0..NEWS_AT_ONCE {
-            let Some(Some(news)) = self.news.next().now_or_never() else { break };
-            stored |= self.take(news).await;
+            let Some(news) = self.news.next().now_or_never() else { break };
+            stored |= self.take_first(news).await;
         }
         stored
     }
@@ -332,7 +349,7 @@ impl Follower {
                 self.show(&live);
                 return false;
             }
-            News::Deleted => self.feed.channel.gone.cancel(),
+            News::Deleted => self.gone(),
             News::Lagged => self.catch_up().await,
         }
         true
@@ -353,7 +370,7 @@ impl Follower {
         let (log, session) = (Arc::clone(&self.app.ports.log), self.feed.session);
         let Some((generation, mut seq)) = self.feed.head() else { return Ok(()) };
         let Some(head) = log.head(session).await? else {
-            self.feed.channel.gone.cancel();
+            self.gone();
             return Ok(());
         };
         if head.generation != generation {
@@ -369,6 +386,12 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// The session was deleted: its readers are told.
+    fn gone(&mut self) {
+        self.feed.channel.gone.cancel();
+        self.pump.ring(errand::CATCH_UP);
     }
 
     /// The past itself changed: readers find other rings and ask for a snapshot.
@@ -445,7 +468,7 @@ impl Follower {
     }
 
     /// Makes the ring of a view, filled with the last events, at exactly the feed's head.
-    async fn open(&mut self, view: View) -> Result<Arc<Ring>, OpenError> {
+    async fn open(&mut self, view: View, (at, mut last): (u64, u64)) -> Result<Arc<Ring>, OpenError> {
         if let Some(ring) = self.feed.rings().get(&view) {
             return Ok(Arc::clone(ring));
         }
@@ -464,8 +487,14 @@ impl Follower {
             let head = log.head(session).await?.ok_or(OpenError::Missing)?;
             (head.generation, head.seq)
         };
-        let floor = head.saturating_sub(limits.ring_events as u64);
-        let last = last_in_view(&self.app, session, &view, floor).await?;
+        // The log went on meanwhile, or it was rewound.
+        let floor = head.saturating_sub(limits.ring_events as u64).max(at.min(head));
+        if at > head {
+            last = last_in_view(&self.app, session, &view, floor).await?;
+        } else if floor > at {
+            let passed = read(&self.app, session, at, (floor - at) as usize).await?;
+            last = passed.iter().rev().find(|r| view.wants(&r.kind)).map_or(last, |r| r.seq);
+        }
         let capacity = Capacity { events: limits.ring_events, bytes: limits.ring_bytes };
         let ring = Arc::new(Ring::new(capacity, generation, floor, last));
         let mut seq = floor;

@@ -27,7 +27,9 @@ use super::ring::{Pending, Ring};
 use super::view::View;
 
 const FRAMES_PER_WRITE: usize = 256;
-const BYTES_PER_WRITE: usize = 64 * 1024;
+pub const BYTES_PER_WRITE: usize = 64 * 1024;
+/// Answers that may wait for a client that does not read them.
+const ANSWERS: usize = 256 * 1024;
 /// Bytes the kernel keeps for a socket (it takes twice as much, for its own account).
 const SEND_BUFFER: usize = 64 * 1024;
 const POSITION_EVERY: Duration = Duration::from_secs(1);
@@ -119,6 +121,9 @@ struct Out {
     pinged: Instant,
     expires: Option<Instant>,
     warned: bool,
+    /// Rights are to be looked at again.
+    recheck: bool,
+    closing: bool,
 }
 
 /// Pieces of work that many links share within one pass: readers at one place get the same bytes.
@@ -253,6 +258,8 @@ impl Link {
             pinged: now,
             expires: None,
             warned: false,
+            recheck: false,
+            closing: false,
         };
         Self { stream, bell: Notify::new(), errands: AtomicU8::new(0), out: Mutex::new(out) }
     }
@@ -297,12 +304,30 @@ impl Link {
     pub fn say(&self, frame: Bytes, metrics: &Metrics) -> Flow {
         metrics.frames_sent.fetch_add(1, Ordering::Relaxed);
         let mut out = self.out();
+        if out.queue.iter().map(Bytes::len).sum::<usize>() > ANSWERS {
+            self.ring(errand::TOO_SLOW);
+            return Flow::Blocked;
+        }
         out.queue.push_back(frame);
         let flow = self.flush(&mut out);
         if flow != Flow::UpToDate && out.stage == Stage::Live {
             out.stage = Stage::Own;
         }
         flow
+    }
+
+    /// The goodbye: from here on nothing else is written.
+    pub fn last_words(&self, frame: Bytes) {
+        let mut out = self.out();
+        (out.stage, out.closing) = (Stage::Own, true);
+        out.source = Source { stored: None, deltas: false };
+        out.queue.push_back(frame);
+        let _ = self.flush(&mut out);
+    }
+
+    /// Rights could not be looked at: with the next tick again.
+    pub fn recheck_later(&self) {
+        self.out().recheck = true;
     }
 
     /// Writes frames that were read from the log, after which the link stands at `place`.
@@ -360,7 +385,10 @@ impl Link {
         if out.stage == Stage::Over {
             return true;
         }
-        let mut errands = 0;
+        if out.closing {
+            return false;
+        }
+        let mut errands = if std::mem::take(&mut out.recheck) { errand::RECHECK } else { 0 };
         if out.blocked.is_some_and(|since| now - since >= patience.stall) {
             errands |= errand::TOO_SLOW;
         }

@@ -75,6 +75,12 @@ impl Pump {
         false
     }
 
+    /// Rings for the task of every link.
+    pub fn ring(&mut self, errand: u8) {
+        self.admit();
+        self.links.iter().for_each(|link| link.ring(errand));
+    }
+
     /// Does what has become due for each link.
     pub fn sweep(&mut self) {
         self.admit();

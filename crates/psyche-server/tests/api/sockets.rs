@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::SinkExt;
 use psyche_core::port::Role;
 use serde_json::{Value, json};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Person, TestApp, stored};
 
@@ -574,4 +576,30 @@ async fn a_request_that_is_no_handshake_is_told_what_is_missing() {
         let head = raw(&app, "/ws/system", &changed).await.1;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && head.contains(header), "{head}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_talks_through_its_goodbye_is_hung_up_on() {
+    let app = TestApp::start().await;
+    let (mut stream, _) = raw(&app, "/ws/system", UPGRADE).await;
+    let not_auth = [&[0x81, 0x82][..], &[0; 4], b"hi"].concat();
+    stream.write_all(&not_auth).await.unwrap();
+    let close = until_close(&mut stream).await.pop().unwrap().1;
+    assert_eq!(u16::from_be_bytes([close[0], close[1]]), 4001);
+    // Pongs without end and without a close: a megabyte and more, as fast as they are taken.
+    let pongs = [0x8a, 0x80, 0, 0, 0, 0].repeat(1000);
+    let flood = async { while stream.write_all(&pongs).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(4), flood).await.expect("the server ends it");
+}
+
+#[tokio::test]
+async fn pongs_nobody_asked_for_count_as_messages() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let id = app.session(&ada, 1).await;
+    let mut socket = app.watch(&ada, &id, json!({})).await;
+    for _ in 0..40 {
+        socket.stream.send(Message::Pong(Vec::new().into())).await.unwrap();
+    }
+    assert_eq!(socket.farewell().await["code"], 4029);
 }

@@ -49,7 +49,11 @@ impl Directory for SqliteStore {
     }
 
     async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
-        Ok(self.write_rights(move |write| sign_ins::create(write, &new, keep)).await?)
+        let ended = self.write(move |write| sign_ins::create(write, &new, keep)).await?;
+        if !ended.is_empty() {
+            self.inner.rights.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(ended)
     }
 
     async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {

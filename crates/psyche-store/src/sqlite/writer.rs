@@ -151,10 +151,14 @@ impl Writer {
                 waiting.committer.take()
             };
             if let Some(committer) = committer {
+                let shared = Arc::clone(&self.shared);
+                let end = move || {
+                    drop(committer);
+                    shared.waiting().committer = Slot::Gone;
+                    shared.returned.notify_waiters();
+                };
                 // Fails only when the runtime ends, and the committer with it.
-                let _ = tokio::task::spawn_blocking(move || drop(committer)).await;
-                self.shared.waiting().committer = Slot::Gone;
-                self.shared.returned.notify_waiters();
+                let _ = tokio::task::spawn_blocking(end).await;
                 return;
             }
             returned.await;

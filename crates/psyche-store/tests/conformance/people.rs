@@ -202,6 +202,7 @@ pub async fn the_rights_version_tells_of_every_change<S: Store>(store: &Arc<S>) 
         store.create_sign_in(new_sign_in(n), 3).await.unwrap();
     }
     let mut before = store.rights_version().await.unwrap();
+    assert_eq!(before, 0, "accounts, sessions and sign-ins take nobody's rights");
     let mut changed = async |what: &str, expected: bool| {
         let now = store.rights_version().await.unwrap();
         assert_eq!(now != before, expected, "{what}");
