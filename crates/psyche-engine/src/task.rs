@@ -12,8 +12,9 @@ use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
 use psyche_core::prompt::Prompt;
-use psyche_core::session::{Command, Inputs, ModelFacts, Session, SessionStatus};
-use psyche_core::words::Salts;
+use psyche_core::record::Record;
+use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, Session, SessionStatus};
+use psyche_core::words::{Hash, Salts};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -327,14 +328,27 @@ impl Task {
         }
     }
 
-    fn inputs(&self) -> Inputs<'_> {
+    /// Decides a command on a state and folds what follows; a refusal changes nothing.
+    fn step(&self, next: &mut Session, command: &Command) -> Result<Step, Refusal> {
         let ports = &self.inner.ports;
-        Inputs {
+        let mut inputs = Inputs {
             now: ports.clock.now(),
             salts: Salts::fresh(ports.clock.entropy()),
             vader: &ports.vader,
             prompts: BTreeMap::new(),
+        };
+        let payloads = next.decide(command, &mut inputs)?;
+        let events = next.stamp(payloads, inputs.now);
+        let records = next.records(&events, self.epoch);
+        for (record, event) in records.iter().zip(&events) {
+            next.apply_record(record, event);
         }
+        Ok(Step { events, records, prompts: inputs.prompts })
+    }
+
+    /// What is to be stored after `expected` so that the session stands at `next`.
+    fn append(&self, expected: Hash, records: Vec<Record>, next: &Session) -> Append {
+        Append { session: self.id, epoch: Some(self.epoch), expected, records, summary: Some(next.summary()) }
     }
 
     /// The way of every event: decide, store, fold, tell.
@@ -343,31 +357,16 @@ impl Task {
         for _ in 0..8 {
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
-                let mut inputs = self.inputs();
-                let payloads = match session.decide(command, &mut inputs) {
-                    Ok(payloads) if payloads.is_empty() => {
-                        return Ok(Decided::default());
-                    }
-                    Ok(payloads) => payloads,
+                let mut next = session.clone();
+                let Step { events, records, prompts } = match self.step(&mut next, command) {
+                    Ok(step) if step.events.is_empty() => return Ok(Decided::default()),
+                    Ok(step) => step,
                     Err(refusal) => {
                         tracing::debug!(session = %self.id, %refusal, "refused");
                         return Err(AppendError::Store(StoreError::Conflict("status")));
                     }
                 };
-                let events = session.stamp(payloads, inputs.now);
-                let records = session.records(&events, self.epoch);
-                let mut next = session.clone();
-                for (record, event) in records.iter().zip(&events) {
-                    next.apply_record(record, event);
-                }
-                let append = Append {
-                    session: self.id,
-                    epoch: Some(self.epoch),
-                    expected: session.hash,
-                    records,
-                    summary: Some(next.summary()),
-                };
-                (append, events, next, inputs.prompts)
+                (self.append(session.hash, records, &next), events, next, prompts)
             };
             match ports.log.append(append).await {
                 Ok(_) => {
@@ -424,6 +423,13 @@ impl Task {
             Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
         }
     }
+}
+
+/// What a command leads to, not stored yet.
+struct Step {
+    events: Vec<Event>,
+    records: Vec<Record>,
+    prompts: BTreeMap<u64, Prompt>,
 }
 
 /// Events that are stored, and the prompts of the turns they start.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Append, AppendError, StoreError};
+use psyche_core::port::{AppendError, StoreError};
 use psyche_core::session::{Action, Command, Refusal, RefusalKind, SessionStatus, UserCommand};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -45,17 +45,16 @@ impl Task {
                 Mail::Fenced => return Err(()),
             }
         }
-        while let Some((command, answer)) = waiting.pop_front() {
-            let notes = waiting.iter().take_while(|(c, _)| is_note(c)).count();
-            if is_note(&command) && notes > 0 {
-                let mut notes: Vec<_> = waiting.drain(..notes).collect();
-                notes.insert(0, (command, answer));
-                self.note_together(notes).await?;
-            } else {
+        loop {
+            let notes = waiting.iter().take_while(|(command, _)| is_note(command)).count();
+            if notes > 1 {
+                self.note_together(waiting.drain(..notes).collect()).await?;
+            } else if let Some((command, answer)) = waiting.pop_front() {
                 self.answer(command, answer).await?;
+            } else {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Stores notes in one append. Where that cannot be, each is answered by itself.
@@ -66,28 +65,15 @@ impl Task {
             let mut next = session.clone();
             let (mut records, mut events, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
             for (command, _) in &notes {
-                let mut inputs = self.inputs();
-                let Ok(payloads) = next.decide(&Command::User(command.clone()), &mut inputs) else {
-                    seqs.push(None);
-                    continue;
-                };
                 // Each has a time of its own, as if it were an append of its own: so the log can be run again.
-                let own = next.stamp(payloads, inputs.now);
-                seqs.push(own.first().map(|e| e.seq));
-                for (event, record) in own.iter().zip(next.records(&own, self.epoch)) {
-                    next.apply_record(&record, event);
-                    records.push(record);
+                let step = self.step(&mut next, &Command::User(command.clone())).ok();
+                seqs.push(step.as_ref().and_then(|step| step.events.first()).map(|e| e.seq));
+                if let Some(step) = step {
+                    records.extend(step.records);
+                    events.extend(step.events);
                 }
-                events.extend(own);
             }
-            let append = Append {
-                session: self.id,
-                epoch: Some(self.epoch),
-                expected: session.hash,
-                records,
-                summary: Some(next.summary()),
-            };
-            (append, events, next, seqs)
+            (self.append(session.hash, records, &next), events, next, seqs)
         };
         let stored = !events.is_empty() && ports.log.append(append).await.is_ok();
         if stored {

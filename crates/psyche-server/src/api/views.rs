@@ -33,8 +33,8 @@ pub struct State {
     pub participant_count: usize,
 }
 
-/// People a state names: it is sent to each of them.
-const NAMED: usize = 100;
+/// People of a crowd who are named: it is told to each of them.
+pub const NAMED: usize = 100;
 
 impl State {
     pub async fn new(app: &App, session: &SessionSummary, state: StateView) -> Answer<Self> {

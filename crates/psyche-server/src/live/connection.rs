@@ -318,7 +318,7 @@ impl Conversation {
         let deltas = wish.deltas.unwrap_or(true);
         let Some(member) = member else {
             place.lane = channel.lane.join();
-            self.link.read_from(Source { stored: None, deltas: false }, place);
+            self.link.read_from(Source::default(), place);
             return Ok(());
         };
         let feed = &member.feed;
@@ -332,27 +332,27 @@ impl Conversation {
         }
         let cursor = wish.cursor.or(here);
         let reason = match cursor {
-            None => "cold",
+            None => Some("cold"),
             Some(cursor) => {
                 let (generation, head) = self.head(feed.session, cursor).await?;
                 if cursor.generation != generation || cursor.seq > head {
-                    "rewound"
+                    Some("rewound")
                 } else if head - cursor.seq > self.app.options.limits.replay_events {
-                    "too_old"
+                    Some("too_old")
                 } else {
                     (place.generation, place.position) = (generation, cursor.seq);
-                    ""
+                    None
                 }
             }
         };
-        let first = if reason.is_empty() {
-            let resume =
-                json!({"type": "resume", "session_id": feed.session, "gen": place.generation, "seq": place.position});
-            frame::text(&resume.to_string())
-        } else {
+        let first = if let Some(reason) = reason {
             let snapshot = feed.snapshot(&self.app, relation, reason).await?;
             (place.generation, place.position) = (snapshot.generation, snapshot.seq);
             snapshot.frame
+        } else {
+            let resume =
+                json!({"type": "resume", "session_id": feed.session, "gen": place.generation, "seq": place.position});
+            frame::text(&resume.to_string())
         };
         self.link.read_from(Source { stored: Some((view, ring)), deltas }, place);
         let _ = self.link.say(first, &self.app.metrics);

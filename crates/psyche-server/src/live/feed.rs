@@ -39,8 +39,6 @@ const GATHER: Duration = Duration::from_millis(10);
 const WRITING: Duration = Duration::from_millis(100);
 /// News taken before what they bring is written.
 const NEWS_AT_ONCE: usize = 256;
-/// People a presence frame names; beyond it only their number grows.
-const PEOPLE_NAMED: usize = 100;
 /// How often presence is told again to so many, in ticks.
 const CROWD_TICKS: u64 = 5;
 
@@ -215,7 +213,7 @@ impl Feed {
     fn tell_presence(&self) {
         self.people_changed.store(false, Ordering::Relaxed);
         let people = self.people();
-        let users: Vec<_> = people.values().take(PEOPLE_NAMED).map(|(_, person)| person).collect();
+        let users: Vec<_> = people.values().take(views::NAMED).map(|(_, person)| person).collect();
         let frame = json!({"type": "presence", "session_id": self.session, "users": users, "count": people.len()});
         self.channel.lane.set(Slot::Presence, &frame.to_string());
     }
@@ -302,7 +300,7 @@ impl Follower {
 
     /// What is told again and again, at a tick.
     fn tell(&self, tick: u64) {
-        let crowd = self.feed.people().len() > PEOPLE_NAMED;
+        let crowd = self.feed.people().len() > views::NAMED;
         if self.feed.people_changed.load(Ordering::Relaxed) && (!crowd || tick.is_multiple_of(CROWD_TICKS)) {
             self.feed.tell_presence();
         }

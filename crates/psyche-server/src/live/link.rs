@@ -51,8 +51,8 @@ pub mod errand {
     pub const DEAD: u8 = 32;
 }
 
-/// What a link reads from.
-#[derive(Clone)]
+/// What a link reads from; by default from what is never stored, without tokens.
+#[derive(Clone, Default)]
 pub struct Source {
     /// Absent where nothing is stored.
     pub stored: Option<(View, Arc<Ring>)>,
@@ -249,7 +249,7 @@ impl Link {
         let out = Out {
             stage: Stage::Own,
             queue: VecDeque::new(),
-            source: Source { stored: None, deltas: false },
+            source: Source::default(),
             place: Place::default(),
             told_position: 0,
             told_at: now,
@@ -320,7 +320,7 @@ impl Link {
     pub fn last_words(&self, frame: Bytes) {
         let mut out = self.out();
         (out.stage, out.closing) = (Stage::Own, true);
-        out.source = Source { stored: None, deltas: false };
+        out.source = Source::default();
         out.queue.push_back(frame);
         let _ = self.flush(&mut out);
     }
