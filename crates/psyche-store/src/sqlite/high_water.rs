@@ -125,8 +125,13 @@ impl HighWater {
 
     /// Notes a durable head, or a deletion.
     pub fn note(&self, session: SessionId, mark: Option<Mark>) {
-        self.shared.pending().heads.insert(session, mark);
-        self.shared.changed.notify_one();
+        let mut pending = self.shared.pending();
+        let first = pending.heads.is_empty();
+        pending.heads.insert(session, mark);
+        drop(pending);
+        if first {
+            self.shared.changed.notify_one();
+        }
     }
 }
 

@@ -57,7 +57,7 @@ impl EventLog for SqliteStore {
         guard::chain(expected, &records, epoch.is_some())?;
         let summary = summary.as_ref().map(Columns::of).transpose()?;
         let batch = Batch { session, epoch, expected, records };
-        let append = self.write(move |write| {
+        let append = self.write_among(Some(session), move |write| {
             let head = records::append(write, &batch)?;
             if let Some(summary) = summary {
                 summary.update(write, session)?;

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use psyche_core::ids::SessionId;
 use psyche_core::port::{Clock, StoreError};
 use rusqlite::Connection;
 
@@ -145,8 +146,17 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
     {
+        self.write_among(None, work).await
+    }
+
+    /// A write that may wait for those of other sessions, when many write at once.
+    async fn write_among<T, F>(&self, session: Option<SessionId>, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
+    {
         match &self.inner.writer {
-            Some(writer) => writer.run(work).await,
+            Some(writer) => writer.run(session, work).await,
             None => Err(StoreError::Unavailable("the database was opened for reading only".to_owned()).into()),
         }
     }
