@@ -35,7 +35,15 @@ export default ts.config(
       "no-undef": "off",
       "prefer-const": "off",
       "svelte/prefer-const": "error",
+      // Words of people and models are text nodes, everywhere.
       "svelte/no-at-html-tags": "error",
+      "no-restricted-properties": [
+        "error",
+        ...["innerHTML", "outerHTML", "insertAdjacentHTML", "srcdoc"].map((property) => ({
+          property,
+          message: "It parses HTML: write text nodes.",
+        })),
+      ],
       // Maps, sets and URLs are built as plain values inside derivations, never mutated state.
       "svelte/prefer-svelte-reactivity": "off",
       "@typescript-eslint/no-meaningless-void-operator": "off",

@@ -69,6 +69,13 @@ it("names colours in tokens.css only", () => {
   expect(wrong).toEqual([]);
 });
 
+it("puts words on the page as text only: nothing parses HTML or runs a string", () => {
+  const parses =
+    /\{@html|\b(?:innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|setHTMLUnsafe|DOMParser)\b|document\.write|\beval\(|new Function\(|\bjavascript:/u;
+  expect(files.filter((file) => parses.test(text.get(file) ?? "")).map(name)).toEqual([]);
+  expect(parses.test("<p>{@html words}</p>")).toBe(true);
+});
+
 it("gives a reason, in brackets, with every warning it silences", () => {
   const silenced = files.flatMap((file) =>
     [...(text.get(file) ?? "").matchAll(/svelte-ignore [^>]*/gu)].map(

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { identityAnswers, systemFrames } from "./identity.mjs";
 import { CAST, makeLog, makeSession, makeState } from "./conversation.mjs";
 
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
@@ -38,7 +39,7 @@ export async function serveDist(folder = DIST) {
 }
 
 const USER = {
-  user_id: "u1",
+  user_id: "0193a000-0000-7000-8000-0000000000a1",
   username: "mira",
   display_name: "Mira",
   role: "admin",
@@ -69,7 +70,18 @@ const TOKENS = {
 /** Answers everything the page asks. `options.fail` names paths that answer 503. */
 export async function fake(
   page,
-  { rounds = 12, status = "running", quiet = false, fail = [], sessions, live = true, hang = [] } = {},
+  {
+    rounds = 12,
+    status = "running",
+    quiet = false,
+    fail = [],
+    sessions,
+    live = true,
+    hang = [],
+    identity = {},
+    identityEmpty = false,
+    role = "admin",
+  } = {},
 ) {
   const id = "0193a000-0000-7000-8000-000000000001";
   const events = makeLog(id, rounds, quiet);
@@ -86,9 +98,19 @@ export async function fake(
   ];
   const commands = [];
   const answers = {
-    "POST auth/refresh": () => TOKENS,
-    "POST auth/login": () => TOKENS,
-    "GET setup": () => ({ needed: false }),
+    "POST auth/refresh": () => ({
+      ...TOKENS,
+      user: { ...USER, role },
+      must_enrol: identity.mustEnrol === true,
+    }),
+    "POST auth/login": (_, body) => {
+      if (body.username === "locked") return { status: 429, kind: "rate_limited", retryAfter: "754" };
+      if (identity.factor && body.otp !== "123456")
+        return { status: 401, kind: "unauthenticated", details: [{ field: "otp", message: "is asked for" }] };
+      return TOKENS;
+    },
+    "GET setup": () => ({ needed: false, registration: "open", consent_version: "2026-11" }),
+    ...identityAnswers({ id, user: USER, empty: identityEmpty, ...identity }),
     "GET sessions": () => ({ items: list, next_cursor: null }),
     [`GET sessions/${id}`]: () => session,
     "GET casts/jungian": () => CAST,
@@ -119,12 +141,6 @@ export async function fake(
       commands.push(body);
       return { seq: events.length };
     },
-    "GET system/status": () => ({
-      status: "healthy",
-      dependencies: { store: "healthy", bus: "healthy" },
-      sessions: { running: 1, paused: 0 },
-      sockets: 1,
-    }),
   };
   await page.route("**/api/v1/**", async (route) => {
     const url = new URL(route.request().url());
@@ -159,7 +175,24 @@ export async function fake(
         },
       });
     }
-    return route.fulfill({ json: answer(url, route.request().postDataJSON?.() ?? null) });
+    const found = answer(url, route.request().postDataJSON?.() ?? null);
+    if (found.status >= 400) {
+      const error = {
+        code: found.status,
+        kind: found.kind,
+        message: found.message ?? found.kind,
+        timestamp: "",
+        path,
+        request_id: "7f3a9c1e-fake",
+        details: found.details,
+      };
+      return route.fulfill({
+        status: found.status,
+        json: { error },
+        headers: { "Retry-After": found.retryAfter ?? "" },
+      });
+    }
+    return route.fulfill({ json: found });
   });
   const sockets = [];
   await page.routeWebSocket(/\/ws\//, (socket) => {
@@ -170,6 +203,10 @@ export async function fake(
       if (frame.type === "ping") send({ type: "pong" });
       if (frame.type !== "auth") return;
       send({ type: "auth_ok", user: USER, expires_at: "2026-12-01T00:00:00Z" });
+      if (socket.url().endsWith("/ws/system")) {
+        for (const news of identityEmpty ? [] : systemFrames()) send(news);
+        return;
+      }
       if (frame.subscribe?.cursor) send({ type: "resume", gen: 1, seq: events.length });
       else
         send({

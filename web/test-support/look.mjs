@@ -9,7 +9,8 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const folder = process.argv[2] ?? "test-results/looks";
 const only = process.argv[3] ?? "";
 await mkdir(folder, { recursive: true });
-const dist = await serveDist();
+// `WEB_DIST` names another build than dist/.
+const dist = await serveDist(process.env.WEB_DIST);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
@@ -17,6 +18,126 @@ const browser = await chromium.launch({
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
 const TABS = ["conversation", "health", "visualizations", "analysis", "settings"];
 const problems = [];
+
+const press = (name) => (page) =>
+  page
+    .getByRole("button", { name })
+    .first()
+    .click()
+    .then(() => page.waitForTimeout(250));
+const at = (place) => () => `#/${place}`;
+const signInAs = (name) => async (page) => {
+  await page.getByLabel("User name").fill(name);
+  await page.getByLabel("Password").fill("a letter that nobody opened");
+  await press("Sign in")(page);
+};
+const IDENTITY = [
+  { name: "id-locked", out: true, options: { expect: true }, hash: () => "", before: signInAs("locked") },
+  {
+    name: "id-otp",
+    out: true,
+    options: { expect: true, identity: { factor: true } },
+    hash: () => "",
+    before: signInAs("mira"),
+  },
+  { name: "id-register", out: true, hash: at("register") },
+  {
+    name: "id-reset",
+    out: true,
+    options: { expect: true },
+    hash: () => "#reset=abc",
+    before: async (page) => {
+      await page.getByLabel("New password").fill("a letter that nobody opened");
+      await press("Set the password")(page);
+    },
+  },
+  ...["profile", "password", "devices", "factor", "privacy"].flatMap((section) => [
+    { name: `id-account-${section}`, hash: at(`account/${section}`) },
+    {
+      name: `id-account-${section}-empty`,
+      options: { identityEmpty: true, identity: { factor: true } },
+      hash: at(`account/${section}`),
+    },
+    {
+      name: `id-account-${section}-failing`,
+      options: { fail: ["GET setup", "auth/me", "auth/devices"] },
+      hash: at(`account/${section}`),
+    },
+  ]),
+  { name: "id-must-enrol", options: { identity: { mustEnrol: true } }, hash: at("") },
+  {
+    name: "id-enrol",
+    hash: at("account/factor"),
+    before: async (page) => {
+      await page.getByLabel("Your password").fill("x");
+      await press("Set it up")(page);
+    },
+  },
+  {
+    name: "id-codes",
+    hash: at("account/factor"),
+    before: async (page) => {
+      await page.getByLabel("Your password").fill("x");
+      await press("Set it up")(page);
+      await page.getByLabel("Code", { exact: true }).fill("123456");
+      await press("Turn it on")(page);
+    },
+  },
+  {
+    name: "id-erase",
+    options: { expect: true },
+    hash: at("account/privacy"),
+    before: async (page) => {
+      await press("Erase my account…")(page);
+      await page.getByLabel(/Type your user name/).fill("mira");
+      await page.getByRole("dialog").getByLabel("Your password").fill("x");
+      await press("Erase for good")(page);
+    },
+  },
+  ...["users", "roles", "blocked", "alerts", "audit", "settings"].flatMap((section) => [
+    { name: `id-admin-${section}`, hash: at(`admin/${section}`) },
+    { name: `id-admin-${section}-empty`, options: { identityEmpty: true }, hash: at(`admin/${section}`) },
+    {
+      name: `id-admin-${section}-failing`,
+      options: { fail: ["users", "audit", "security", "system/"] },
+      hash: at(`admin/${section}`),
+    },
+  ]),
+  { name: "id-admin-denied", options: { role: "researcher" }, hash: at("admin/users") },
+  {
+    name: "id-admin-audit-broken",
+    options: { identity: { broken: true } },
+    hash: at("admin/audit"),
+    before: (page) => page.locator("button.when").nth(1).click(),
+  },
+  { name: "id-admin-new-user", hash: at("admin/users"), before: press("New user") },
+  {
+    name: "id-admin-made-user",
+    hash: at("admin/users"),
+    before: async (page) => {
+      await press("New user")(page);
+      await page.getByLabel("User name").fill("tove");
+      await page.getByLabel("Email").fill("tove@example.org");
+      await press("Make the account")(page);
+    },
+  },
+  {
+    name: "id-admin-last-admin",
+    options: { expect: true },
+    hash: at("admin/users"),
+    before: async (page) => {
+      await press(/^Mira/)(page);
+      await page.getByRole("dialog").getByLabel("Role").selectOption("observer");
+      await press(/^Make mira/)(page);
+    },
+  },
+  { name: "id-admin-lift", hash: at("admin/blocked"), before: press(/^Lift the block of 198/) },
+  {
+    name: "id-menu",
+    hash: at(""),
+    before: (page) => page.locator("summary").last().click(),
+  },
+];
 
 /** What axe finds, and whether the page itself scrolls sideways. */
 async function violations(page) {
@@ -101,6 +222,7 @@ for (const scheme of ["dark", "light"]) {
       options: { fail: ["events", "models", "system"] },
       hash: (id) => `#/s/${id}/health`,
     });
+    for (const look of IDENTITY) await shot(look.name, { ...base, ...look });
     await shot("new-session", {
       ...base,
       hash: () => "#/",

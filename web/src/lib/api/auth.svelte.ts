@@ -1,10 +1,11 @@
 import { callOpen, type TokenSource } from "./client";
 import { ApiError, asApiError } from "./errors";
-import type { Permission, SignedInUser, TokenAnswer } from "./types";
+import type { SignInAnswer } from "./identity";
+import type { Permission, SignedInUser } from "./types";
 
 /** Not a secret: only says that a silent sign-in is worth trying, so that a first visit makes no failing call. */
 const HINT = "psyche.signed-in";
-const RENEW_BEFORE_S = 4 * 3600;
+const LONGEST_TIMER_S = 20 * 86_400;
 
 /**
  * Who is signed in. The access token lives in memory only; the refresh token in the server's HttpOnly cookie,
@@ -16,11 +17,21 @@ export class SignIn implements TokenSource {
   starting = $state(true);
   /** Set when a running sign-in ended by itself, so that the form can say so. */
   expired = $state(false);
+  /** The role demands a second factor first: until then only the own account's pages work. */
+  mustEnrol = $state(false);
 
   #access: string | null = null;
   #refresh: string | null = null;
   #renewal: Promise<boolean> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewAtMs = Infinity;
+
+  constructor() {
+    // Timers stand still while a computer sleeps.
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && Date.now() >= this.#renewAtMs) void this.renew();
+    });
+  }
 
   accessToken(): string | null {
     return this.#access;
@@ -36,13 +47,25 @@ export class SignIn implements TokenSource {
     this.starting = false;
   }
 
-  async withPassword(username: string, password: string): Promise<void> {
-    const answer = await callOpen<TokenAnswer>("/auth/login", {
+  /** Without `otp`, an account with a second factor answers 401 with a detail about the field `otp`. */
+  async withPassword(username: string, password: string, otp?: string): Promise<void> {
+    const answer = await callOpen<SignInAnswer>("/auth/login", {
       method: "POST",
-      body: { username, password, refresh: "cookie" },
+      body: { username, password, refresh: "cookie", ...(otp === undefined ? {} : { otp }) },
     });
     this.expired = false;
     this.#accept(answer);
+  }
+
+  /** The person changed how they are called. */
+  rename(display_name: string): void {
+    if (this.user !== null) this.user = { ...this.user, display_name };
+  }
+
+  /** The server has ended the sign-in already, as after erasing the account. */
+  ended(): void {
+    this.#forget();
+    this.expired = false;
   }
 
   /** One refresh at a time: every caller that meets a 401 meanwhile waits for the same answer. */
@@ -82,29 +105,38 @@ export class SignIn implements TokenSource {
     }
   }
 
-  #callRefresh(): Promise<TokenAnswer> {
+  #callRefresh(): Promise<SignInAnswer> {
     const body = this.#refresh === null ? {} : { refresh_token: this.#refresh };
-    return callOpen<TokenAnswer>("/auth/refresh", { method: "POST", body });
+    return callOpen<SignInAnswer>("/auth/refresh", { method: "POST", body });
   }
 
-  #accept(answer: TokenAnswer): void {
+  #accept(answer: SignInAnswer): void {
     if (!answer.access_token) throw new ApiError(0, "internal", "The server's answer held no access token.");
     this.#access = answer.access_token;
     this.#refresh = answer.refresh_token ?? null;
     this.user = answer.user;
+    this.mustEnrol = answer.must_enrol === true;
     remember(true);
     clearTimeout(this.#timer);
-    const early = Math.min(RENEW_BEFORE_S, answer.expires_in / 3);
-    this.#timer = setTimeout(() => void this.renew(), Math.max(1, answer.expires_in - early) * 1000);
+    const waitMs = renewAfterS(answer.expires_in, answer.renew_before) * 1000;
+    this.#renewAtMs = Date.now() + waitMs;
+    this.#timer = setTimeout(() => void this.renew(), waitMs);
   }
 
   #forget(): void {
     clearTimeout(this.#timer);
+    this.#renewAtMs = Infinity;
     this.#access = null;
     this.#refresh = null;
     this.user = null;
+    this.mustEnrol = false;
     remember(false);
   }
+}
+
+/** When to renew: when `renewBefore` seconds are left, but never in the first half of a short life. */
+export function renewAfterS(expiresIn: number, renewBefore = expiresIn / 3): number {
+  return Math.min(LONGEST_TIMER_S, Math.max(1, expiresIn - Math.min(renewBefore, expiresIn / 2)));
 }
 
 /** Two tabs must not spend the same refresh token at once. */

@@ -30,12 +30,27 @@ export class Client {
     this.#transport = transport;
   }
 
-  /** Calls with the access token; a 401 is answered by one renewal and one retry. */
   async call<T>(path: string, call: Call = {}): Promise<T> {
+    return read<T>(await this.#send(path, call));
+  }
+
+  /** A file, and the name the server gave it. */
+  async download(path: string, call: Call = {}): Promise<{ blob: Blob; name: string | null }> {
+    const response = await this.#send(path, call);
+    if (!response.ok) throw await readError(response);
+    const disposition = response.headers.get("Content-Disposition") ?? "";
+    const name = /filename="?([\w.-]+)"?/u.exec(disposition)?.[1] ?? null;
+    return { blob: await response.blob(), name };
+  }
+
+  /** Sends with the access token; a 401 is answered by one renewal and one retry. */
+  async #send(path: string, call: Call): Promise<Response> {
     const first = await send(this.#transport, path, call, this.#tokens.accessToken());
-    if (first.status !== 401) return read<T>(first);
-    if (!(await this.#tokens.renew())) throw await readError(first);
-    return read<T>(await send(this.#transport, path, call, this.#tokens.accessToken()));
+    if (first.status !== 401) return first;
+    const refusal = await readError(first);
+    // It names a field: what was typed is wrong, not the token. Sent again it would count as a second guess.
+    if (refusal.details.length > 0 || !(await this.#tokens.renew())) throw refusal;
+    return send(this.#transport, path, call, this.#tokens.accessToken());
   }
 }
 

@@ -1,4 +1,5 @@
 import { callOpen, type Client } from "./client";
+import type { Registration } from "./identity";
 import type {
   AgentPatch,
   Cast,
@@ -47,7 +48,23 @@ export class Api {
   systemStatus = () => this.#client.call<Record<string, unknown>>("/system/status");
 }
 
-export const setupNeeded = () => callOpen<{ needed: boolean }>("/setup");
+export interface SetupState {
+  needed: boolean;
+  registration?: Registration;
+  consent_version?: string;
+}
+export const setupState = () => callOpen<SetupState>("/setup");
+
+export const register = (body: {
+  username: string;
+  email: string;
+  password: string;
+  display_name?: string;
+  consent: true;
+}) => callOpen<unknown>("/auth/register", { method: "POST", body });
+
+export const resetOwnPassword = (body: { token: string; new_password: string }) =>
+  callOpen<unknown>("/auth/password-reset", { method: "POST", body });
 
 export const setUp = (body: { setup_code: string; username: string; email: string; password: string }) =>
   callOpen<unknown>("/setup", { method: "POST", body });

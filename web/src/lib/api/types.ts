@@ -13,7 +13,6 @@ export type Permission =
   | `data:${"export" | "import" | "delete"}`;
 
 export type SignedInUser = Schemas["SignedInUser"];
-export type TokenAnswer = Schemas["TokenAnswer"];
 export type ErrorEnvelope = Schemas["ErrorEnvelope"];
 
 export interface Page<T> {

@@ -19,7 +19,7 @@ class FakeSocket implements Socket {
   }
 }
 
-function setUp(renew: () => Promise<boolean> = () => Promise.resolve(true)) {
+function setUp(renew: () => Promise<boolean> = () => Promise.resolve(true), newsOnly = false) {
   const sockets: FakeSocket[] = [];
   const frames: ServerFrame[] = [];
   const links: Link[] = [];
@@ -29,6 +29,7 @@ function setUp(renew: () => Promise<boolean> = () => Promise.resolve(true)) {
     url: "ws://test/ws/1",
     token: () => token,
     renewToken: renew,
+    newsOnly,
     onFrame: (frame) => frames.push(frame),
     onLink: (link, because) => {
       links.push(link);
@@ -277,5 +278,31 @@ describe("ends", () => {
     connection.close();
     vi.advanceTimersByTime(60_000);
     expect(sockets).toHaveLength(1);
+  });
+});
+
+describe("a stream of news without a log", () => {
+  it("is live from the sign-in on, and passes frames with numbers on as they come", () => {
+    const { latest, links, frames } = setUp(undefined, true);
+    latest().onopen?.();
+    expect(links).toEqual(["connecting"]);
+    latest().deliver({ type: "auth_ok", user: {}, expires_at: "" });
+    expect(links).toEqual(["connecting", "live"]);
+    latest().deliver({ type: "audit", seq: 9, prev: 4 });
+    latest().deliver({ type: "audit", seq: 7, prev: 1 });
+    expect(frames.map((frame) => ("seq" in frame ? frame.seq : frame.type))).toEqual(["auth_ok", 9, 7]);
+  });
+
+  it("comes back after a break without a cursor", () => {
+    const { latest, links, sockets } = setUp(undefined, true);
+    latest().onopen?.();
+    latest().deliver({ type: "auth_ok", user: {}, expires_at: "" });
+    latest().onclose?.({ code: 1006 });
+    vi.advanceTimersByTime(1000);
+    expect(sockets).toHaveLength(2);
+    latest().onopen?.();
+    expect(latest().sent).toEqual([{ type: "auth", token: "t1", subscribe: {} }]);
+    latest().deliver({ type: "auth_ok", user: {}, expires_at: "" });
+    expect(links.at(-1)).toBe("live");
   });
 });

@@ -21,6 +21,8 @@ export interface ConnectionOptions {
   /** Every stored event exactly once and in order, and every other frame a reader needs. */
   onFrame: (frame: ServerFrame) => void;
   onLink: (link: Link, because?: ClosedBecause) => void;
+  /** A stream without a log behind it, as the system's: live from the sign-in on, and nothing is caught up. */
+  newsOnly?: boolean;
   openSocket?: (url: string, protocol: string) => Socket;
   random?: () => number;
 }
@@ -52,7 +54,7 @@ export class Connection {
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
 
   constructor(options: ConnectionOptions) {
-    this.#options = { openSocket: browserSocket, random: Math.random, ...options };
+    this.#options = { openSocket: browserSocket, random: Math.random, newsOnly: false, ...options };
     this.#backoff = new Backoff(BACKOFF_BASE_MS, BACKOFF_CAP_MS, this.#options.random);
   }
 
@@ -112,11 +114,15 @@ export class Connection {
 
   #receive(frame: ServerFrame): void {
     this.#heard();
-    if (isStored(frame)) {
+    if (isStored(frame) && !this.#options.newsOnly) {
       this.#stored(frame);
       return;
     }
     switch (frame.type) {
+      case "auth_ok":
+        if (this.#options.newsOnly) this.#begun();
+        this.#options.onFrame(frame);
+        return;
       case "snapshot":
         this.#startAt(frame);
         this.#options.onFrame(frame);

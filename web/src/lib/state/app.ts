@@ -4,4 +4,5 @@ import { Client } from "$lib/api/client";
 import { Api } from "$lib/api/endpoints";
 
 export const signIn = new SignIn();
-export const api = new Api(new Client(signIn));
+export const client = new Client(signIn);
+export const api = new Api(client);

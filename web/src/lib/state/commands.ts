@@ -6,6 +6,8 @@ export interface Action {
   keys?: string[];
   /** Why it cannot be done now; undefined when it can. */
   unavailable?: () => string | undefined;
+  /** Not even listed for this person. */
+  hidden?: () => boolean;
   run: () => void;
 }
 

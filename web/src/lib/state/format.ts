@@ -29,6 +29,28 @@ export function duration(ms: number): string {
   return `${minutes}:${two(seconds % 60)}`;
 }
 
+/** What is left of a wait, in words that count down. */
+export function countdown(seconds: number): string {
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return seconds >= 60 ? `${Math.floor(seconds / 60)} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+const full = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+
+/** Day and time, for records. */
+export function moment(timestamp: string): string {
+  const date = new Date(timestamp);
+  return Number.isNaN(date.getTime()) ? "–" : full.format(date);
+}
+
 export function count(value: number): string {
   return whole.format(value);
 }

@@ -14,6 +14,7 @@ import type {
 import { Batcher } from "$lib/realtime/batcher";
 import { Connection, type ClosedBecause, type Link } from "$lib/realtime/connection";
 import { isStored } from "$lib/realtime/protocol";
+import { socketUrl } from "$lib/realtime/url";
 import type { Now } from "./fold";
 import { newId } from "./ids";
 import { Log } from "./log";
@@ -253,10 +254,4 @@ function agentsOf(cast: Cast | null, now: Now | null): Agent[] {
 function stranger(id: string): Agent {
   const colour = { dark: "currentColor", light: "currentColor" };
   return { id, name: id, colour, shape: "circle", system_prompt: "", temperature: 0, muted: false };
-}
-
-function socketUrl(id: string): string {
-  const url = new URL(`ws/${encodeURIComponent(id)}`, location.href.split("#")[0]);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
 }

@@ -1,0 +1,46 @@
+/** What administrators hear live about the whole system: new audit rows and alerts. */
+import type { Alert, AuditRow } from "$lib/api/identity";
+import { Connection, type Link } from "$lib/realtime/connection";
+import { socketUrl } from "$lib/realtime/url";
+import { signIn } from "./app";
+
+export type News = ({ type: "audit" } & AuditRow) | ({ type: "alert" } & Alert);
+
+export class SystemNews {
+  link = $state<Link>("connecting");
+  readonly #connection: Connection;
+
+  /** `onGap` is called whenever the link begins: what came before was not heard. */
+  constructor(onNews: (news: News) => void, onGap: () => void) {
+    let deaf = true;
+    this.#connection = new Connection({
+      url: socketUrl("system"),
+      newsOnly: true,
+      token: () => signIn.accessToken(),
+      renewToken: () => signIn.renew(),
+      onFrame: (frame) => {
+        const { type } = frame as { type: string };
+        if (type === "audit" || type === "alert") onNews(frame as unknown as News);
+      },
+      onLink: (link) => {
+        this.link = link;
+        if (link === "live" && deaf) onGap();
+        if (link !== "stale") deaf = link !== "live";
+      },
+    });
+  }
+
+  /** Returns what ends it. */
+  open(): () => void {
+    const online = () => this.#connection.network(true);
+    const offline = () => this.#connection.network(false);
+    addEventListener("online", online);
+    addEventListener("offline", offline);
+    this.#connection.open();
+    return () => {
+      removeEventListener("online", online);
+      removeEventListener("offline", offline);
+      this.#connection.close();
+    };
+  }
+}
