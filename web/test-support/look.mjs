@@ -64,6 +64,19 @@ const IDENTITY = [
       hash: at(`account/${section}`),
     },
   ]),
+  { name: "id-share", hash: (id) => `#/s/${id}/conversation`, before: press("Share…") },
+  {
+    name: "id-share-empty",
+    options: { identityEmpty: true },
+    hash: (id) => `#/s/${id}/conversation`,
+    before: press("Share…"),
+  },
+  {
+    name: "id-share-failing",
+    options: { fail: ["/state", "GET users"] },
+    hash: (id) => `#/s/${id}/conversation`,
+    before: press("Share…"),
+  },
   { name: "id-must-enrol", options: { identity: { mustEnrol: true } }, hash: at("") },
   {
     name: "id-enrol",

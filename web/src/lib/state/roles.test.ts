@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NAMES, RIGHTS, roleChange, ROLES } from "./roles";
 
@@ -33,8 +35,26 @@ describe("a change of role", () => {
   });
 });
 
-it("every role may care for its own account, and each role has all names of the one below", () => {
-  expect(Object.values(RIGHTS[0]?.reach ?? {})).toEqual(["yes", "yes", "yes"]);
+it("says what the server's table says, and leaves no row of it out", () => {
+  const table = readFileSync(
+    resolve(import.meta.dirname, "../../../../crates/psyche-core/src/permissions.txt"),
+    "utf8",
+  );
+  const cells = new Map(
+    table
+      .split("\n")
+      .filter((line) => /^[a-z]/u.test(line))
+      .map((line) => line.split(/\s+/u))
+      .map(([row = "", , observer, researcher, admin]) => [row, { observer, researcher, admin }]),
+  );
+  expect(cells.size).toBeGreaterThan(15);
+  for (const right of RIGHTS) for (const row of right.rows) expect(right.cells, row).toEqual(cells.get(row));
+  const told = RIGHTS.flatMap((right) => right.rows);
+  // Everybody has the first; the second only says that a list shows what each may read.
+  expect([...cells.keys()].filter((row) => !told.includes(row))).toEqual(["public", "session_list"]);
+});
+
+it("each role has all names of the one below", () => {
   for (const name of NAMES.observer) expect(NAMES.researcher).toContain(name);
   for (const name of NAMES.researcher) expect(NAMES.admin).toContain(name);
 });

@@ -1,49 +1,75 @@
-/** What each role may do, in words, and what a change of role takes and gives. The server decides; this explains. */
+/**
+ * What each role may do, in words, and what a change of role takes and gives. The server decides; this explains.
+ * The cells are those of the server's own table, and a test holds them against it.
+ */
 import type { Role } from "$lib/api/identity";
 
 export const ROLES = ["observer", "researcher", "admin"] as const satisfies readonly Role[];
 
-/** How far a right reaches; a higher number includes the lower ones. */
-const REACH = {
-  none: { level: 0, words: "no" },
-  invited: { level: 1, words: "as a participant" },
-  shared: { level: 2, words: "what is shared with them" },
-  own: { level: 2, words: "their own" },
-  taking: { level: 2, words: "their own, and as a participant" },
-  ownAndShared: { level: 3, words: "their own, and what is shared with them" },
-  any: { level: 4, words: "all; on record where it is not theirs" },
-  yes: { level: 4, words: "yes" },
-} as const;
-export type Reach = keyof typeof REACH;
+/**
+ * `yes`, `-`, or the relations to a session that suffice: Owner, Participant, Viewer, None; behind `!` it is on
+ * record and the owner sees it.
+ */
+export type Cell = "yes" | "-" | "O" | "OP" | "OPV" | "OPV!N" | "OP!VN" | "O!PVN" | "!OPVN";
 
 export interface Right {
   title: string;
-  reach: Record<Role, Reach>;
+  /** Rows of the server's table; they read alike. */
+  rows: readonly string[];
+  cells: Record<Role, Cell>;
 }
-const right = (title: string, observer: Reach, researcher: Reach, admin: Reach): Right => ({
+const right = (title: string, rows: string[], observer: Cell, researcher: Cell, admin: Cell): Right => ({
   title,
-  reach: { observer, researcher, admin },
+  rows,
+  cells: { observer, researcher, admin },
 });
 
 export const RIGHTS: readonly Right[] = [
-  right("Their own profile, devices, export and erasure", "yes", "yes", "yes"),
-  right("See casts and models", "yes", "yes", "yes"),
-  right("Read and follow sessions", "shared", "ownAndShared", "any"),
-  right("Annotate sessions", "invited", "taking", "any"),
-  right("Make sessions", "none", "yes", "yes"),
-  right("Start, pause and stop sessions, inject stimuli", "none", "taking", "any"),
-  right("Configure, share and delete sessions", "none", "own", "any"),
-  right("Export sessions", "none", "taking", "any"),
-  right("Make casts and edit them, test models", "none", "yes", "yes"),
-  right("Watch the system's health", "none", "none", "yes"),
-  right("Users, roles, blocked addresses, alerts, audit, settings", "none", "none", "yes"),
+  right("Their own profile, devices, export and erasure", ["own_account"], "yes", "yes", "yes"),
+  right("See casts and models", ["cast_view", "model_view"], "yes", "yes", "yes"),
+  right("Read and follow sessions", ["session_read"], "OPV", "OPV", "OPV!N"),
+  right("Annotate sessions", ["session_annotate"], "OP", "OP", "OP!VN"),
+  right("Make sessions", ["session_create"], "-", "yes", "yes"),
+  right("Start, pause and stop sessions, inject stimuli", ["session_control"], "-", "OP", "OP!VN"),
+  right("The same where others may only watch", ["session_control_observed"], "-", "O", "!OPVN"),
+  right(
+    "Configure, share and delete sessions",
+    ["session_configure", "session_share", "session_delete"],
+    "-",
+    "O",
+    "O!PVN",
+  ),
+  right("Export sessions", ["session_export"], "-", "OP", "OPV!N"),
+  right("Make and edit casts, test models", ["cast_edit", "model_test"], "-", "yes", "yes"),
+  right("Watch the system's health", ["system_monitor"], "-", "-", "yes"),
+  right(
+    "Users, roles, blocked addresses, alerts, audit, settings",
+    ["user_admin", "security_admin", "audit_read", "system_config"],
+    "-",
+    "-",
+    "yes",
+  ),
 ];
 
-export function reachWords(reach: Reach): string {
-  return REACH[reach].words;
+/** How far a right reaches for somebody with this role. */
+export function reachWords(cell: Cell, role: Role): string {
+  if (cell === "-") return "no";
+  if (cell === "yes") return "yes";
+  if (cell.includes("N")) return "all; on record where it is not theirs";
+  // Observers make no sessions: what they have is what they were let in to.
+  const owns = role !== "observer";
+  if (cell === "O") return "their own";
+  if (cell === "OP") return owns ? "their own, and as a participant" : "as a participant";
+  return owns ? "their own, and what is shared with them" : "what is shared with them";
 }
-export function reaches(reach: Reach): boolean {
-  return REACH[reach].level > 0;
+
+/** The ways to a right, as letters that can be compared. */
+function ways(cell: Cell): string[] {
+  return cell === "yes" ? ["yes"] : (cell.match(/[OPVN]/gu) ?? []);
+}
+
+export function reaches(cell: Cell): boolean {
+  return ways(cell).length > 0;
 }
 
 export interface RoleChange {
@@ -56,17 +82,16 @@ export interface RoleChange {
 
 /** What somebody may do afterwards that they may not now, and the other way round. */
 export function roleChange(from: Role, to: Role): RoleChange {
-  const list = (now: Role, later: Role) =>
-    RIGHTS.filter((each) => REACH[each.reach[later]].level > REACH[each.reach[now]].level).map((each) => ({
-      title: each.title,
-      words: REACH[each.reach[later]].words,
-    }));
+  const more = (now: Role, later: Role) =>
+    RIGHTS.filter(({ cells }) => ways(cells[later]).some((way) => !ways(cells[now]).includes(way))).map(
+      ({ title, cells }) => ({ title, words: reachWords(cells[later], later) }),
+    );
   const without = (all: readonly string[], some: readonly string[]) =>
     all.filter((name) => !some.includes(name));
   return {
-    gained: list(from, to),
+    gained: more(from, to),
     // What is lost is told as it was.
-    lost: list(to, from),
+    lost: more(to, from),
     gainedNames: without(NAMES[to], NAMES[from]),
     lostNames: without(NAMES[from], NAMES[to]),
   };

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Session, SignedInUser } from "$lib/api/types";
-import { onlyWatches, whyNot } from "./rules";
+import { mayShare, onlyWatches, whyNot } from "./rules";
 
 const user = (role: string, ...permissions: string[]) => ({ role, permissions }) as unknown as SignedInUser;
 const session = (relation: string) => ({ relation }) as unknown as Session;
@@ -16,6 +16,18 @@ it.each([
 ])("who only watches is told why (%o, %o)", (who, where, why) => {
   expect(onlyWatches(who, where)).toBe(why);
   expect(whyNot("pause", "running", who, where)).toBe(why);
+});
+
+it.each([
+  [user("observer"), session("owner"), false],
+  [user("researcher", "session:manage"), session("owner"), true],
+  [user("researcher", "session:manage"), session("participant"), false],
+  [user("researcher", "session:manage"), session("viewer"), false],
+  [user("admin", "session:manage"), session("none"), true],
+  [user("admin", "session:manage"), null, false],
+  [null, session("owner"), false],
+])("who may share (%o, %o): %s", (who, where, may) => {
+  expect(mayShare(who, where)).toBe(may);
 });
 
 it("explains a command that does not fit the state", () => {

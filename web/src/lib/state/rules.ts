@@ -22,6 +22,13 @@ export function onlyWatches(user: SignedInUser | null, session: Session | null):
   return outsider && user.role !== "admin" ? "You are here as a viewer." : undefined;
 }
 
+/** Whether this person lets others into the session and out. */
+export function mayShare(user: SignedInUser | null, session: Session | null): boolean {
+  if (user === null || session === null) return false;
+  if (user.role === "admin") return true;
+  return user.permissions.includes("session:manage") && session.relation === "owner";
+}
+
 export function whyNot(
   command: RunCommand,
   status: SessionStatus | null,

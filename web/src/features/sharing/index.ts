@@ -1,0 +1,1 @@
+export { default as ShareDialog } from "./ShareDialog.svelte";
