@@ -3,6 +3,7 @@
 //! This crate does no I/O, owns no clock and draws no randomness: all of that arrives as a parameter, so every function
 //! here gives the same answer on every machine. Adapters implement the traits in [`port`].
 
+pub mod audit;
 pub mod cast;
 pub mod event;
 pub mod ids;

@@ -1,6 +1,4 @@
-//! Who may do what: one table, read by REST, WebSocket and the command line.
-//!
-//! Effective right = what the role allows ∩ what the relation to the session allows. Deny by default.
+//! Who may do what: one table (`permissions.txt`), read by REST and WebSocket. Deny by default.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +28,15 @@ pub enum Permission {
     ModelView,
     ModelTest,
     SystemMonitor,
+    SystemConfig,
     UserAdmin,
+    /// Blocked addresses and alerts.
+    SecurityAdmin,
+    AuditRead,
 }
 
 impl Permission {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Public,
         Self::OwnAccount,
         Self::SessionCreate,
@@ -51,8 +53,38 @@ impl Permission {
         Self::ModelView,
         Self::ModelTest,
         Self::SystemMonitor,
+        Self::SystemConfig,
         Self::UserAdmin,
+        Self::SecurityAdmin,
+        Self::AuditRead,
     ];
+
+    /// Its row in the table.
+    fn row(self, session_type: SessionType) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::OwnAccount => "own_account",
+            Self::SessionCreate => "session_create",
+            Self::SessionList => "session_list",
+            Self::SessionRead => "session_read",
+            Self::SessionExport => "session_export",
+            Self::SessionControl if session_type == SessionType::ObserverOnly => "session_control_observed",
+            Self::SessionControl => "session_control",
+            Self::SessionAnnotate => "session_annotate",
+            Self::SessionConfigure => "session_configure",
+            Self::SessionShare => "session_share",
+            Self::SessionDelete => "session_delete",
+            Self::CastView => "cast_view",
+            Self::CastEdit => "cast_edit",
+            Self::ModelView => "model_view",
+            Self::ModelTest => "model_test",
+            Self::SystemMonitor => "system_monitor",
+            Self::SystemConfig => "system_config",
+            Self::UserAdmin => "user_admin",
+            Self::SecurityAdmin => "security_admin",
+            Self::AuditRead => "audit_read",
+        }
+    }
 
     /// Whether the answer depends on the relation to a session.
     pub fn concerns_a_session(self) -> bool {
@@ -87,38 +119,49 @@ impl Verdict {
     }
 }
 
+/// The table, as it is written.
+const TABLE: &str = include_str!("permissions.txt");
+
 /// May this role do this? For [`Permission::concerns_a_session`], `relation` and `session_type` decide too.
 /// `role` is `None` for somebody who has not signed in.
 pub fn verdict(role: Option<Role>, permission: Permission, relation: Relation, session_type: SessionType) -> Verdict {
-    use Permission as P;
-    use Relation as Rel;
-    if permission == P::Public {
-        return Verdict::Allowed;
+    let answer = ask(role, permission, relation, session_type);
+    let hidden = permission.concerns_a_session()
+        && role.is_some()
+        && !answer.is_allowed()
+        && !ask(role, Permission::SessionRead, relation, session_type).is_allowed();
+    if hidden { Verdict::Invisible } else { answer }
+}
+
+fn ask(role: Option<Role>, permission: Permission, relation: Relation, session_type: SessionType) -> Verdict {
+    let column = match role {
+        None => 1,
+        Some(Role::Observer) => 2,
+        Some(Role::Researcher) => 3,
+        Some(Role::Admin) => 4,
+    };
+    // No row or no cell: denied.
+    let Some(cell) = cell(permission.row(session_type), column) else { return Verdict::Forbidden };
+    if !permission.concerns_a_session() {
+        return if cell == "yes" { Verdict::Allowed } else { Verdict::Forbidden };
     }
-    let Some(role) = role else { return Verdict::Forbidden };
-    let allowed = |yes: bool| if yes { Verdict::Allowed } else { Verdict::Forbidden };
-    match permission {
-        P::Public | P::OwnAccount | P::SessionList | P::CastView | P::ModelView => Verdict::Allowed,
-        P::SessionCreate | P::CastEdit | P::ModelTest => allowed(role >= Role::Researcher),
-        P::SystemMonitor | P::UserAdmin => allowed(role == Role::Admin),
-        _ if relation == Rel::None => {
-            if role == Role::Admin {
-                Verdict::AllowedAudited
-            } else {
-                Verdict::Invisible
-            }
-        }
-        P::SessionRead => Verdict::Allowed,
-        P::SessionExport => allowed(role >= Role::Researcher && relation >= Rel::Participant),
-        P::SessionAnnotate => allowed(relation >= Rel::Participant),
-        P::SessionControl => {
-            let least = if session_type == SessionType::ObserverOnly { Rel::Owner } else { Rel::Participant };
-            allowed(role >= Role::Researcher && relation >= least)
-        }
-        P::SessionConfigure | P::SessionShare | P::SessionDelete => {
-            allowed(role >= Role::Researcher && relation == Rel::Owner)
-        }
+    let letter = match relation {
+        Relation::Owner => 'O',
+        Relation::Participant => 'P',
+        Relation::Viewer => 'V',
+        Relation::None => 'N',
+    };
+    let (plain, audited) = cell.split_once('!').unwrap_or((cell, ""));
+    match (plain.contains(letter), audited.contains(letter)) {
+        (true, _) => Verdict::Allowed,
+        (_, true) => Verdict::AllowedAudited,
+        _ => Verdict::Forbidden,
     }
+}
+
+fn cell(row: &str, column: usize) -> Option<&'static str> {
+    let line = TABLE.lines().find(|line| line.split_whitespace().next() == Some(row))?;
+    line.split_whitespace().nth(column)
 }
 
 /// The named permissions of a role, as `permissions` lists them.
@@ -175,6 +218,12 @@ mod tests {
             (Researcher, None, P::SessionControl, Invisible),
             (Researcher, None, P::UserAdmin, Forbidden),
             (Researcher, None, P::SystemMonitor, Forbidden),
+            (Admin, Viewer, P::SessionControl, AllowedAudited),
+            (Admin, Participant, P::SessionDelete, AllowedAudited),
+            (Admin, Viewer, P::SessionExport, Allowed),
+            (Researcher, Owner, P::AuditRead, Forbidden),
+            (Researcher, Owner, P::SystemConfig, Forbidden),
+            (Admin, None, P::AuditRead, Allowed),
             (Admin, None, P::SessionControl, AllowedAudited),
             (Admin, None, P::SessionDelete, AllowedAudited),
             (Admin, None, P::UserAdmin, Allowed),
@@ -187,6 +236,26 @@ mod tests {
             |relation| verdict(Some(Researcher), P::SessionControl, relation, SessionType::ObserverOnly);
         assert_eq!(observer_only(Participant), Forbidden);
         assert_eq!(observer_only(Owner), Allowed);
+        let admin = verdict(Some(Admin), P::SessionControl, Owner, SessionType::ObserverOnly);
+        assert_eq!(admin, AllowedAudited);
+    }
+
+    #[test]
+    fn the_table_is_whole_and_says_nothing_unread() {
+        let mut rows: Vec<_> = Permission::ALL.iter().map(|p| p.row(SessionType::Shared)).collect();
+        rows.push(Permission::SessionControl.row(SessionType::ObserverOnly));
+        let written: Vec<_> = TABLE.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+        assert_eq!(written.len(), rows.len());
+        for line in written {
+            let cells: Vec<_> = line.split_whitespace().collect();
+            assert!(cells.len() == 5 && rows.contains(&cells[0]), "{line}");
+            let session = cells[0].starts_with("session_") && !["session_create", "session_list"].contains(&cells[0]);
+            for cell in &cells[1..] {
+                let known =
+                    if session { cell.chars().all(|c| "OPVN!-".contains(c)) } else { ["yes", "-"].contains(cell) };
+                assert!(known, "{line}: {cell}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who is asking, and whether they may: the guard in front of every route, and the narrow values handlers receive.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::RequestExt;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
@@ -8,15 +9,23 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::permission::{Permission, Verdict, verdict};
 use psyche_core::port::{Relation, SessionRow};
 use psyche_core::session::{Action, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
+use serde_json::json;
 
 use crate::accounts::{Caller, Standing};
+use crate::alerts;
 use crate::app::{App, Shared};
-use crate::error::{Answer, ApiError};
+use crate::client::bucket;
+use crate::context::Context;
+use crate::envelope::too_often;
+use crate::error::{Answer, ApiError, ErrorKind};
 use crate::idempotency;
+use crate::limits::Allowance;
+use crate::rates::Class;
 use crate::tokens::Claims;
 
 /// What the guard found, for the handler's extractors.
@@ -43,34 +52,112 @@ pub async fn guard(permission: Permission, mut request: Request, next: Next) -> 
     let Some(app) = request.extensions().get::<Shared>().cloned() else {
         return ApiError::internal("the guard runs outside the envelope").into_response();
     };
-    let grant = match admit(&app, permission, &mut request).await {
-        Ok(grant) => grant,
+    let Some(context) = request.extensions().get::<Context>().cloned() else {
+        return ApiError::internal("the guard runs outside the envelope").into_response();
+    };
+    let (grant, allowance) = match admit(&app, &context, permission, &mut request).await {
+        Ok(granted) => granted,
         Err(error) => return error.into_response(),
     };
     let caller = grant.caller.user_id;
     request.extensions_mut().insert(grant);
     // Answers about accounts hold secrets, which the key's store must not see.
     let secret = matches!(permission, Permission::OwnAccount | Permission::UserAdmin);
-    if request.method() == Method::POST && !secret {
+    let mut response = if request.method() == Method::POST && !secret {
         idempotency::once(&app, caller, request, next).await
     } else {
         next.run(request).await
-    }
+    };
+    response.extensions_mut().insert(allowance);
+    response
 }
 
-async fn admit(app: &Shared, permission: Permission, request: &mut Request) -> Answer<Grant> {
-    let (_, caller) = signed_in(app, bearer(request.headers()).ok_or_else(ApiError::unauthenticated)?).await?;
+async fn admit(
+    app: &Shared,
+    context: &Context,
+    permission: Permission,
+    request: &mut Request,
+) -> Answer<(Grant, Allowance)> {
+    let token = bearer(request.headers()).ok_or_else(ApiError::unauthenticated)?;
+    let caller = match signed_in(app, token).await {
+        Ok((_, caller)) => caller,
+        Err(error) => return Err(not_signed_in(app, context, error).await),
+    };
+    let allowance = app.rates.user(caller.user_id, app.ports.clock.monotonic_ms());
+    if let Some(wait) = allowance.wait {
+        return Err(too_often(app, context, Some(caller.user_id), wait).await);
+    }
     if !permission.concerns_a_session() {
-        let answer = verdict(Some(caller.role), permission, Relation::None, SessionType::default());
-        return match answer {
-            Verdict::Allowed | Verdict::AllowedAudited => Ok(Grant { permission, caller, session: None }),
-            Verdict::Forbidden | Verdict::Invisible => Err(ApiError::forbidden()),
-        };
+        enrolled(app, &caller, permission)?;
+        if !verdict(Some(caller.role), permission, Relation::None, SessionType::default()).is_allowed() {
+            return Err(denied(app, context, &caller, None, permission, ApiError::forbidden()).await);
+        }
+        return Ok((Grant { permission, caller, session: None }, allowance));
     }
     let params = request.extract_parts::<RawPathParams>().await.map_err(|_| ApiError::not_found())?;
     let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok());
-    let session = enter(app, &caller, id.ok_or_else(ApiError::not_found)?, permission).await?;
-    Ok(Grant { permission, caller, session: Some(Arc::new(session)) })
+    let session = enter(app, context, &caller, id.ok_or_else(ApiError::not_found)?, permission).await?;
+    Ok((Grant { permission, caller, session: Some(Arc::new(session)) }, allowance))
+}
+
+/// Where a role demands a second factor, only one's own account is open until there is one.
+fn enrolled(app: &App, caller: &Caller, permission: Permission) -> Answer<()> {
+    let missing = app.options.second_factor_roles.contains(&caller.role) && !caller.has_second_factor;
+    if missing && permission != Permission::OwnAccount {
+        let message = "Your role needs a second factor. Set it up in your account first.";
+        return Err(ApiError::new(ErrorKind::Forbidden, message));
+    }
+    Ok(())
+}
+
+/// Whether somebody may follow the whole system.
+pub fn may_monitor(app: &App, caller: &Caller) -> bool {
+    let monitor = Permission::SystemMonitor;
+    enrolled(app, caller, monitor).is_ok()
+        && verdict(Some(caller.role), monitor, Relation::None, SessionType::default()).is_allowed()
+}
+
+/// A token that is not good counts as none: the client takes from the anonymous bucket.
+async fn not_signed_in(app: &App, context: &Context, error: ApiError) -> ApiError {
+    if error.kind != ErrorKind::Unauthenticated {
+        return error;
+    }
+    let allowance = app.rates.arrives(Class::Anonymous, context.address, app.ports.clock.monotonic_ms());
+    if let Some(wait) = allowance.and_then(|allowance| allowance.wait) {
+        return too_often(app, context, None, wait).await;
+    }
+    // The first in a minute: somebody with many tokens does not fill the trail.
+    let key = format!("bad-token:{}", bucket(context.address));
+    if matches!(app.ports.counters.increment(&key, 60_000).await, Ok(1)) {
+        let row = context.row(app, AuditType::InvalidToken, Outcome::Denied);
+        if let Err(error) = app.record(vec![row]).await {
+            return error;
+        }
+    }
+    error
+}
+
+/// Records a refusal; many of them alert.
+async fn denied(
+    app: &App,
+    context: &Context,
+    caller: &Caller,
+    session: Option<SessionId>,
+    permission: Permission,
+    error: ApiError,
+) -> ApiError {
+    let recorded = async {
+        let details = json!({"permission": permission});
+        let row = AuditDraft {
+            session_id: session,
+            details,
+            ..caller.row(app, context, AuditType::AccessDenied, Outcome::Denied)
+        };
+        let rule = ("denied_burst", "Somebody asked for many things that are not allowed.");
+        let many = alerts::burst(app, context, caller.user_id, rule, (20, Duration::from_mins(5))).await?;
+        app.record([row].into_iter().chain(many).collect()).await
+    };
+    recorded.await.err().unwrap_or(error)
 }
 
 /// The token of an `Authorization: Bearer` header.
@@ -88,39 +175,78 @@ pub async fn signed_in(app: &App, token: &str) -> Answer<(Claims, Caller)> {
     Ok((claims, caller))
 }
 
-/// Lets somebody in to a session for one purpose.
-pub async fn enter(app: &Shared, caller: &Caller, id: SessionId, permission: Permission) -> Answer<SessionAccess> {
+/// Lets somebody in to a session for one purpose. What an admin may do only as such is recorded, and so is a refusal.
+pub async fn enter(
+    app: &Shared,
+    context: &Context,
+    caller: &Caller,
+    id: SessionId,
+    permission: Permission,
+) -> Answer<SessionAccess> {
     let directory = &app.ports.directory;
     let row = directory.session(id).await?.ok_or_else(ApiError::not_found)?;
     let relation = directory.relation(id, caller.user_id).await?;
-    admit_to(app, caller, (Arc::new(row), relation), permission)
+    let (access, verdict) = match admit_to(app, caller, (Arc::new(row), relation), permission) {
+        Ok(admitted) => admitted,
+        Err(error) => return Err(denied(app, context, caller, Some(id), permission, error).await),
+    };
+    if verdict == Verdict::AllowedAudited {
+        record_entry(app, context, caller, id, permission).await?;
+    }
+    Ok(access)
 }
 
 /// The same from memory, for sockets, which ask at every message. The row may be old in all but what never changes.
 pub async fn enter_again(
     app: &Shared,
+    context: &Context,
     caller: &Caller,
     id: SessionId,
     permission: Permission,
 ) -> Answer<SessionAccess> {
     let standing = app.accounts.standing(app.ports.directory.as_ref(), id, caller.user_id).await?;
-    admit_to(app, caller, standing.ok_or_else(ApiError::not_found)?, permission)
+    let standing = standing.ok_or_else(ApiError::not_found)?;
+    let (access, verdict) = admit_to(app, caller, standing, permission)?;
+    // That somebody reads was recorded when the socket was opened.
+    if verdict == Verdict::AllowedAudited && permission != Permission::SessionRead {
+        record_entry(app, context, caller, id, permission).await?;
+    }
+    Ok(access)
 }
 
-fn admit_to(app: &Shared, caller: &Caller, (row, relation): Standing, permission: Permission) -> Answer<SessionAccess> {
-    let id = row.summary.session_id;
+async fn record_entry(
+    app: &App,
+    context: &Context,
+    caller: &Caller,
+    id: SessionId,
+    permission: Permission,
+) -> Answer<()> {
+    let details = json!({"permission": permission});
+    let row = AuditDraft {
+        session_id: Some(id),
+        details,
+        ..caller.row(app, context, AuditType::AccessGranted, Outcome::Success)
+    };
+    app.record(vec![row]).await
+}
+
+fn admit_to(
+    app: &Shared,
+    caller: &Caller,
+    (row, relation): Standing,
+    permission: Permission,
+) -> Answer<(SessionAccess, Verdict)> {
     if row.tenant != TenantId::DEFAULT {
         return Err(ApiError::not_found());
     }
-    match verdict(Some(caller.role), permission, relation, row.summary.session_type) {
-        Verdict::Allowed => {}
-        Verdict::AllowedAudited => {
-            tracing::info!(target: "audit", user_id = %caller.user_id, session_id = %id, ?permission, "an admin without a relation was let in");
-        }
+    enrolled(app, caller, permission)?;
+    let verdict = verdict(Some(caller.role), permission, relation, row.summary.session_type);
+    match verdict {
+        Verdict::Allowed | Verdict::AllowedAudited => {}
         Verdict::Forbidden => return Err(ApiError::forbidden()),
         Verdict::Invisible => return Err(ApiError::not_found()),
     }
-    Ok(SessionAccess { app: Arc::clone(app), row, relation, caller: caller.clone() })
+    Ok((SessionAccess { app: Arc::clone(app), row, relation, caller: caller.clone() }, verdict))
 }
 
 impl SessionAccess {
@@ -201,8 +327,8 @@ impl Reader {
 
 impl Controller {
     /// For sockets, which ask [`enter`] themselves.
-    pub async fn enter(app: &Shared, caller: &Caller, id: SessionId) -> Answer<Self> {
-        Ok(Self(Arc::new(enter_again(app, caller, id, Self::PERMISSION).await?)))
+    pub async fn enter(app: &Shared, context: &Context, caller: &Caller, id: SessionId) -> Answer<Self> {
+        Ok(Self(Arc::new(enter_again(app, context, caller, id, Self::PERMISSION).await?)))
     }
 
     pub async fn control(&self, command_id: Option<String>, action: Action) -> Answer<u64> {
@@ -217,8 +343,8 @@ impl Controller {
 
 impl Annotator {
     /// For sockets, which ask [`enter`] themselves.
-    pub async fn enter(app: &Shared, caller: &Caller, id: SessionId) -> Answer<Self> {
-        Ok(Self(Arc::new(enter_again(app, caller, id, Self::PERMISSION).await?)))
+    pub async fn enter(app: &Shared, context: &Context, caller: &Caller, id: SessionId) -> Answer<Self> {
+        Ok(Self(Arc::new(enter_again(app, context, caller, id, Self::PERMISSION).await?)))
     }
 
     pub async fn annotate(&self, command_id: Option<String>, args: psyche_core::session::AnnotateArgs) -> Answer<u64> {
@@ -249,15 +375,28 @@ impl Sharer {
         self.0.row.summary.owner
     }
 
-    pub async fn relate(&self, user: psyche_core::UserId, relation: Relation) -> Answer<()> {
-        self.0.app.ports.directory.set_relation(self.0.id(), user, relation).await?;
-        self.0.app.accounts.changed(user);
+    pub async fn relate(&self, context: &Context, user: psyche_core::UserId, relation: Relation) -> Answer<()> {
+        let app = &self.0.app;
+        let row = AuditDraft {
+            session_id: Some(self.0.id()),
+            details: json!({"user_id": user, "relation": relation}),
+            ..self.0.caller.row(app, context, AuditType::PermissionChanged, Outcome::Success)
+        };
+        app.directory_with(vec![row]).set_relation(self.0.id(), user, relation).await?;
+        app.accounts.changed(user);
         Ok(())
     }
 }
 
 impl Deleter {
-    pub async fn delete(&self) -> Answer<()> {
-        Ok(self.0.app.ports.engine.delete(self.0.id()).await?)
+    pub async fn delete(&self, context: &Context) -> Answer<()> {
+        let app = &self.0.app;
+        let row = AuditDraft {
+            session_id: Some(self.0.id()),
+            ..self.0.caller.row(app, context, AuditType::SessionTerminated, Outcome::Success)
+        };
+        // First: what cannot be recorded is not done.
+        app.record(vec![row]).await?;
+        Ok(app.ports.engine.delete(self.0.id()).await?)
     }
 }

@@ -9,15 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::port::{Clock, Directory, Relation, Role, SessionRow, SignIn, StoreError, User, UserStatus};
 use psyche_core::{SessionId, SignInId, Timestamp, UserId};
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
+use crate::blocks;
+use crate::context::Context;
 use crate::error::{Answer, ApiError};
 
 /// How often the directory is asked whether rights have changed elsewhere.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Without knowledge of revocations for longer than this, nobody is let in (TOK-03).
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 /// Entries of a memory at most; a full one begins anew.
 const MOST: usize = 20_000;
 
@@ -29,6 +35,18 @@ pub struct Caller {
     pub username: String,
     pub display_name: String,
     pub role: Role,
+    /// Whether a second factor is in force.
+    pub has_second_factor: bool,
+}
+
+impl Caller {
+    /// A row of the audit trail about what this person asked for.
+    pub fn row(&self, app: &App, context: &Context, event_type: AuditType, outcome: Outcome) -> AuditDraft {
+        let mut row = context.row(app, event_type, outcome);
+        row.user_id = Some(self.user_id);
+        row.personal.username = Some(self.username.clone());
+        row
+    }
 }
 
 /// Somebody's rights changed: look again. `None`: anybody's.
@@ -44,12 +62,20 @@ pub struct Accounts {
     /// Grows with every change; what was read before one is not remembered after it.
     epoch: AtomicU64,
     changes: broadcast::Sender<Changed>,
+    /// When the directory last said whether rights had changed; `None`: not asked yet.
+    learned_at: Mutex<Option<Instant>>,
 }
 
 impl Default for Accounts {
     fn default() -> Self {
         let changes = broadcast::channel(1024).0;
-        Self { callers: Mutex::default(), standings: Mutex::default(), epoch: AtomicU64::new(0), changes }
+        Self {
+            callers: Mutex::default(),
+            standings: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            changes,
+            learned_at: Mutex::default(),
+        }
     }
 }
 
@@ -62,6 +88,10 @@ impl Accounts {
         id: SignInId,
         user: UserId,
     ) -> Answer<Caller> {
+        let learned = *self.learned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if learned.is_some_and(|at| at.elapsed() > UNKNOWN_FOR) {
+            return Err(ApiError::unavailable("it has not been learned for ten seconds whether sign-ins were revoked"));
+        }
         let now = clock.now();
         let known = lock(&self.callers).get(&id).filter(|(_, until)| *until > now).map(|(caller, _)| caller.clone());
         let caller = if let Some(caller) = known {
@@ -147,17 +177,25 @@ pub async fn watch_rights(app: Shared) {
             () = app.leaving.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match app.ports.directory.rights_version().await {
-            Ok(version) if known == Some(version) => {}
-            Ok(version) => {
-                if known.is_some() {
-                    app.accounts.forget();
-                }
-                known = Some(version);
+        match learn(&app, &mut known).await {
+            Ok(()) => {
+                *app.accounts.learned_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             }
             Err(error) => tracing::warn!(%error, "it cannot be learned whether rights have changed"),
         }
     }
+}
+
+async fn learn(app: &App, known: &mut Option<u64>) -> Result<(), StoreError> {
+    let version = app.ports.directory.rights_version().await?;
+    if *known != Some(version) {
+        blocks::reload(app).await?;
+        if known.is_some() {
+            app.accounts.forget();
+        }
+        *known = Some(version);
+    }
+    Ok(())
 }
 
 fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -175,5 +213,6 @@ fn live(sign_in: &SignIn, user: User, now: Timestamp) -> Option<Caller> {
         username: user.username,
         display_name: user.display_name,
         role: user.role,
+        has_second_factor: user.second_factor.is_some_and(|factor| factor.confirmed),
     })
 }

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use psyche_core::port::{Bus, Clock, Directory, EphemeralStore, EventLog, ModelCatalog};
+use psyche_core::audit::AuditDraft;
+use psyche_core::port::{AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, ModelCatalog};
 use psyche_engine::Engine;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
+use crate::alerts::Courier;
+use crate::blocks::Blocks;
+use crate::error::Answer;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
 use crate::passwords::Hasher;
+use crate::rates::Rates;
+use crate::retention::Jobs;
 use crate::tokens::Keys;
 
 /// What the server needs from outside.
@@ -24,6 +30,11 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     pub bus: Arc<dyn Bus>,
     pub ephemeral: Arc<dyn EphemeralStore>,
+    /// Counts of failures and the like. Apart from `ephemeral`, so that nothing a client can make many of pushes them out.
+    pub counters: Arc<dyn EphemeralStore>,
+    pub audit: Arc<dyn AuditLog>,
+    /// Takes alerts to where the operator wants them.
+    pub courier: Option<Arc<dyn Courier>>,
     pub clock: Arc<dyn Clock>,
     pub models: Arc<dyn ModelCatalog>,
 }
@@ -40,6 +51,13 @@ pub(crate) struct App {
     pub keys: Keys,
     pub hasher: Hasher,
     pub accounts: Accounts,
+    pub blocks: Blocks,
+    pub rates: Rates,
+    /// Signs what a browser keeps to be known again.
+    pub device_key: [u8; 32],
+    pub jobs: Jobs,
+    /// Rung when the audit trail has grown.
+    pub audited: tokio::sync::Notify,
     pub metrics: Metrics,
     pub monitor: Monitor,
     pub hub: Hub,
@@ -55,6 +73,19 @@ pub(crate) struct App {
 pub(crate) type Shared = Arc<App>;
 
 impl App {
+    /// Stores rows of the audit trail that belong to no other write.
+    pub async fn record(&self, rows: Vec<AuditDraft>) -> Answer<()> {
+        self.ports.audit.record(rows).await?;
+        self.audited.notify_one();
+        Ok(())
+    }
+
+    /// A directory whose next write takes these rows along, or fails with them.
+    pub fn directory_with(&self, rows: Vec<AuditDraft>) -> Arc<dyn Directory> {
+        self.audited.notify_one();
+        self.ports.audit.directory_with(rows)
+    }
+
     pub fn socket_count(&self) -> usize {
         self.sockets.load(Ordering::Relaxed)
     }

@@ -1,6 +1,8 @@
 //! Around every request: its id and time, the error envelope, security headers, CORS, panics.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -8,12 +10,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use psyche_core::Timestamp;
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
+use psyche_core::{Timestamp, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Shared;
+use crate::api::auth::Peer;
+use crate::app::{App, Shared};
+use crate::client;
+use crate::context::Context;
 use crate::error::{ApiError, Detail, ErrorKind};
+use crate::limits::Allowance;
+use crate::rates::{self, Class};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
@@ -56,12 +64,20 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
+    let address = client::address(peer, request.headers(), &app.options.trusted_proxies);
+    let context = Context { request_id: request_id.as_str().into(), address };
+    let class = Class::of(&path, request.headers());
+    request.extensions_mut().insert(context.clone());
     let template = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
     request.extensions_mut().insert(app.clone());
 
     let allowed_origin = origin.filter(|o| is_listed(&app, o));
+    let mut allowance = None;
     let mut response = if is_preflight(&request) && allowed_origin.is_some() {
         preflight()
+    } else if let Some(refusal) = refused(&app, &context, class, &mut allowance).await {
+        refusal.into_response()
     } else {
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
@@ -69,6 +85,7 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
         }
     };
 
+    let allowance = response.extensions_mut().remove::<Allowance>().or(allowance);
     let failed = response.status().is_client_error() || response.status().is_server_error();
     if failed && response.extensions().get::<OwnBody>().is_none() {
         response = with_envelope(response, &path, &request_id, app.ports.clock.now());
@@ -79,6 +96,9 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
     tracing::debug!(%method, path, status = status.as_u16(), request_id, started, "request");
 
     let headers = response.headers_mut();
+    if let Some(allowance) = &allowance {
+        rates::describe(headers, allowance);
+    }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
@@ -88,11 +108,37 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
     if let Some(origin) = allowed_origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        let exposed = HeaderValue::from_static("X-Request-ID, X-Process-Time, Retry-After");
+        let exposed = HeaderValue::from_static(
+            "X-Request-ID, X-Process-Time, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
+        );
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     harden(headers, app.options.is_https());
     response
+}
+
+/// Why a request is not even looked at: its address is blocked, or it comes too often.
+async fn refused(app: &App, context: &Context, class: Class, allowance: &mut Option<Allowance>) -> Option<ApiError> {
+    if class != Class::Health && app.blocks.until(context.address, app.ports.clock.now()).is_some() {
+        let message = "This address failed to sign in too often and is blocked for a while. An admin can lift that.";
+        return Some(ApiError::new(ErrorKind::Forbidden, message));
+    }
+    *allowance = app.rates.arrives(class, context.address, app.ports.clock.monotonic_ms());
+    let wait = allowance.as_ref()?.wait?;
+    Some(too_often(app, context, None, wait).await)
+}
+
+/// The refusal of a request that comes too often; the first in a minute is recorded.
+pub async fn too_often(app: &App, context: &Context, user: Option<UserId>, wait: Duration) -> ApiError {
+    let key = format!("told:{}", client::bucket(context.address));
+    let first = app.ports.counters.increment(&key, 60_000).await;
+    if matches!(first, Ok(1)) {
+        let row = AuditDraft { user_id: user, ..context.row(app, AuditType::RateLimit, Outcome::Denied) };
+        if let Err(error) = app.record(vec![row]).await {
+            return error;
+        }
+    }
+    ApiError::too_many("Too many requests; wait a little.", (wait.as_secs_f64().ceil() as u64).max(1))
 }
 
 /// Client ids are kept when they can do no harm in a log.

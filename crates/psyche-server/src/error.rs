@@ -153,6 +153,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::NotFound("cursor") => Self::invalid("cursor", "is not one of this list's"),
             StoreError::NotFound(_) => Self::not_found(),
             StoreError::Conflict(what) => Self::conflict(format!("{what}: this is taken, or in the way")),
             StoreError::Corrupt(_) => Self::internal(error),

@@ -14,6 +14,8 @@ use crate::app::Shared;
 use crate::error::{Answer, ApiError, Detail, ErrorKind};
 
 pub const API_BODY: usize = 1 << 20;
+/// How deep a body may be nested (LIM-01).
+const DEPTH: usize = 64;
 pub const SIGN_IN_BODY: usize = 16 << 10;
 
 /// A JSON body of at most `MAX` bytes, and a JSON answer.
@@ -64,11 +66,22 @@ fn is_too_large(error: &axum::Error) -> bool {
 
 /// Malformed JSON is 400, wrong types, values and fields are 422.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    if is_too_deep(bytes) {
+        let message = format!("The body is nested more than {DEPTH} levels deep.");
+        return Err(ApiError::new(ErrorKind::BadRequest, message));
+    }
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
+    // The library would read a struct from a list too.
+    let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if !object && is_json().is_ok() {
+        return Err(ApiError::invalid("body", "must be an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_data() {
+        // It calls some wrong values, such as `null` for a name, breaks of the syntax.
+        if inner.is_data() || is_json().is_ok() {
             ApiError::invalid_fields(vec![detail(&path, &inner.to_string())])
         } else {
             malformed(&inner)
@@ -76,6 +89,25 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
     })?;
     reader.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// Whether brackets are nested deeper than [`DEPTH`]. What is within strings does not count.
+fn is_too_deep(bytes: &[u8]) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -154,7 +186,8 @@ mod tests {
             (r#"{"name":"x","inner":{"count":1,"more":2}}"#, "inner.more", "is not known here"),
             (r#"{"inner":null}"#, "name", "is needed"),
             (r#"{"name":"x","extra":1}"#, "extra", "is not known here"),
-            (r#"["secret-word"]"#, "body", "is needed"),
+            (r#"["secret-word"]"#, "body", "must be an object"),
+            (r#"{"name":"x","inner":{"count":1e400}}"#, "inner.count", "has the wrong form"),
             (r#"{"name":"x","name":"secret-word"}"#, "name", "is given twice"),
         ];
         for (body, field, message) in cases {
@@ -162,11 +195,12 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::Invalid, "{body}");
             let shown = format!("{:?} {}", error.details, error.message);
             assert!(!shown.contains("secret"), "{shown}");
-            if body.starts_with('{') {
+            if !body.contains("1e400") {
                 assert_eq!((error.details[0].field.as_str(), error.details[0].message.as_str()), (field, message));
             }
         }
-        for body in ["", "{", "{\"name\":\"x\"} trailing", "nonsense"] {
+        let deep = format!("{{\"name\":{}1{}}}", "[".repeat(64), "]".repeat(64));
+        for body in ["", "{", "{\"name\":\"x\"} trailing", "nonsense", &deep] {
             assert_eq!(parse::<Body>(body.as_bytes()).unwrap_err().kind, ErrorKind::BadRequest, "{body}");
         }
     }

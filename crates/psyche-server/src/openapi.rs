@@ -17,10 +17,10 @@ use crate::schema;
 #[openapi(
     info(title = "psyche", license(name = "Apache-2.0", identifier = "Apache-2.0"),
         description = "Minds that talk: sessions, their events, and the people who watch them. Sockets live at `/ws/{session_id}` and `/ws/system` (sub-protocol `psyche.v1`); `ClientMessage` and `ServerFrame` describe what is said there."),
-    components(schemas(ErrorEnvelope, ClientMessage, schema::frames::ServerFrame)),
+    components(schemas(ErrorEnvelope, ClientMessage, schema::frames::ServerFrame, schema::AuditOrder, schema::Severity)),
     tags(
         (name = "health"), (name = "identity"), (name = "users"), (name = "casts"), (name = "models"),
-        (name = "sessions"), (name = "live"), (name = "system")
+        (name = "sessions"), (name = "live"), (name = "system"), (name = "security")
     )
 )]
 struct Base;
@@ -67,8 +67,12 @@ fn operation_id(method: &str, path: &str) -> String {
 
 /// Which failures a call can answer with follows from what it takes and needs.
 fn describe_failures(path: &str, operation: &mut Operation, permission: Permission) {
-    let mut failures =
-        vec![("500", "The server failed."), ("503", "A dependency is away; `Retry-After` says when to try again.")];
+    let mut failures = vec![
+        ("403", "Not allowed; or the address failed to sign in too often and is blocked for a while."),
+        ("429", "Too much at once; `Retry-After` says when to try again."),
+        ("500", "The server failed."),
+        ("503", "A dependency is away; `Retry-After` says when to try again."),
+    ];
     let has_body = operation.request_body.is_some();
     if has_body {
         failures.extend([
@@ -83,14 +87,13 @@ fn describe_failures(path: &str, operation: &mut Operation, permission: Permissi
     if permission != Permission::Public {
         operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
         operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", permission_name(permission)).build());
-        failures.extend([("401", "Not signed in, or not any more."), ("403", "Not allowed.")]);
+        failures.push(("401", "Not signed in, or not any more."));
     }
     if path.contains('{') {
         failures.push(("404", "There is nothing here, or nothing you may see."));
     }
     if permission.concerns_a_session() {
         failures.push(("409", "The session's status forbids it now."));
-        failures.push(("429", "Too much at once."));
     }
     let responses = &mut operation.responses.responses;
     for (status, description) in failures {

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use psyche_core::port::Role;
+
+use crate::client::TrustedProxies;
+use crate::limits::Rate;
 use crate::live::Patience;
+use crate::passwords;
 
 /// Who may make an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Registration {
     Open,
     #[default]
@@ -21,6 +27,18 @@ pub struct ServerOptions {
     /// Names, besides loopback and IP addresses, under which a browser may reach the server.
     pub trusted_hosts: Vec<String>,
     pub cors_allowed_origins: Vec<String>,
+    pub trusted_proxies: TrustedProxies,
+    /// Whether addresses that guess passwords are blocked.
+    pub block_addresses: bool,
+    pub password_hash: passwords::Kind,
+    /// Roles that must have a second factor.
+    pub second_factor_roles: Vec<Role>,
+    /// What people agree to when they register.
+    pub consent_version: String,
+    /// Access tokens with less left are renewed by the web app in the background.
+    pub renew_before: Duration,
+    /// Audit rows older than this are removed; `None` keeps them.
+    pub audit_retention: Option<Duration>,
     /// Whether `?token=` is accepted on sockets. The binary resolves `auto`: only on loopback, without proxy or public URL.
     pub url_tokens: bool,
     /// Keys of access tokens; the first one signs, the others still verify. At least 32 bytes each.
@@ -44,6 +62,13 @@ impl ServerOptions {
             public_url: None,
             trusted_hosts: Vec::new(),
             cors_allowed_origins: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            block_addresses: true,
+            password_hash: passwords::Kind::default(),
+            second_factor_roles: Vec::new(),
+            consent_version: "1".to_owned(),
+            renew_before: 4 * HOUR,
+            audit_retention: Some(30 * 24 * HOUR),
             url_tokens: false,
             jwt_secrets,
             setup_code: None,
@@ -77,6 +102,19 @@ impl std::fmt::Debug for ServerOptions {
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub sign_ins_per_user: usize,
+    /// Requests without a token, per client.
+    pub anonymous: Rate,
+    pub users: Rate,
+    /// Sign-ins, registrations and the like, per client.
+    pub sign_ins: Rate,
+    /// WebSockets begun, per client.
+    pub upgrades: Rate,
+    pub health: Rate,
+    pub exports: Rate,
+    /// Failed sign-ins for one name from one client before it waits.
+    pub sign_in_tries: u64,
+    /// How long those count.
+    pub lockout: Duration,
     /// HTTP connections at once; more wait in the listener's queue.
     pub connections: usize,
     pub sockets: usize,
@@ -116,6 +154,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sign_ins_per_user: 5,
+            anonymous: Rate { per_minute: 100.0, burst: 10.0 },
+            users: Rate { per_minute: 600.0, burst: 100.0 },
+            sign_ins: Rate { per_minute: 10.0, burst: 10.0 },
+            upgrades: Rate { per_minute: 600.0, burst: 100.0 },
+            health: Rate { per_minute: 600.0, burst: 60.0 },
+            exports: Rate { per_minute: 5.0 / 60.0, burst: 5.0 },
+            sign_in_tries: 5,
+            lockout: Duration::from_mins(15),
             connections: 4_096,
             sockets: 2_000,
             sockets_per_user: 10,

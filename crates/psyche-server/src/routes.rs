@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, auth, casts, docs, health, history, models, participants, sessions, setup, system, tickets, users,
+    account, audit, auth, casts, configuration, docs, health, history, models, participants, privacy, second_factor,
+    sessions, setup, system, tickets, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -59,12 +60,26 @@ pub fn all() -> Routes {
         .add(P::OwnAccount, routes!(account::devices))
         .add(P::OwnAccount, routes!(account::end_devices))
         .add(P::OwnAccount, routes!(account::end_device))
+        .add(P::OwnAccount, routes!(second_factor::enrol))
+        .add(P::OwnAccount, routes!(second_factor::confirm))
+        .add(P::OwnAccount, routes!(second_factor::disable))
+        .add(P::OwnAccount, routes!(privacy::export))
+        .add(P::OwnAccount, routes!(privacy::erase))
         .add(P::OwnAccount, routes!(tickets::issue))
         .add(P::UserAdmin, routes!(users::list))
         .add(P::UserAdmin, routes!(users::create))
         .add(P::UserAdmin, routes!(users::get))
         .add(P::UserAdmin, routes!(users::change))
+        .add(P::UserAdmin, routes!(users::erase))
+        .add(P::UserAdmin, routes!(users::unlock))
         .add(P::UserAdmin, routes!(users::reset_password))
+        .add(P::AuditRead, routes!(audit::rows))
+        .add(P::AuditRead, routes!(audit::verify))
+        .add(P::SecurityAdmin, routes!(audit::alerts))
+        .add(P::SecurityAdmin, routes!(audit::blocked))
+        .add(P::SecurityAdmin, routes!(audit::unblock))
+        .add(P::SystemConfig, routes!(configuration::get))
+        .add(P::SystemConfig, routes!(configuration::change))
         .add(P::CastView, routes!(casts::list))
         .add(P::CastEdit, routes!(casts::create))
         .add(P::CastView, routes!(casts::get))

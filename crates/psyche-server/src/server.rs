@@ -12,22 +12,28 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use psyche_core::audit::sign;
+use psyche_core::words::Hash;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::accounts::{Accounts, watch_rights};
+use crate::alerts;
 use crate::api::auth::Peer;
 use crate::api::health;
 use crate::app::{App, Ports, Shared};
+use crate::blocks::Blocks;
 use crate::envelope;
 use crate::live::{Hub, watch_changes, watch_system};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
 use crate::passwords::Hasher;
+use crate::rates::Rates;
+use crate::retention::{self, Jobs};
 use crate::routes;
 use crate::tokens::Keys;
 use crate::web_files;
@@ -71,8 +77,13 @@ impl Server {
         let document = crate::openapi::complete(operations, &rows);
         let app = Arc::new(App {
             keys: Keys::new(&options.jwt_secrets),
-            hasher: Hasher::new(ports.clock.entropy()).map_err(StartError::Hasher)?,
+            hasher: Hasher::new(options.password_hash, ports.clock.entropy()).map_err(StartError::Hasher)?,
             accounts: Accounts::default(),
+            blocks: Blocks::default(),
+            rates: Rates::new(&options.limits),
+            device_key: sign(&Hash::of(&options.jwt_secrets[0]).0, &[b"psyche.devices"]).0,
+            jobs: Jobs::default(),
+            audited: Notify::new(),
             metrics: Metrics::default(),
             monitor: Monitor::default(),
             hub: Hub::default(),
@@ -116,6 +127,8 @@ impl Server {
         self.app.tracker.spawn(watch_changes(Arc::clone(&self.app), self.app.accounts.changes()));
         self.app.tracker.spawn(watch_rights(Arc::clone(&self.app)));
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
+        self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
+        self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
         let limits = self.app.options.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));
         loop {

@@ -32,7 +32,8 @@ pub fn is_active_admin(user: &User) -> bool {
 }
 
 pub fn patched(mut user: User, patch: UserPatch) -> User {
-    let UserPatch { display_name, email, role, status, password_hash, preferences, last_login } = patch;
+    let UserPatch { display_name, email, role, status, password_hash, preferences, last_login, second_factor, consent } =
+        patch;
     user.display_name = display_name.unwrap_or(user.display_name);
     user.email = email.unwrap_or(user.email);
     user.role = role.unwrap_or(user.role);
@@ -40,5 +41,7 @@ pub fn patched(mut user: User, patch: UserPatch) -> User {
     user.password_hash = password_hash.unwrap_or(user.password_hash);
     user.preferences = preferences.unwrap_or(user.preferences);
     user.last_login = last_login.or(user.last_login);
+    user.second_factor = second_factor.unwrap_or(user.second_factor);
+    user.consents.extend(consent);
     user
 }

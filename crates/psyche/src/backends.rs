@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use psyche_bus::{LocalBus, LocalEphemeral};
 use psyche_core::measure::Vader;
-use psyche_core::port::{Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog};
+use psyche_core::port::{AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog};
 use psyche_engine::Ports;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
@@ -62,6 +62,13 @@ impl Store {
         }
     }
 
+    pub fn audit(&self) -> Arc<dyn AuditLog> {
+        match self {
+            Self::Memory(store) => Arc::clone(store) as _,
+            Self::Sqlite(store) => Arc::new(store.clone()),
+        }
+    }
+
     pub async fn close(&self) {
         if let Self::Sqlite(store) = self {
             store.close().await;
@@ -74,6 +81,8 @@ pub struct Parts {
     pub store: Store,
     pub bus: Arc<dyn Bus>,
     pub ephemeral: Arc<dyn EphemeralStore>,
+    /// Counts of failures: nothing else may push them out.
+    pub counters: Arc<dyn EphemeralStore>,
     pub clock: Arc<dyn Clock>,
     pub models: Arc<Catalog>,
 }
@@ -90,6 +99,7 @@ impl Parts {
             store,
             bus: Arc::new(LocalBus::new()),
             ephemeral: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
+            counters: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
             clock,
             models,
         })

@@ -57,25 +57,34 @@ const KEYS: &[Key] = &[
     secret("setup_code", "code for the first admin, instead of a drawn one"),
     key("admin_username", Kind::Text, None, "creates the first admin at start, together with admin_password"),
     secret("admin_password", "password of that admin"),
-    waiting("registration", Kind::Text, Some("closed"), "closed or open"),
+    key("registration", Kind::Text, Some("closed"), "closed or open"),
     secret("jwt_secret", "key of access tokens; without it one is made and kept in data_dir"),
     key("jwt_expiration_hours", Kind::Number, Some("24"), "life of an access token"),
-    waiting("jwt_refresh_threshold_hours", Kind::Number, Some("4"), "the web app renews tokens with less left"),
+    key("jwt_refresh_threshold_hours", Kind::Number, Some("4"), "the web app renews tokens with less left"),
     key("refresh_idle_hours", Kind::Number, Some("24"), "a sign-in ends when unused for this long"),
-    waiting("refresh_absolute_hours", Kind::Number, Some("720"), "a sign-in ends after this long"),
+    key("refresh_absolute_hours", Kind::Number, Some("720"), "a sign-in ends after this long"),
     waiting("session_timeout_hours", Kind::Number, Some("24"), "a session nobody touches is paused; 0 = never"),
-    key("max_concurrent_sessions", Kind::Number, Some("5"), "sign-ins of a user"),
+    key("max_concurrent_sessions", Kind::Count, Some("5"), "sign-ins of a user"),
     secret("master_key", "64 hex digits that wrap all other keys; without it one is made and kept in data_dir"),
     secret("metrics_token", "scrape token for /metrics on the public listener"),
-    waiting("rate_limit_requests_per_minute", Kind::Number, Some("100"), "per anonymous client"),
-    waiting("rate_limit_burst_size", Kind::Number, Some("10"), "burst of the limit above"),
-    waiting("brute_force_threshold", Kind::Number, Some("5"), "failed sign-ins before a lockout"),
-    waiting("account_lockout_duration", Kind::Number, Some("900"), "seconds of a lockout"),
-    waiting("enable_ip_blacklisting", Kind::Flag, Some("true"), "block addresses that guess passwords"),
-    waiting("trusted_proxies", Kind::List, None, "networks whose X-Forwarded-For counts"),
+    key("password_hash", Kind::Text, Some("argon2id"), "argon2id or bcrypt; hashes of both kinds verify"),
+    key("second_factor_roles", Kind::List, None, "roles that must have a second factor, such as admin"),
+    key("consent_version", Kind::Text, Some("1"), "version of the terms people agree to when they register"),
+    key("rate_limit_requests_per_minute", Kind::Count, Some("100"), "requests of a client without a token"),
+    key("rate_limit_burst_size", Kind::Count, Some("10"), "how many of them at once"),
+    key("rate_limit_user_requests_per_minute", Kind::Count, Some("600"), "requests of a user"),
+    key("rate_limit_sign_ins_per_minute", Kind::Count, Some("10"), "sign-ins, registrations and the like of a client"),
+    key("rate_limit_upgrades_per_minute", Kind::Count, Some("600"), "WebSockets a client may begin"),
+    key("rate_limit_exports_per_hour", Kind::Count, Some("5"), "exports of a user"),
+    key("brute_force_threshold", Kind::Count, Some("5"), "failed sign-ins before a lockout"),
+    key("account_lockout_duration", Kind::Count, Some("900"), "seconds of a lockout"),
+    key("enable_ip_blacklisting", Kind::Flag, Some("true"), "block addresses that guess passwords"),
+    key("trusted_proxies", Kind::List, None, "networks whose X-Forwarded-For counts"),
     key("cors_allowed_origins", Kind::List, None, "origins of other web apps that may call the API"),
     key("url_tokens", Kind::Text, Some("auto"), "?token= on WebSockets: auto, on or off"),
-    waiting("audit_log_retention_days", Kind::Number, Some("30"), "days audit rows are kept"),
+    key("alert_webhook", Kind::Text, None, "https address that alerts are posted to"),
+    secret("alert_webhook_secret", "signs what is posted there (HMAC-SHA256 in X-Psyche-Signature)"),
+    key("audit_log_retention_days", Kind::Number, Some("30"), "days audit rows are kept"),
     waiting("data_retention_days", Kind::Number, Some("0"), "days sessions are kept; 0 = for ever"),
     key("models_dir", Kind::Text, None, "weights of embedded models (default <data_dir>/models)"),
     key("max_connections", Kind::Count, Some("4096"), "HTTP connections and sockets at once; more wait"),
@@ -101,6 +110,8 @@ const MODEL_KEYS: [(&str, &str); 3] = [
     ("model", "the model's name at its server"),
     ("base_url", "where that server is"),
 ];
+
+pub const ROLES: [&str; 3] = ["observer", "researcher", "admin"];
 
 /// Names in the environment that belong to the project's tests, not to the program.
 const FOREIGN: [&str; 2] = ["PSYCHE_BIN", "PSYCHE_TEST_"];
@@ -225,13 +236,22 @@ impl Config {
         if self.text("tls_cert").is_some() || self.text("tls_key").is_some() {
             bail!("TLS is not built in yet: put a proxy with TLS before psyche and set public_url");
         }
-        if self.text("registration") == Some("open") {
-            bail!("registration = \"open\" is not built yet; an admin creates users");
+        if self.text("alert_webhook").is_some() != self.text("alert_webhook_secret").is_some() {
+            bail!("alert_webhook and alert_webhook_secret belong together: what is posted is signed");
+        }
+        if let Some(role) = self.list("second_factor_roles").iter().find(|r| !ROLES.contains(&r.as_str())) {
+            bail!("second_factor_roles names {role:?}; roles are {}", ROLES.join(", "));
         }
         if self.text("setup_code").is_some_and(|code| code.chars().count() < 16) {
             bail!("setup_code is shorter than 16 characters and could be guessed; leave it out and one is drawn");
         }
-        for (name, allowed) in [("url_tokens", &["auto", "on", "off"][..]), ("log_format", &["text", "json"])] {
+        let choices = [
+            ("url_tokens", &["auto", "on", "off"][..]),
+            ("log_format", &["text", "json"]),
+            ("registration", &["open", "closed"]),
+            ("password_hash", &["argon2id", "bcrypt"]),
+        ];
+        for (name, allowed) in choices {
             if let Some(value) = self.text(name).filter(|v| !allowed.contains(v)) {
                 bail!("{name} is {value:?}; it can be {}", allowed.join(", "));
             }
@@ -413,6 +433,9 @@ mod tests {
             (sources(&[], &[("setup_code", "letmein")]), "could be guessed"),
             (sources(&[], &[("tls_cert", "a.pem")]), "TLS is not built in yet"),
             (sources(&[], &[("url_tokens", "maybe")]), "auto, on, off"),
+            (sources(&[], &[("registration", "maybe")]), "open, closed"),
+            (sources(&[], &[("second_factor_roles", "admin,root")]), "observer, researcher, admin"),
+            (sources(&[], &[("alert_webhook", "https://example.org/")]), "belong together"),
             (sources(&[], &[("jwt_expiration_hours", "-1")]), "not negative"),
             (sources(&[], &[("max_sockets", "0")]), "from 1 on"),
             (sources(&[], &[("max_sockets", "1.5")]), "a whole number"),

@@ -9,6 +9,7 @@ mod backends;
 mod clock;
 mod commands;
 mod config;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,9 @@ enum Command {
     /// People with an account
     #[command(subcommand)]
     User(commands::user::Command),
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
     /// Language models
     #[command(subcommand)]
     Model(commands::model::Command),
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,
+                Command::Audit(command) => commands::audit::run(&config, command).await,
                 Command::Model(command) => commands::model::run(&config, command).await,
             }
         })

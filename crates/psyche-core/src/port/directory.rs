@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::cast::Cast;
 use crate::ids::{SessionId, SignInId, TenantId, UserId};
@@ -42,6 +43,34 @@ pub struct User {
     pub preferences: serde_json::Value,
     pub last_login: Option<Timestamp>,
     pub created_at: Timestamp,
+    pub second_factor: Option<SecondFactor>,
+    pub consents: Vec<Consent>,
+}
+
+/// A time-based one-time password (RFC 6238), and the codes for when its device is lost.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactor {
+    pub secret: Vec<u8>,
+    /// Asked for at sign-in only once a first code was right.
+    pub confirmed: bool,
+    /// The time step of the last code used: no code works twice.
+    pub last_step: u64,
+    /// SHA-256 of the codes that are left.
+    pub recovery: Vec<Hash>,
+}
+
+impl std::fmt::Debug for SecondFactor {
+    /// Secrets stay out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecondFactor").field("confirmed", &self.confirmed).finish_non_exhaustive()
+    }
+}
+
+/// What a person agreed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    pub version: String,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +89,30 @@ pub struct UserPatch {
     pub password_hash: Option<String>,
     pub preferences: Option<serde_json::Value>,
     pub last_login: Option<Timestamp>,
+    /// `Some(None)` removes it.
+    pub second_factor: Option<Option<SecondFactor>>,
+    /// Added to those given before.
+    pub consent: Option<Consent>,
+}
+
+/// One-time right to set a password. The token itself is kept nowhere.
+#[derive(Clone, Debug)]
+pub struct ResetToken {
+    pub user_id: UserId,
+    pub hash: Hash,
+    pub expires_at: Timestamp,
+}
+
+/// An address nobody may come from for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressBlock {
+    /// An IPv4 address, or an IPv6 /64 by its first address.
+    pub address: String,
+    pub reason: String,
+    pub blocked_at: Timestamp,
+    pub until: Timestamp,
+    /// How often it has been blocked; each time lasts twice as long.
+    pub times: u32,
 }
 
 /// A user's sign-in on one device. Refresh tokens are stored as SHA-256 only.
@@ -171,6 +224,7 @@ pub struct SessionRow {
 pub struct SessionFilter {
     /// `None`: every session of the tenant (admins). Otherwise those the user owns or is a member of.
     pub visible_to: Option<UserId>,
+    pub owner: Option<UserId>,
     pub status: Option<SessionStatus>,
     /// Case-insensitive part of the name.
     pub query: Option<String>,
@@ -197,6 +251,11 @@ impl UserPatch {
     }
 }
 
+/// The form of a username in which no two people may have the same: compatibility forms and case do not count.
+pub fn folded(username: &str) -> String {
+    username.nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
 #[async_trait]
 pub trait Directory: Send + Sync {
     async fn create_user(&self, new: NewUser) -> Result<(), StoreError>;
@@ -204,8 +263,27 @@ pub trait Directory: Send + Sync {
     /// By username, folded to lower case.
     async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError>;
     async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError>;
-    /// Refuses with `Conflict("last admin")` to demote or disable the last active admin.
+    /// Refuses with `Conflict("last admin")` to demote or disable the last active admin. Disabling ends all sign-ins.
     async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError>;
+    /// Sets a password and ends all sign-ins but one, in one transaction.
+    async fn set_password(&self, id: UserId, phc: String, except: Option<SignInId>) -> Result<(), StoreError>;
+    /// Removes the account with its sign-ins, memberships and key. Refuses with `Conflict("last admin")`.
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
+
+    /// Keeps a reset token in place of the person's one before.
+    async fn put_reset(&self, token: ResetToken) -> Result<(), StoreError>;
+    /// Whose live token this is.
+    async fn reset_owner(&self, hash: Hash, now: Timestamp) -> Result<Option<UserId>, StoreError>;
+    /// Spends the token, sets the password and ends all sign-ins, in one transaction; `None` when it is not live.
+    async fn use_reset(&self, hash: Hash, now: Timestamp, phc: String) -> Result<Option<UserId>, StoreError>;
+
+    /// Blocks an address, or changes its block.
+    async fn put_block(&self, tenant: TenantId, block: AddressBlock) -> Result<(), StoreError>;
+    /// All blocks, old ones too: they tell how often an address was blocked.
+    async fn blocks(&self, tenant: TenantId) -> Result<Vec<AddressBlock>, StoreError>;
+    async fn lift_block(&self, tenant: TenantId, address: &str) -> Result<(), StoreError>;
+    /// Removes sign-ins that ended before `before`, reset tokens and blocks that ran out by then. Returns how many.
+    async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError>;
     async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError>;
 
     /// Stores the sign-in; the user keeps at most `keep` live ones, the least recently used end. Returns those ended.

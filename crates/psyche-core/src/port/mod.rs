@@ -1,16 +1,19 @@
 //! Ports: what the mind needs from outside. Object-safe, few and wide; one conformance suite each.
 
+mod audit;
 mod bus;
 mod clock;
 mod directory;
 mod log;
 mod model;
 
+pub use audit::{AuditCheck, AuditFilter, AuditLog};
 pub use bus::{Bus, EphemeralStore, Live, News, NewsStream};
 pub use clock::Clock;
 pub use directory::{
-    Directory, NewSignIn, NewUser, Page, Parent, Relation, Role, Rotation, SessionFilter, SessionRow, SessionSummary,
-    SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
+    AddressBlock, Consent, Directory, NewSignIn, NewUser, Page, Parent, Relation, ResetToken, Role, Rotation,
+    SecondFactor, SessionFilter, SessionRow, SessionSummary, SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
+    folded,
 };
 pub use log::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
 pub use model::{

@@ -70,6 +70,8 @@ async fn person(store: &SqliteStore, role: Role, n: usize) -> Outcome<Person> {
         preferences: json!({}),
         last_login: None,
         created_at: now,
+        second_factor: None,
+        consents: Vec::new(),
     };
     store.create_user(NewUser { user, only_first_admin: false }).await?;
     let sign_in = SignIn {

@@ -1,27 +1,32 @@
 //! Sign-in: register, login, refresh, logout. One answer for every way a sign-in can fail.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use psyche_core::port::{NewSignIn, NewUser, Role, Rotation, SignIn, User, UserPatch, UserStatus};
-use psyche_core::{SignInId, TenantId};
+use psyche_core::audit::{AuditDraft, AuditType, Outcome, Severity};
+use psyche_core::port::{Consent, NewSignIn, NewUser, Role, Rotation, SignIn, User, UserPatch, UserStatus};
+use psyche_core::{SignInId, TenantId, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::accounts::Caller;
 use crate::app::{App, Shared};
-use crate::error::{Answer, ApiError, ErrorKind};
+use crate::context::Context;
+use crate::error::{Answer, ApiError, Detail, ErrorKind};
 use crate::json::{Json, SmallJson};
 use crate::live::UserAuth;
+use crate::lockout;
 use crate::options::Registration;
 use crate::origin;
 use crate::schema;
 use crate::tokens;
+use crate::{alerts, blocks, totp};
 
+use super::configuration;
 use super::setup::{check_person, new_user};
 use super::views::{SignedInUser, UserView};
 
@@ -44,13 +49,14 @@ pub struct Register {
 /// Makes an account with the role `observer`, where the installation lets people register.
 #[utoipa::path(
     post, path = "/api/v1/auth/register", tag = "identity", request_body = Register,
-    responses((status = 201, body = schema::User))
+    responses((status = 201, body = schema::User), (status = 409, description = "The name is taken."))
 )]
 pub async fn register(
     State(app): State<Shared>,
+    context: Context,
     body: SmallJson<Register>,
 ) -> Answer<(StatusCode, SmallJson<UserView>)> {
-    if app.options.registration == Registration::Closed {
+    if configuration::registration(&app).await? == Registration::Closed {
         let message = "Registration is closed here; an admin makes accounts.";
         return Err(ApiError::new(ErrorKind::Forbidden, message));
     }
@@ -63,7 +69,10 @@ pub async fn register(
     if let Some(name) = display_name {
         user.display_name = super::account::checked_name(name)?;
     }
-    app.ports.directory.create_user(NewUser { user: user.clone(), only_first_admin: false }).await?;
+    user.consents = vec![Consent { version: app.options.consent_version.clone(), at: app.ports.clock.now() }];
+    let row = about(&app, &context, &user, AuditType::PermissionChanged, json!({"message": "Somebody registered."}));
+    let new = NewUser { user: user.clone(), only_first_admin: false };
+    app.directory_with(vec![row]).create_user(new).await?;
     announce(&app, Some(&user), &user.username, "registration", true);
     Ok((StatusCode::CREATED, Json(user.into())))
 }
@@ -88,7 +97,6 @@ pub struct Login {
     device_id: Option<String>,
     /// The second factor, where one is set up.
     #[serde(default)]
-    #[expect(dead_code, reason = "part of the contract; nobody can set up a second factor yet")]
     otp: Option<String>,
     #[serde(default)]
     refresh: RefreshBy,
@@ -101,55 +109,134 @@ struct TokenAnswer {
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
+    /// Seconds: renew in the background when fewer are left.
+    renew_before: u64,
+    /// The role demands a second factor; until there is one, only one's own account is open.
+    must_enrol: bool,
     user: SignedInUser,
 }
 
-/// Signs in.
+/// Signs in. With a second factor in force, a right password without its code is 401 with a detail for `otp`.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "identity", request_body = Login,
     responses((status = 200, body = schema::TokenAnswer), (status = 401, description = "Not these credentials, or not any more."))
 )]
 pub async fn login(
     State(app): State<Shared>,
-    peer: Option<Extension<Peer>>,
+    context: Context,
     headers: HeaderMap,
     body: SmallJson<Login>,
 ) -> Answer<Response> {
-    let Login { username, password, device_id, refresh, .. } = body.0;
+    let Login { username, password, device_id, otp, refresh } = body.0;
     if refresh == RefreshBy::Cookie && !origin::is_ours(&app.options, &headers) {
         return Err(ApiError::forbidden());
     }
     let directory = &app.ports.directory;
-    // A password longer than any that can be set is wrong, at the price of one that is not.
-    let password = if password.len() > 1024 { String::new() } else { password };
-    let user = directory.user_by_name(TenantId::DEFAULT, &username).await?;
-    let fits = app.hasher.verify(password, user.as_ref().map(|u| u.password_hash.clone())).await?;
-    let Some(user) = user.filter(|u| fits && u.status == UserStatus::Active) else {
-        announce(&app, None, "", "login", false);
+    let device = cookie(&headers, names(&app).device).and_then(|token| lockout::known_device(&app, &token));
+    let attempt = lockout::begin(&app, &username, context.address, device).await;
+    let attempt = match attempt {
+        Ok(attempt) => attempt,
+        Err(error) => return Err(locked_out(&app, &context, error).await),
+    };
+    let found = directory.user_by_name(TenantId::DEFAULT, &username).await?;
+    let fits = app.hasher.verify(password.clone(), found.as_ref().map(|u| u.password_hash.clone())).await?;
+    let known = found.as_ref().map(|user| user.user_id);
+    let Some(user) = found.filter(|u| fits && u.status == UserStatus::Active) else {
+        failed(&app, &context, known).await?;
         return Err(ApiError::new(ErrorKind::Unauthenticated, "Username or password is not right."));
     };
+    let mut patch = UserPatch { last_login: Some(app.ports.clock.now()), ..UserPatch::default() };
+    if let Some(factor) = user.second_factor.as_ref().filter(|factor| factor.confirmed) {
+        let accepted = otp.as_deref().and_then(|otp| totp::accept(factor, otp, app.ports.clock.now()));
+        if accepted.is_none() {
+            return Err(wants_code(&app, &context, &user, otp.is_some()).await);
+        }
+        patch.second_factor = Some(accepted);
+    }
+    if app.hasher.is_outdated(&user.password_hash) {
+        patch.password_hash = app.hasher.hash(password, app.ports.clock.entropy()).await.ok();
+    }
+    attempt.succeeded(&app).await?;
+    let (id, refresh_token) = begin(&app, &context, &user, &headers, device_id.as_deref(), device).await?;
+    let user = directory.update_user(user.user_id, patch).await?;
+    announce(&app, Some(&user), &user.username, "login", true);
+    let mut response = answer(&app, &user, id, refresh_token, refresh)?;
+    if refresh == RefreshBy::Cookie {
+        let token = lockout::device_token(&app, user.user_id);
+        set_cookie(&app, &mut response, names(&app).device, &token, DEVICE_LIFE_S)?;
+    }
+    Ok(response)
+}
+
+/// Stores a new sign-in with what the audit trail says of it.
+async fn begin(
+    app: &App,
+    context: &Context,
+    user: &User,
+    headers: &HeaderMap,
+    name: Option<&str>,
+    device: Option<UserId>,
+) -> Answer<(SignInId, String)> {
     let now = app.ports.clock.now();
     let (refresh_token, refresh_hash) = tokens::secret(app.ports.clock.entropy());
     let sign_in = SignIn {
         id: SignInId(app.ports.clock.uuid()),
         user_id: user.user_id,
-        device: short(device_id.as_deref().unwrap_or("")),
-        ip: peer.map_or_else(String::new, |Extension(Peer(ip))| ip.to_canonical().to_string()),
+        device: short(name.unwrap_or("")),
+        ip: context.address.to_string(),
         user_agent: short(headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("")),
         created_at: now,
         last_seen: now,
         expires_at: now.plus_ms(millis(app.options.refresh_idle.min(app.options.refresh_absolute))),
         revoked: false,
     };
-    let id = sign_in.id;
-    let keep = app.options.limits.sign_ins_per_user;
-    let ended = directory.create_sign_in(NewSignIn { sign_in, refresh_hash }, keep).await?;
+    let before = app.ports.directory.sign_ins(user.user_id).await?;
+    let elsewhere = !before.is_empty() && device != Some(user.user_id);
+    let is_new = elsewhere && before.iter().all(|s| s.ip != sign_in.ip || s.user_agent != sign_in.user_agent);
+    let mut rows = vec![about(app, context, user, AuditType::LoginSuccess, json!({"sign_in": sign_in.id}))];
+    if is_new {
+        let rule = ("new_device", "Somebody signed in from a device that was not seen before.");
+        rows.push(alerts::suspicion(app, context, Some(user.user_id), Severity::Medium, rule));
+    }
+    let rule = ("many_sign_ins", "Somebody signed in more often within a minute than a person does.");
+    rows.extend(alerts::burst(app, context, user.user_id, rule, (10, Duration::from_mins(1))).await?);
+    let (id, keep) = (sign_in.id, app.options.limits.sign_ins_per_user);
+    let ended = app.directory_with(rows).create_sign_in(NewSignIn { sign_in, refresh_hash }, keep).await?;
     if !ended.is_empty() {
         app.accounts.changed(user.user_id);
     }
-    directory.update_user(user.user_id, UserPatch { last_login: Some(now), ..UserPatch::default() }).await?;
-    announce(&app, Some(&user), &user.username, "login", true);
-    answer(&app, &user, id, refresh_token, refresh)
+    Ok((id, refresh_token))
+}
+
+/// What a failed sign-in leaves behind. The name that was typed is not kept: it may be a password.
+pub async fn failed(app: &App, context: &Context, user: Option<UserId>) -> Answer<()> {
+    let row = AuditDraft { user_id: user, ..context.row(app, AuditType::LoginFailure, Outcome::Failure) };
+    app.record(vec![row]).await?;
+    announce(app, None, "", "login", false);
+    blocks::failed(app, context).await
+}
+
+/// A try that was refused without a look at the password.
+async fn locked_out(app: &App, context: &Context, error: ApiError) -> ApiError {
+    let row = context.row(app, AuditType::LoginFailure, Outcome::Denied);
+    app.record(vec![row]).await.err().unwrap_or(error)
+}
+
+/// The password was right, the code is missing or wrong. A wrong one is a failed sign-in.
+async fn wants_code(app: &App, context: &Context, user: &User, given: bool) -> ApiError {
+    let recorded = if given { failed(app, context, Some(user.user_id)).await } else { Ok(()) };
+    let message = if given { "is not right, or was used already" } else { "is needed" };
+    let detail = Detail { field: "otp".to_owned(), message: message.to_owned(), line: None };
+    let error = ApiError::new(ErrorKind::Unauthenticated, "Enter the code of your second factor.");
+    recorded.err().unwrap_or(ApiError { details: vec![detail], ..error })
+}
+
+/// A row of the audit trail about somebody who is not signed in yet.
+pub fn about(app: &App, context: &Context, user: &User, event_type: AuditType, details: Value) -> AuditDraft {
+    let mut row = context.row(app, event_type, Outcome::Success);
+    (row.user_id, row.details) = (Some(user.user_id), details);
+    row.personal.username = Some(user.username.clone());
+    row
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -165,20 +252,29 @@ pub struct Refresh {
     post, path = "/api/v1/auth/refresh", tag = "identity", request_body = Refresh,
     responses((status = 200, body = schema::TokenAnswer), (status = 401, description = "The refresh token is unknown, spent or expired."))
 )]
-pub async fn refresh(State(app): State<Shared>, headers: HeaderMap, body: SmallJson<Refresh>) -> Answer<Response> {
+pub async fn refresh(
+    State(app): State<Shared>,
+    context: Context,
+    headers: HeaderMap,
+    body: SmallJson<Refresh>,
+) -> Answer<Response> {
     let (token, by) = match body.0.refresh_token {
         Some(token) => (token, RefreshBy::Body),
         None if !origin::is_ours(&app.options, &headers) => return Err(ApiError::forbidden()),
-        None => (cookie(&headers, cookie_name(&app)).ok_or_else(ApiError::unauthenticated)?, RefreshBy::Cookie),
+        None => (cookie(&headers, names(&app).refresh).ok_or_else(ApiError::unauthenticated)?, RefreshBy::Cookie),
     };
     let (directory, now) = (&app.ports.directory, app.ports.clock.now());
     let old = psyche_core::words::Hash::of(token.as_bytes());
     let (next, next_hash) = tokens::secret(app.ports.clock.entropy());
     let expires_at = now.plus_ms(millis(app.options.refresh_idle));
-    let sign_in = match directory.rotate(old, next_hash, now, expires_at).await? {
+    let reuse = AuditDraft {
+        details: json!({"rule": "token_reuse", "message": "A spent refresh token came back; its sign-in has ended."}),
+        ..context.row(&app, AuditType::TokenReuse, Outcome::Denied)
+    };
+    let rows = vec![context.row(&app, AuditType::TokenRefresh, Outcome::Success), reuse];
+    let sign_in = match app.directory_with(rows).rotate(old, next_hash, now, expires_at).await? {
         Rotation::Rotated(sign_in) | Rotation::Reissued(sign_in) => sign_in,
         Rotation::Reused(sign_in) => {
-            tracing::warn!(target: "audit", user_id = %sign_in.user_id, sign_in = %sign_in.id, "a spent refresh token came back; its sign-in has ended");
             app.accounts.changed(sign_in.user_id);
             return Err(ApiError::unauthenticated());
         }
@@ -199,15 +295,16 @@ pub async fn refresh(State(app): State<Shared>, headers: HeaderMap, body: SmallJ
     post, path = "/api/v1/auth/logout", tag = "identity",
     responses((status = 200, body = schema::Done))
 )]
-pub async fn logout(State(app): State<Shared>, caller: Caller) -> Answer<Response> {
-    app.ports.directory.revoke_sign_in(caller.sign_in).await?;
+pub async fn logout(State(app): State<Shared>, context: Context, caller: Caller) -> Answer<Response> {
+    let row = caller.row(&app, &context, AuditType::Logout, Outcome::Success);
+    app.directory_with(vec![row]).revoke_sign_in(caller.sign_in).await?;
     app.accounts.changed(caller.user_id);
     if let Some(user) = app.ports.directory.user(caller.user_id).await? {
         announce(&app, Some(&user), &user.username, "logout", true);
     }
     let body = json!({"status": "success", "message": "Logged out successfully"});
     let mut response = axum::Json(body).into_response();
-    set_cookie(&app, &mut response, "", 0)?;
+    set_cookie(&app, &mut response, names(&app).refresh, "", 0)?;
     Ok(response)
 }
 
@@ -220,24 +317,41 @@ fn answer(app: &App, user: &User, sign_in: SignInId, refresh_token: String, by: 
         refresh_token: (by == RefreshBy::Body).then(|| refresh_token.clone()),
         token_type: "bearer",
         expires_in: life,
+        renew_before: app.options.renew_before.as_secs(),
+        must_enrol: app.options.second_factor_roles.contains(&user.role)
+            && !user.second_factor.as_ref().is_some_and(|factor| factor.confirmed),
         user: SignedInUser::of_user(user),
     };
     let mut response = axum::Json(body).into_response();
     if by == RefreshBy::Cookie {
-        set_cookie(app, &mut response, &refresh_token, app.options.refresh_idle.as_secs())?;
+        set_cookie(app, &mut response, names(app).refresh, &refresh_token, app.options.refresh_idle.as_secs())?;
     }
     Ok(response)
 }
 
-/// Behind TLS the name forbids every weaker cookie. Browsers do not agree on `Secure` over plain http on loopback, so
-/// there the name and the flag are left out; the cookie still goes to sign-in calls only and never to scripts.
-fn cookie_name(app: &App) -> &'static str {
-    if app.options.is_https() { "__Host-psyche_refresh" } else { "psyche_refresh" }
+/// Names of our cookies.
+struct Names {
+    refresh: &'static str,
+    /// Shows that this person signed in here before; see `lockout.rs`.
+    device: &'static str,
 }
 
-fn set_cookie(app: &App, response: &mut Response, value: &str, max_age: u64) -> Answer<()> {
+/// A year.
+const DEVICE_LIFE_S: u64 = 365 * 24 * 3600;
+
+/// Behind TLS the name forbids every weaker cookie. Browsers do not agree on `Secure` over plain http on loopback, so
+/// there the name and the flag are left out; the cookie still goes to sign-in calls only and never to scripts.
+fn names(app: &App) -> Names {
+    if app.options.is_https() {
+        Names { refresh: "__Host-psyche_refresh", device: "__Host-psyche_device" }
+    } else {
+        Names { refresh: "psyche_refresh", device: "psyche_device" }
+    }
+}
+
+fn set_cookie(app: &App, response: &mut Response, name: &str, value: &str, max_age: u64) -> Answer<()> {
     let place = if app.options.is_https() { "Path=/; Secure" } else { "Path=/api/v1/auth" };
-    let cookie = format!("{}={value}; {place}; HttpOnly; SameSite=Strict; Max-Age={max_age}", cookie_name(app));
+    let cookie = format!("{name}={value}; {place}; HttpOnly; SameSite=Strict; Max-Age={max_age}");
     let cookie = HeaderValue::from_str(&cookie).map_err(ApiError::internal)?;
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(())
@@ -250,7 +364,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 pub fn announce(app: &App, user: Option<&User>, username: &str, action: &'static str, success: bool) {
-    app.hub.user_auth(&UserAuth {
+    let news = UserAuth {
         user_id: user.map(|u| u.user_id),
         username: username.to_owned(),
         action,
@@ -258,7 +372,8 @@ pub fn announce(app: &App, user: Option<&User>, username: &str, action: &'static
         success,
         metadata: json!({}),
         timestamp: app.ports.clock.now(),
-    });
+    };
+    app.hub.tell_admins("user_auth", &news);
 }
 
 pub fn millis(duration: std::time::Duration) -> i64 {

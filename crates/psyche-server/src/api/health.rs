@@ -150,7 +150,7 @@ async fn why_not_ready(app: &App) -> Option<&'static str> {
 /// Prometheus text, for those with `system:monitor` or the scrape token.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",
-    responses((status = 200, content_type = "text/plain", body = String))
+    responses((status = 200, content_type = "text/plain", body = String), (status = 401, description = "Neither a scrape token nor a token of somebody who may monitor."))
 )]
 pub async fn metrics(State(app): State<Shared>, headers: HeaderMap) -> Answer<Response> {
     let scraper = match (bearer(&headers), &app.options.metrics_token) {

@@ -1,13 +1,17 @@
 //! The calls: one room per subject, all listed in `routes.rs`.
 
 pub mod account;
+pub mod audit;
 pub mod auth;
 pub mod casts;
+pub mod configuration;
 pub mod docs;
 pub mod health;
 pub mod history;
 pub mod models;
 pub mod participants;
+pub mod privacy;
+pub mod second_factor;
 pub mod sessions;
 pub mod setup;
 pub mod system;

@@ -2,13 +2,14 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use psyche_core::UserId;
 use psyche_core::port::Relation;
+use psyche_core::{TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{Reader, Sharer};
 use crate::app::{App, Shared};
+use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::Json;
 use crate::schema;
@@ -49,6 +50,7 @@ pub struct ShareBody {
 )]
 pub async fn put(
     State(app): State<Shared>,
+    context: Context,
     sharer: Sharer,
     path: Path<(String, String)>,
     body: Json<ShareBody>,
@@ -59,7 +61,7 @@ pub async fn put(
         Share::Participant => Relation::Participant,
         Share::Viewer => Relation::Viewer,
     };
-    sharer.relate(user_id, relation).await?;
+    sharer.relate(&context, user_id, relation).await?;
     Ok(Json(Participant { user_id, username, relation }))
 }
 
@@ -69,15 +71,21 @@ pub async fn put(
     params(("id" = String, Path), ("user_id" = String, Path)),
     responses((status = 204, description = "No longer a participant."))
 )]
-pub async fn delete(State(app): State<Shared>, sharer: Sharer, path: Path<(String, String)>) -> Answer<StatusCode> {
+pub async fn delete(
+    State(app): State<Shared>,
+    context: Context,
+    sharer: Sharer,
+    path: Path<(String, String)>,
+) -> Answer<StatusCode> {
     let Path((_, user)) = path;
     let (user, _) = somebody(&app, &sharer, &user).await?;
-    sharer.relate(user, Relation::None).await?;
+    sharer.relate(&context, user, Relation::None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn somebody(app: &App, sharer: &Sharer, user: &str) -> Answer<(UserId, String)> {
-    let user = app.ports.directory.user(parse(user)?).await?.ok_or_else(ApiError::not_found)?;
+    let user = app.ports.directory.user(parse(user)?).await?.filter(|u| u.tenant == TenantId::DEFAULT);
+    let user = user.ok_or_else(ApiError::not_found)?;
     if user.user_id == sharer.owner() {
         return Err(ApiError::conflict("The owner of a session stays its owner."));
     }

@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use psyche_core::AgentId;
 use psyche_core::TenantId;
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::cast::{Cast, Path as CastPath};
 use psyche_core::port::{Relation, Role, SessionFilter};
 use psyche_core::session::{
@@ -18,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::{Annotator, Configurer, Controller, Deleter, Reader, SessionAccess};
 use crate::accounts::Caller;
 use crate::app::{App, Shared};
+use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, Query};
 use crate::list::{self, List};
@@ -67,6 +69,7 @@ pub struct SessionDraft {
 )]
 pub async fn create(
     State(app): State<Shared>,
+    context: Context,
     caller: Caller,
     body: Json<SessionDraft>,
 ) -> Answer<(StatusCode, Json<SessionView>)> {
@@ -91,6 +94,11 @@ pub async fn create(
         tags: draft.tags,
     };
     let summary = app.ports.engine.create(run).await?;
+    let row = AuditDraft {
+        session_id: Some(summary.session_id),
+        ..caller.row(&app, &context, AuditType::SessionCreated, Outcome::Success)
+    };
+    app.record(vec![row]).await?;
     Ok((StatusCode::CREATED, Json(SessionView::new(summary, Relation::Owner))))
 }
 
@@ -140,7 +148,7 @@ pub async fn list(
 ) -> Answer<Json<List<SessionView>>> {
     let SessionQuery { status, q, tag, limit, cursor } = query.0;
     let visible_to = (caller.role != Role::Admin).then_some(caller.user_id);
-    let filter = SessionFilter { visible_to, status, query: q, tag };
+    let filter = SessionFilter { visible_to, status, query: q, tag, ..SessionFilter::default() };
     let directory = &app.ports.directory;
     let page = directory.sessions(TenantId::DEFAULT, filter, cursor, list::limit(limit)?).await?;
     let mut items = Vec::with_capacity(page.items.len());
@@ -192,8 +200,8 @@ pub async fn change(
     delete, path = "/api/v1/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
     responses((status = 204, description = "Gone."))
 )]
-pub async fn delete(deleter: Deleter) -> Answer<StatusCode> {
-    deleter.delete().await?;
+pub async fn delete(context: Context, deleter: Deleter) -> Answer<StatusCode> {
+    deleter.delete(&context).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,6 +13,7 @@ use crate::app::{App, Shared};
 use crate::error::Answer;
 use crate::json::Json;
 use crate::monitor::ResourceUsage;
+use crate::retention::Job;
 
 use super::health::{self, Components, Status};
 
@@ -30,6 +31,8 @@ pub struct SystemStatus {
     /// Sessions with at least one reader.
     live_sessions: usize,
     resource_usage: ResourceUsage,
+    /// What is removed when its time has come.
+    jobs: Vec<Job>,
 }
 
 /// Dependencies, sockets, memory.
@@ -47,6 +50,7 @@ pub async fn status(State(app): State<Shared>) -> Json<SystemStatus> {
         websocket_connections: app.socket_count(),
         live_sessions: app.hub.feeds(),
         resource_usage: app.monitor.usage(now_ms),
+        jobs: app.jobs.all(),
     })
 }
 

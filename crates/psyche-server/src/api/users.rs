@@ -2,24 +2,29 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use psyche_core::port::{NewUser, Role, StoreError, User, UserPatch, UserStatus};
-use psyche_core::words::Hash;
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
+use psyche_core::port::{NewUser, ResetToken, Role, StoreError, User, UserPatch, UserStatus};
 use psyche_core::{TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::accounts::Caller;
 use crate::app::{App, Shared};
+use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, Query, SmallJson};
 use crate::list::{List, PageQuery};
+use crate::lockout;
 use crate::schema;
 use crate::tokens;
 
 use super::account::checked_name;
+use super::privacy;
 use super::setup::{check_person, new_user};
 use super::views::UserView;
 
-const RESET_LIFE_MS: u64 = 30 * 60 * 1000;
+const RESET_LIFE_MS: i64 = 30 * 60 * 1000;
 
 /// All accounts.
 #[utoipa::path(
@@ -52,10 +57,12 @@ pub struct CreatedUser {
 /// Makes an account that nobody can sign in to until its one-time token has been used to set a password.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", request_body = UserDraft,
-    responses((status = 201, body = schema::CreatedUser))
+    responses((status = 201, body = schema::CreatedUser), (status = 409, description = "The name is taken."))
 )]
 pub async fn create(
     State(app): State<Shared>,
+    context: Context,
+    caller: Caller,
     body: SmallJson<UserDraft>,
 ) -> Answer<(StatusCode, SmallJson<CreatedUser>)> {
     let UserDraft { username, email, role } = body.0;
@@ -64,7 +71,9 @@ pub async fn create(
     // A password nobody knows.
     let (unknown, _) = tokens::secret(clock.entropy());
     let user = new_user(&app, username, email, unknown, role).await?;
-    app.ports.directory.create_user(NewUser { user: user.clone(), only_first_admin: false }).await?;
+    let details = json!({"created": user.user_id, "role": role});
+    let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
+    app.directory_with(vec![row]).create_user(NewUser { user: user.clone(), only_first_admin: false }).await?;
     Ok((StatusCode::CREATED, Json(with_reset_token(&app, user).await?)))
 }
 
@@ -73,24 +82,25 @@ pub async fn create(
     post, path = "/api/v1/users/{user_id}/password-reset", tag = "users", params(("user_id" = String, Path)),
     responses((status = 200, body = schema::CreatedUser))
 )]
-pub async fn reset_password(State(app): State<Shared>, Path(id): Path<String>) -> Answer<SmallJson<CreatedUser>> {
-    let user = app.ports.directory.user(parse(&id)?).await?.filter(|u| u.tenant == TenantId::DEFAULT);
-    let user = user.ok_or_else(ApiError::not_found)?;
+pub async fn reset_password(
+    State(app): State<Shared>,
+    context: Context,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<SmallJson<CreatedUser>> {
+    let user = somebody(&app, &id).await?;
+    let details = json!({"message": "A reset token was made.", "user_id": user.user_id});
+    let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
+    app.record(vec![row]).await?;
     Ok(Json(with_reset_token(&app, user).await?))
 }
 
 async fn with_reset_token(app: &App, user: User) -> Answer<CreatedUser> {
     let clock = &app.ports.clock;
-    let (reset_token, _) = tokens::secret(clock.entropy());
-    let owner = user.user_id.to_string().into_bytes();
-    app.ports.ephemeral.put(&reset_key(&reset_token), owner, RESET_LIFE_MS).await?;
-    let expires_at = clock.now().plus_ms(RESET_LIFE_MS as i64);
+    let (reset_token, hash) = tokens::secret(clock.entropy());
+    let expires_at = clock.now().plus_ms(RESET_LIFE_MS);
+    app.ports.directory.put_reset(ResetToken { user_id: user.user_id, hash, expires_at }).await?;
     Ok(CreatedUser { user: user.into(), reset_token, expires_at })
-}
-
-/// Where a reset token's owner is kept; the token itself is kept nowhere.
-pub fn reset_key(token: &str) -> String {
-    format!("reset:{}", Hash::of(token.as_bytes()))
 }
 
 /// One account.
@@ -99,8 +109,7 @@ pub fn reset_key(token: &str) -> String {
     responses((status = 200, body = schema::User))
 )]
 pub async fn get(State(app): State<Shared>, Path(id): Path<String>) -> Answer<SmallJson<UserView>> {
-    let user = app.ports.directory.user(parse(&id)?).await?.filter(|u| u.tenant == TenantId::DEFAULT);
-    Ok(Json(user.ok_or_else(ApiError::not_found)?.into()))
+    Ok(Json(somebody(&app, &id).await?.into()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -119,30 +128,70 @@ pub struct UserChange {
 /// Changes role, status or name. Acts at once on what the person does. The last active admin stays.
 #[utoipa::path(
     patch, path = "/api/v1/users/{user_id}", tag = "users", params(("user_id" = String, Path)),
-    request_body = UserChange, responses((status = 200, body = schema::User))
+    request_body = UserChange, responses((status = 200, body = schema::User), (status = 409, description = "The last active admin stays."))
 )]
 pub async fn change(
     State(app): State<Shared>,
+    context: Context,
+    caller: Caller,
     Path(id): Path<String>,
     body: SmallJson<UserChange>,
 ) -> Answer<SmallJson<UserView>> {
-    let id = parse(&id)?;
+    let id = somebody(&app, &id).await?.user_id;
     let UserChange { role, status, display_name } = body.0;
     let display_name = display_name.map(checked_name).transpose()?;
+    let details = json!({"user_id": id, "role": role, "status": status});
+    let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
     let patch = UserPatch { role, status, display_name, ..UserPatch::default() };
-    let user = match app.ports.directory.update_user(id, patch).await {
+    let user = match app.directory_with(vec![row]).update_user(id, patch).await {
         Err(StoreError::Conflict("last admin")) => {
             return Err(ApiError::conflict("The last active admin cannot be demoted or disabled."));
         }
         other => other?,
     };
-    if status == Some(UserStatus::Disabled) {
-        app.ports.directory.revoke_user(id, None).await?;
-    }
     app.accounts.changed(id);
     Ok(Json(user.into()))
 }
 
-fn parse(id: &str) -> Answer<UserId> {
-    id.parse().map_err(|_| ApiError::not_found())
+/// Erases an account and the person's words. What agents said in shared sessions stays.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{user_id}", tag = "users", params(("user_id" = String, Path)),
+    responses((status = 200, body = schema::Done), (status = 409, description = "The last active admin stays."))
+)]
+pub async fn erase(
+    State(app): State<Shared>,
+    context: Context,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<SmallJson<Value>> {
+    let user = somebody(&app, &id).await?;
+    privacy::erase_user(&app, &context, caller.user_id, user.user_id).await?;
+    Ok(Json(json!({"status": "success", "message": "The account and its words are erased"})))
+}
+
+/// Forgives failed sign-ins of somebody, from the addresses they signed in from before.
+#[utoipa::path(
+    post, path = "/api/v1/users/{user_id}/unlock", tag = "users", params(("user_id" = String, Path)),
+    responses((status = 200, body = schema::Done))
+)]
+pub async fn unlock(
+    State(app): State<Shared>,
+    context: Context,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<SmallJson<Value>> {
+    let user = somebody(&app, &id).await?;
+    let details = json!({"message": "Failed sign-ins were forgiven.", "user_id": user.user_id});
+    let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
+    app.record(vec![row]).await?;
+    let sign_ins = app.ports.directory.sign_ins(user.user_id).await?;
+    let addresses: Vec<_> = sign_ins.iter().filter_map(|sign_in| sign_in.ip.parse().ok()).collect();
+    lockout::unlock(&app, &user.username, &addresses, user.user_id).await?;
+    Ok(Json(json!({"status": "success", "message": "Failed sign-ins are forgiven"})))
+}
+
+async fn somebody(app: &App, id: &str) -> Answer<User> {
+    let id: UserId = id.parse().map_err(|_| ApiError::not_found())?;
+    let user = app.ports.directory.user(id).await?.filter(|user| user.tenant == TenantId::DEFAULT);
+    user.ok_or_else(ApiError::not_found)
 }

@@ -9,17 +9,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use psyche_core::permission::{Permission, Verdict, verdict};
+use psyche_core::permission::Permission;
 use psyche_core::port::{Relation, StoreError};
-use psyche_core::session::{Action, AnnotateArgs, SessionType};
+use psyche_core::session::{Action, AnnotateArgs};
 use psyche_core::{SessionId, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::access::{Annotator, Controller, enter_again, signed_in};
+use crate::access::{Annotator, Controller, enter, enter_again, may_monitor, signed_in};
 use crate::accounts::Caller;
 use crate::api::views;
 use crate::app::Shared;
+use crate::context::Context;
 use crate::error::{Answer, ApiError, ErrorKind};
 
 use super::budget::Budget;
@@ -75,6 +76,7 @@ const CLOSES: u32 = 10;
 
 struct Conversation {
     app: Shared,
+    context: Context,
     link: Arc<Link>,
     frames: frame::Reader,
     /// What the client said and nobody has looked at yet.
@@ -99,7 +101,7 @@ impl Drop for Conversation {
     }
 }
 
-pub async fn serve(app: Shared, taken: Taken, target: Target, entry: Entry) {
+pub async fn serve(app: Shared, context: Context, taken: Taken, target: Target, entry: Entry) {
     let limits = &app.options.limits;
     let Taken { stream, read } = taken;
     let mut talk = Conversation {
@@ -108,6 +110,7 @@ pub async fn serve(app: Shared, taken: Taken, target: Target, entry: Entry) {
         said: VecDeque::new(),
         budget: Budget::new(limits.inbound_per_minute, limits.inbound_burst),
         person: None,
+        context,
         app: Arc::clone(&app),
     };
     // What is needed for a moment only is boxed: an idle reader is to be small.
@@ -136,7 +139,7 @@ impl Conversation {
             return Err(Leave::Bye { code: code::OVERLOADED, retry_after_ms: 10_000 });
         };
         // With the seat changes of rights are heard of; looked at before, one in between could be missed.
-        let relation = check_rights(&self.app, target, &caller).await?;
+        let relation = check_rights(&self.app, &self.context, target, &caller, true).await?;
         let user = views::SignedInUser::of(&caller);
         let mut hello = json!({"type": "auth_ok", "user": user, "expires_at": expires_at});
         echo(&mut hello, id.as_deref());
@@ -530,7 +533,7 @@ impl Conversation {
             // Handled by the caller, who also keeps the timers.
             ClientMessage::Auth { .. } => Ok(None),
             ClientMessage::Subscribe { events, cursor, deltas, .. } => {
-                let relation = enter_again(&self.app, caller, session()?, permission).await?.relation;
+                let relation = enter_again(&self.app, &self.context, caller, session()?, permission).await?.relation;
                 let begun = self.begin(Subscription { events, cursor, deltas }, relation).await;
                 // With the old subscription, when the new one cannot be.
                 self.catch_up().await?;
@@ -541,21 +544,21 @@ impl Conversation {
                 }
             }
             ClientMessage::AgentCommand { id, command, args } => {
-                let controller = Controller::enter(&self.app, caller, session()?).await?;
+                let controller = Controller::enter(&self.app, &self.context, caller, session()?).await?;
                 let action =
                     Action::parse(&command, args).map_err(|_| ApiError::new(ErrorKind::Invalid, UNKNOWN_COMMAND))?;
                 let seq = controller.control(id, action).await?;
                 Ok(Some(json!({"type": "ack", "seq": seq})))
             }
             ClientMessage::UiInteraction { id, action: Interaction::Annotate, data } => {
-                let annotator = Annotator::enter(&self.app, caller, session()?).await?;
+                let annotator = Annotator::enter(&self.app, &self.context, caller, session()?).await?;
                 let args: AnnotateArgs = serde_json::from_value(data)
                     .map_err(|_| ApiError::new(ErrorKind::Invalid, "data must be {seq, text, tags?}."))?;
                 let seq = annotator.annotate(id, args).await?;
                 Ok(Some(json!({"type": "ack", "seq": seq})))
             }
             ClientMessage::UiInteraction { .. } => {
-                enter_again(&self.app, caller, session()?, permission).await?;
+                enter_again(&self.app, &self.context, caller, session()?, permission).await?;
                 Ok(None)
             }
         }
@@ -598,7 +601,7 @@ impl Conversation {
             Err(error) => return Err(refused(&error)),
         }
         let Some(person) = &self.person else { return Ok(()) };
-        match check_rights(&self.app, person.target, &person.caller).await {
+        match check_rights(&self.app, &self.context, person.target, &person.caller, false).await {
             Err(Leave::Bye { code: code::OVERLOADED, .. }) => {
                 self.link.recheck_later();
                 Ok(())
@@ -625,19 +628,26 @@ struct Admitted {
     subscription: Subscription,
 }
 
-async fn check_rights(app: &Shared, target: Target, caller: &Caller) -> Result<Relation, Leave> {
+/// `first`: who comes in is recorded where that has to be; who stays is not.
+async fn check_rights(
+    app: &Shared,
+    context: &Context,
+    target: Target,
+    caller: &Caller,
+    first: bool,
+) -> Result<Relation, Leave> {
     match target {
         Target::Session(session) => {
-            let access = enter_again(app, caller, session, Permission::SessionRead).await;
+            let read = Permission::SessionRead;
+            let access = if first {
+                enter(app, context, caller, session, read).await
+            } else {
+                enter_again(app, context, caller, session, read).await
+            };
             Ok(access.map_err(|e| refused(&e))?.relation)
         }
-        Target::System => {
-            let role = Some(caller.role);
-            match verdict(role, Permission::SystemMonitor, Relation::None, SessionType::default()) {
-                Verdict::Allowed | Verdict::AllowedAudited => Ok(Relation::None),
-                Verdict::Forbidden | Verdict::Invisible => Err(Leave::bye(code::FORBIDDEN)),
-            }
-        }
+        Target::System if may_monitor(app, caller) => Ok(Relation::None),
+        Target::System => Err(Leave::bye(code::FORBIDDEN)),
     }
 }
 

@@ -15,7 +15,6 @@ use crate::app::Shared;
 use super::feed::Feed;
 use super::lane::{Class, Slot};
 use super::link::{Link, errand};
-use super::messages::UserAuth;
 use super::pump::{Channel, Pump};
 
 #[derive(Default)]
@@ -80,11 +79,11 @@ impl Hub {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Tells administrators about a sign-in event.
-    pub fn user_auth(&self, news: &UserAuth) {
+    /// Tells administrators something: a frame of this type.
+    pub fn tell_admins(&self, kind: &'static str, news: &impl serde::Serialize) {
         let Ok(mut frame) = serde_json::to_value(news) else { return };
-        frame["type"] = json!("user_auth");
-        self.system.lane.push(0, Class::Kind("user_auth"), &frame.to_string());
+        frame["type"] = json!(kind);
+        self.system.lane.push(0, Class::Kind(kind), &frame.to_string());
         self.system.wake();
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::{App, Shared};
+use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::Query;
 use crate::origin;
@@ -43,7 +44,7 @@ pub struct SocketQuery {
 /// Follow a session live. The frames are described by the schemas `ClientMessage` and `ServerFrame`.
 #[utoipa::path(
     get, path = "/ws/{session_id}", tag = "live", params(("session_id" = String, Path), SocketQuery),
-    responses((status = 101, description = "The socket is open; authenticate with the first message."))
+    responses((status = 101, description = "The socket is open; authenticate with the first message."), (status = 426, description = "This is no WebSocket handshake."))
 )]
 pub async fn session_socket(
     State(app): State<Shared>,
@@ -59,7 +60,7 @@ pub async fn session_socket(
 /// Follow the whole system live.
 #[utoipa::path(
     get, path = "/ws/system", tag = "live", params(SocketQuery),
-    responses((status = 101, description = "The socket is open; authenticate with the first message."))
+    responses((status = 101, description = "The socket is open; authenticate with the first message."), (status = 426, description = "This is no WebSocket handshake."))
 )]
 pub async fn system_socket(State(app): State<Shared>, query: Query<SocketQuery>, request: Request) -> Answer<Response> {
     open(&app, Target::System, query.0, request)
@@ -81,6 +82,9 @@ fn open(app: &Shared, target: Target, query: SocketQuery, mut request: Request) 
     let Some(seat) = Open::count(app) else {
         return Err(ApiError::unavailable("as many sockets are open as are possible"));
     };
+    let Some(context) = request.extensions().get::<Context>().cloned() else {
+        return Err(ApiError::internal("a socket outside the envelope"));
+    };
     let headers = request.headers();
     let entry = entry(app, query, headers);
     let spoken = handshake::names(headers, &header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
@@ -89,7 +93,7 @@ fn open(app: &Shared, target: Target, query: SocketQuery, mut request: Request) 
     app.tracker.spawn(async move {
         let _seat = seat;
         if let Some(taken) = handshake::take(upgrade).await {
-            serve(shared, taken, target, entry).await;
+            serve(shared, context, taken, target, entry).await;
         }
     });
     Ok(response)

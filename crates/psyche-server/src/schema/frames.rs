@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use crate::monitor::ResourceUsage;
 
 use super::{
-    AgentActivity, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, ModelErrorKind, Parent, Path,
-    PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State, StimulusKind, TurnOrder, Usage,
+    AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, ModelErrorKind,
+    Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State, StimulusKind,
+    TurnOrder, Usage,
 };
 
 /// Any frame.
@@ -133,6 +134,10 @@ pub enum ControlFrame {
         #[schema(format = DateTime)]
         timestamp: String,
     },
+    /// A row of the audit trail, on `/ws/system` only.
+    Audit(Audit),
+    /// What somebody should look at, on `/ws/system` only.
+    Alert(Alert),
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -44,6 +44,103 @@ pub struct Profile {
     pub user: User,
     #[schema(value_type = Object)]
     pub preferences: serde_json::Value,
+    pub consents: Vec<Consent>,
+    pub mfa: Mfa,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Consent {
+    pub version: String,
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Mfa {
+    pub enabled: bool,
+    /// The role demands it.
+    pub required: bool,
+    pub recovery_codes_left: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOrder {
+    Oldest,
+    Newest,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOutcome {
+    Success,
+    Failure,
+    Denied,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Audit {
+    pub seq: u64,
+    pub event_id: String,
+    pub event_type: String,
+    pub severity: Severity,
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    pub user_id: Option<String>,
+    /// `[erased]` once the person is.
+    pub username: Option<String>,
+    pub session_id: Option<String>,
+    pub ip_address: Option<String>,
+    pub request_id: String,
+    pub outcome: AuditOutcome,
+    #[schema(value_type = Object)]
+    pub details: serde_json::Value,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditProblem {
+    pub seq: u64,
+    pub what: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditCheckpoint {
+    pub seq: u64,
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditCheck {
+    pub whole: bool,
+    pub rows: u64,
+    pub first_seq: u64,
+    pub last_seq: u64,
+    /// The newest one outside the database.
+    pub checkpoint: Option<AuditCheckpoint>,
+    pub problems: Vec<AuditProblem>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alert {
+    pub alert_id: String,
+    pub rule: String,
+    pub severity: Severity,
+    pub message: String,
+    pub user_id: Option<String>,
+    pub username: Option<String>,
+    pub ip_address: Option<String>,
+    #[schema(format = DateTime)]
+    pub timestamp: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,6 +170,10 @@ pub struct TokenAnswer {
     pub token_type: String,
     /// Seconds.
     pub expires_in: i64,
+    /// Seconds: renew in the background when fewer are left.
+    pub renew_before: u64,
+    /// The role demands a second factor; until there is one, only one's own account is open.
+    pub must_enrol: bool,
     pub user: SignedInUser,
 }
 

@@ -12,7 +12,7 @@ use psyche_core::words::Hash;
 use psyche_core::{TenantId, Timestamp, UserId};
 use psyche_engine::{Engine, Options, Ports as EnginePorts};
 use psyche_llm::scripted::{Pace, ScriptedModel};
-use psyche_server::{Ports, Server, ServerOptions, passwords};
+use psyche_server::{Ports, Rate, Server, ServerOptions, passwords};
 use psyche_store::memory::MemoryStore;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -114,8 +114,18 @@ impl Reply {
     }
 }
 
+/// Tests of limits set their own.
 pub fn options() -> ServerOptions {
-    ServerOptions { setup_code: Some("the-setup-code".into()), ..ServerOptions::new("0.0.0-test", vec![vec![9; 32]]) }
+    let mut options = ServerOptions::new("0.0.0-test", vec![vec![9; 32]]);
+    options.setup_code = Some("the-setup-code".into());
+    let plenty = Rate { per_minute: 1e6, burst: 1e6 };
+    let limits = &mut options.limits;
+    for rate in
+        [&mut limits.anonymous, &mut limits.users, &mut limits.sign_ins, &mut limits.upgrades, &mut limits.health]
+    {
+        *rate = plenty;
+    }
+    options
 }
 
 impl TestApp {
@@ -149,6 +159,9 @@ impl TestApp {
             directory: store.clone(),
             bus,
             ephemeral: Arc::new(LocalEphemeral::new(clock.clone(), EphemeralLimits::default())),
+            counters: Arc::new(LocalEphemeral::new(clock.clone(), EphemeralLimits::default())),
+            audit: store.clone(),
+            courier: None,
             clock: clock.clone(),
             models,
         };
@@ -159,7 +172,7 @@ impl TestApp {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let token = CancellationToken::new();
         let run = TaskTracker::new().spawn(server.clone().run(listener, token.clone()));
-        let phc = passwords::hash(PASSWORD, [5; 32]).unwrap();
+        let phc = passwords::hash(PASSWORD, passwords::Kind::Argon2id, [5; 32]).unwrap();
         Self { base, http: reqwest::Client::new(), server, store, clock, token, run, phc }
     }
 
@@ -177,6 +190,8 @@ impl TestApp {
             preferences: json!({}),
             last_login: None,
             created_at: self.clock.now(),
+            second_factor: None,
+            consents: Vec::new(),
         };
         let id = user.user_id;
         self.store.create_user(NewUser { user, only_first_admin: false }).await.unwrap();

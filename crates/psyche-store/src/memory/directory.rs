@@ -1,37 +1,39 @@
 //! The directory in memory.
 
 use async_trait::async_trait;
+use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    Directory, NewSignIn, NewUser, Page, Relation, Role, Rotation, SessionFilter, SessionRow, SignIn, StoreError,
-    StoredCast, User, UserPatch,
+    AddressBlock, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Role, Rotation, SessionFilter, SessionRow,
+    SignIn, StoreError, StoredCast, User, UserPatch, UserStatus, folded,
 };
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
 use uuid::Uuid;
 
-use super::{Log, MemoryStore, Tables, Token};
+use super::{Log, MemoryStore, Tables, Token, audit};
 use crate::accounts::{Verdict, is_active_admin, is_live, judge, patched};
 use crate::cursor;
 
 #[async_trait]
 impl Directory for MemoryStore {
     async fn create_user(&self, new: NewUser) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        let user = new.user;
-        if new.only_first_admin && tables.admins(user.tenant).next().is_some() {
-            return Err(StoreError::Conflict("admin"));
-        }
-        if tables.users.contains_key(&user.user_id) {
-            return Err(StoreError::Conflict("user"));
-        }
-        let folded = user.username.to_lowercase();
-        if tables.users.values().any(|u| u.tenant == user.tenant && u.username.to_lowercase() == folded) {
-            return Err(StoreError::Conflict("username"));
-        }
-        tables.users.insert(user.user_id, user);
-        Ok(())
+        self.change(|tables| {
+            let user = new.user;
+            if new.only_first_admin && tables.admins(user.tenant).next().is_some() {
+                return Err(StoreError::Conflict("admin"));
+            }
+            if tables.users.contains_key(&user.user_id) {
+                return Err(StoreError::Conflict("user"));
+            }
+            let name = folded(&user.username);
+            if tables.users.values().any(|u| u.tenant == user.tenant && folded(&u.username) == name) {
+                return Err(StoreError::Conflict("username"));
+            }
+            tables.users.insert(user.user_id, user);
+            Ok(())
+        })
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -39,9 +41,9 @@ impl Directory for MemoryStore {
     }
 
     async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError> {
-        let folded = username.to_lowercase();
+        let name = folded(username);
         let tables = self.tables();
-        Ok(tables.users.values().find(|u| u.tenant == tenant && u.username.to_lowercase() == folded).cloned())
+        Ok(tables.users.values().find(|u| u.tenant == tenant && folded(&u.username) == name).cloned())
     }
 
     async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
@@ -53,45 +55,135 @@ impl Directory for MemoryStore {
     }
 
     async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError> {
-        let mut tables = self.tables();
-        let user = tables.users.get(&id).ok_or(StoreError::NotFound("user"))?;
-        let rights = u64::from(patch.changes_rights());
-        let patched = patched(user.clone(), patch);
-        let falls = is_active_admin(user) && !is_active_admin(&patched);
-        if falls && tables.admins(patched.tenant).filter(|u| is_active_admin(u)).count() == 1 {
-            return Err(StoreError::Conflict("last admin"));
-        }
-        tables.users.insert(id, patched.clone());
-        tables.rights += rights;
-        Ok(patched)
+        self.change(|tables| {
+            let user = tables.users.get(&id).ok_or(StoreError::NotFound("user"))?;
+            let rights = u64::from(patch.changes_rights());
+            let patched = patched(user.clone(), patch);
+            let falls = is_active_admin(user) && !is_active_admin(&patched);
+            if falls && tables.admins(patched.tenant).filter(|u| is_active_admin(u)).count() == 1 {
+                return Err(StoreError::Conflict("last admin"));
+            }
+            tables.users.insert(id, patched.clone());
+            tables.rights += rights;
+            if patched.status == UserStatus::Disabled {
+                tables.revoke_all(id, None);
+            }
+            Ok(patched)
+        })
     }
 
     async fn has_admin(&self, tenant: TenantId) -> Result<bool, StoreError> {
         Ok(self.tables().admins(tenant).next().is_some())
     }
 
-    async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
-        let NewSignIn { sign_in, refresh_hash } = new;
+    async fn set_password(&self, id: UserId, phc: String, except: Option<SignInId>) -> Result<(), StoreError> {
+        self.change(|tables| tables.set_password(id, phc, except))
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+        self.change(|tables| {
+            let user = tables.users.get(&id).ok_or(StoreError::NotFound("user"))?;
+            if is_active_admin(user) && tables.admins(user.tenant).filter(|u| is_active_admin(u)).count() == 1 {
+                return Err(StoreError::Conflict("last admin"));
+            }
+            tables.users.remove(&id);
+            tables.rights += 1;
+            let dead: Vec<_> = tables.sign_ins.values().filter(|s| s.user_id == id).map(|s| s.id).collect();
+            tables.sign_ins.retain(|_, s| s.user_id != id);
+            tables.tokens.retain(|_, token| !dead.contains(&token.sign_in));
+            tables.resets.remove(&id);
+            for log in tables.sessions.values_mut() {
+                log.members.remove(&id);
+            }
+            for row in tables.audit.iter_mut().filter(|row| row.user_id == Some(id)) {
+                row.personal = None;
+            }
+            Ok(())
+        })
+    }
+
+    async fn put_reset(&self, token: ResetToken) -> Result<(), StoreError> {
+        self.change(|tables| {
+            if !tables.users.contains_key(&token.user_id) {
+                return Err(StoreError::NotFound("user"));
+            }
+            tables.resets.insert(token.user_id, token);
+            Ok(())
+        })
+    }
+
+    async fn reset_owner(&self, hash: Hash, now: Timestamp) -> Result<Option<UserId>, StoreError> {
+        Ok(self.tables().reset_owner(hash, now))
+    }
+
+    async fn use_reset(&self, hash: Hash, now: Timestamp, phc: String) -> Result<Option<UserId>, StoreError> {
+        self.change(|tables| {
+            let Some(user) = tables.reset_owner(hash, now) else { return Ok(None) };
+            tables.resets.remove(&user);
+            tables.set_password(user, phc, None)?;
+            Ok(Some(user))
+        })
+    }
+
+    async fn put_block(&self, tenant: TenantId, block: AddressBlock) -> Result<(), StoreError> {
+        self.change(|tables| {
+            tables.rights += 1;
+            tables.blocks.insert((tenant, block.address.clone()), block);
+            Ok(())
+        })
+    }
+
+    async fn blocks(&self, tenant: TenantId) -> Result<Vec<AddressBlock>, StoreError> {
+        let tables = self.tables();
+        let mut found: Vec<_> =
+            tables.blocks.iter().filter(|((t, _), _)| *t == tenant).map(|(_, b)| b.clone()).collect();
+        found.sort_by(|a, b| b.blocked_at.cmp(&a.blocked_at).then_with(|| a.address.cmp(&b.address)));
+        Ok(found)
+    }
+
+    async fn lift_block(&self, tenant: TenantId, address: &str) -> Result<(), StoreError> {
+        self.change(|tables| {
+            tables.rights += 1;
+            tables.blocks.remove(&(tenant, address.to_owned())).map(drop).ok_or(StoreError::NotFound("address"))
+        })
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut tables = self.tables();
-        if !tables.users.contains_key(&sign_in.user_id) {
-            return Err(StoreError::NotFound("user"));
-        }
-        if tables.tokens.contains_key(&refresh_hash) || tables.sign_ins.contains_key(&sign_in.id) {
-            return Err(StoreError::Conflict("sign-in"));
-        }
-        let now = sign_in.created_at;
-        let (id, user) = (sign_in.id, sign_in.user_id);
-        let others = tables.sign_ins.values().filter(|s| s.user_id == user && is_live(s, now));
-        let mut live: Vec<_> = others.map(|s| (s.last_seen, s.id)).collect();
-        live.sort_unstable();
-        live.truncate((live.len() + 1).saturating_sub(keep));
-        let ended: Vec<_> = live.into_iter().map(|(_, id)| id).collect();
-        for id in &ended {
-            tables.revoke(*id);
-        }
-        tables.tokens.insert(refresh_hash, Token { sign_in: id, spent: None });
-        tables.sign_ins.insert(id, sign_in);
-        Ok(ended)
+        let count = |tables: &Tables| tables.sign_ins.len() + tables.resets.len() + tables.blocks.len();
+        let all = count(&tables);
+        tables.sign_ins.retain(|_, s| s.expires_at >= before && !(s.revoked && s.last_seen < before));
+        let Tables { tokens, sign_ins, .. } = &mut *tables;
+        tokens.retain(|_, token| sign_ins.contains_key(&token.sign_in));
+        tables.resets.retain(|_, token| token.expires_at >= before);
+        tables.blocks.retain(|_, block| block.until >= before);
+        Ok((all - count(&tables)) as u64)
+    }
+
+    async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
+        self.change(|tables| {
+            let NewSignIn { sign_in, refresh_hash } = new;
+
+            if !tables.users.contains_key(&sign_in.user_id) {
+                return Err(StoreError::NotFound("user"));
+            }
+            if tables.tokens.contains_key(&refresh_hash) || tables.sign_ins.contains_key(&sign_in.id) {
+                return Err(StoreError::Conflict("sign-in"));
+            }
+            let now = sign_in.created_at;
+            let (id, user) = (sign_in.id, sign_in.user_id);
+            let others = tables.sign_ins.values().filter(|s| s.user_id == user && is_live(s, now));
+            let mut live: Vec<_> = others.map(|s| (s.last_seen, s.id)).collect();
+            live.sort_unstable();
+            live.truncate((live.len() + 1).saturating_sub(keep));
+            let ended: Vec<_> = live.into_iter().map(|(_, id)| id).collect();
+            for id in &ended {
+                tables.revoke(*id);
+            }
+            tables.tokens.insert(refresh_hash, Token { sign_in: id, spent: None });
+            tables.sign_ins.insert(id, sign_in);
+            Ok(ended)
+        })
     }
 
     async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
@@ -112,57 +204,32 @@ impl Directory for MemoryStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
+        let (reuse, use_): (Vec<_>, Vec<_>) =
+            self.take_audit().into_iter().partition(|row| row.event_type == AuditType::TokenReuse);
         let mut tables = self.tables();
-        let Some(token) = tables.tokens.get(&old) else { return Ok(Rotation::Unknown) };
-        let (id, spent) = (token.sign_in, token.spent);
-        let Some(sign_in) = tables.sign_ins.get(&id).filter(|s| is_live(s, now)) else {
-            return Ok(Rotation::Unknown);
+        let rotation = rotate(&mut tables, old, new, now, expires_at)?;
+        let (rows, whose) = match &rotation {
+            Rotation::Rotated(sign_in) | Rotation::Reissued(sign_in) => (use_, sign_in.user_id),
+            Rotation::Reused(sign_in) => (reuse, sign_in.user_id),
+            Rotation::Unknown => return Ok(rotation),
         };
-        let mut sign_in = sign_in.clone();
-        let successor_spent =
-            spent.and_then(|(_, next)| tables.tokens.get(&next)).is_some_and(|next| next.spent.is_some());
-        let verdict = judge(spent.map(|(at, _)| at), successor_spent, now);
-        if verdict == Verdict::Revoke {
-            sign_in.revoked = true;
-            tables.revoke(id);
-            return Ok(Rotation::Reused(sign_in));
-        }
-        if tables.tokens.contains_key(&new) {
-            return Err(StoreError::Conflict("refresh token"));
-        }
-        // A reissue also spends the successor whose answer was lost: should it turn up, the sign-in was shared.
-        if let Some((_, lost)) = spent
-            && let Some(lost) = tables.tokens.get_mut(&lost)
-        {
-            lost.spent = Some((now, new));
-        }
-        if let Some(token) = tables.tokens.get_mut(&old) {
-            token.spent = Some((spent.map_or(now, |(at, _)| at), new));
-        }
-        tables.tokens.insert(new, Token { sign_in: id, spent: None });
-        sign_in.last_seen = now;
-        sign_in.expires_at = expires_at;
-        tables.sign_ins.insert(id, sign_in.clone());
-        Ok(if verdict == Verdict::Rotate { Rotation::Rotated(sign_in) } else { Rotation::Reissued(sign_in) })
+        let rows = rows.into_iter().map(|row| AuditDraft { user_id: Some(whose), ..row }).collect();
+        audit::append(&mut tables, rows, &*self.clock);
+        Ok(rotation)
     }
 
     async fn revoke_sign_in(&self, id: SignInId) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        if !tables.sign_ins.contains_key(&id) {
-            return Err(StoreError::NotFound("sign-in"));
-        }
-        tables.revoke(id);
-        Ok(())
+        self.change(|tables| {
+            if !tables.sign_ins.contains_key(&id) {
+                return Err(StoreError::NotFound("sign-in"));
+            }
+            tables.revoke(id);
+            Ok(())
+        })
     }
 
     async fn revoke_user(&self, user: UserId, except: Option<SignInId>) -> Result<Vec<SignInId>, StoreError> {
-        let mut tables = self.tables();
-        let live = tables.sign_ins.values().filter(|s| s.user_id == user && !s.revoked && Some(s.id) != except);
-        let ended: Vec<_> = live.map(|s| s.id).collect();
-        for id in &ended {
-            tables.revoke(*id);
-        }
-        Ok(ended)
+        self.change(|tables| Ok(tables.revoke_all(user, except)))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
@@ -184,6 +251,7 @@ impl Directory for MemoryStore {
             let summary = &log.row.summary;
             log.row.tenant == tenant
                 && filter.visible_to.is_none_or(|user| log.relation(user) != Relation::None)
+                && filter.owner.is_none_or(|user| summary.owner == user)
                 && filter.status.is_none_or(|status| summary.status == status)
                 && query.as_ref().is_none_or(|q| summary.name.to_lowercase().contains(q))
                 && filter.tag.as_ref().is_none_or(|tag| summary.tags.contains(tag))
@@ -196,15 +264,16 @@ impl Directory for MemoryStore {
     }
 
     async fn set_relation(&self, session: SessionId, user: UserId, relation: Relation) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        tables.rights += 1;
-        let log = tables.sessions.get_mut(&session).ok_or(StoreError::NotFound("session"))?;
-        if relation == Relation::None {
-            log.members.remove(&user);
-        } else {
-            log.members.insert(user, relation);
-        }
-        Ok(())
+        self.change(|tables| {
+            tables.rights += 1;
+            let log = tables.sessions.get_mut(&session).ok_or(StoreError::NotFound("session"))?;
+            if relation == Relation::None {
+                log.members.remove(&user);
+            } else {
+                log.members.insert(user, relation);
+            }
+            Ok(())
+        })
     }
 
     async fn members(&self, session: SessionId) -> Result<Vec<(UserId, Relation)>, StoreError> {
@@ -247,18 +316,78 @@ impl Directory for MemoryStore {
     }
 
     async fn put_setting(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        match value {
-            Some(value) => tables.settings.insert(key.to_owned(), value),
-            None => tables.settings.remove(key),
-        };
-        Ok(())
+        self.change(|tables| {
+            match value {
+                Some(value) => tables.settings.insert(key.to_owned(), value),
+                None => tables.settings.remove(key),
+            };
+            Ok(())
+        })
     }
 }
 
+fn rotate(
+    tables: &mut Tables,
+    old: Hash,
+    new: Hash,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<Rotation, StoreError> {
+    let Some(token) = tables.tokens.get(&old) else { return Ok(Rotation::Unknown) };
+    let (id, spent) = (token.sign_in, token.spent);
+    let Some(sign_in) = tables.sign_ins.get(&id).filter(|s| is_live(s, now)) else {
+        return Ok(Rotation::Unknown);
+    };
+    let mut sign_in = sign_in.clone();
+    let successor_spent = spent.and_then(|(_, next)| tables.tokens.get(&next)).is_some_and(|next| next.spent.is_some());
+    let verdict = judge(spent.map(|(at, _)| at), successor_spent, now);
+    if verdict == Verdict::Revoke {
+        sign_in.revoked = true;
+        tables.revoke(id);
+        return Ok(Rotation::Reused(sign_in));
+    }
+    if tables.tokens.contains_key(&new) {
+        return Err(StoreError::Conflict("refresh token"));
+    }
+    // A reissue also spends the successor whose answer was lost: should it turn up, the sign-in was shared.
+    if let Some((_, lost)) = spent
+        && let Some(lost) = tables.tokens.get_mut(&lost)
+    {
+        lost.spent = Some((now, new));
+    }
+    if let Some(token) = tables.tokens.get_mut(&old) {
+        token.spent = Some((spent.map_or(now, |(at, _)| at), new));
+    }
+    tables.tokens.insert(new, Token { sign_in: id, spent: None });
+    sign_in.last_seen = now;
+    sign_in.expires_at = expires_at;
+    tables.sign_ins.insert(id, sign_in.clone());
+    Ok(if verdict == Verdict::Rotate { Rotation::Rotated(sign_in) } else { Rotation::Reissued(sign_in) })
+}
+
 impl Tables {
+    fn reset_owner(&self, hash: Hash, now: Timestamp) -> Option<UserId> {
+        self.resets.values().find(|token| token.hash == hash && token.expires_at > now).map(|token| token.user_id)
+    }
+
     fn admins(&self, tenant: TenantId) -> impl Iterator<Item = &User> {
         self.users.values().filter(move |u| u.tenant == tenant && u.role == Role::Admin)
+    }
+
+    fn revoke_all(&mut self, user: UserId, except: Option<SignInId>) -> Vec<SignInId> {
+        let live = self.sign_ins.values().filter(|s| s.user_id == user && !s.revoked && Some(s.id) != except);
+        let ended: Vec<_> = live.map(|s| s.id).collect();
+        for id in &ended {
+            self.revoke(*id);
+        }
+        ended
+    }
+
+    fn set_password(&mut self, id: UserId, phc: String, except: Option<SignInId>) -> Result<(), StoreError> {
+        self.users.get_mut(&id).ok_or(StoreError::NotFound("user"))?.password_hash = phc;
+        self.rights += 1;
+        self.revoke_all(id, except);
+        Ok(())
     }
 
     fn revoke(&mut self, id: SignInId) {

@@ -1,5 +1,6 @@
 //! The store in memory: for tests and for `memory:`. Same promises as the others, until the process ends.
 
+mod audit;
 mod directory;
 mod log;
 
@@ -7,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use psyche_core::audit::{AuditDraft, AuditRow};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{OwnerId, SessionId, SignInId, TenantId, UserId};
-use psyche_core::port::{Clock, Head, Relation, SessionRow, SignIn, Snapshot, User};
+use psyche_core::port::{
+    AddressBlock, Clock, Head, Relation, ResetToken, SessionRow, SignIn, Snapshot, StoreError, User,
+};
 use psyche_core::record::Record;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
@@ -20,6 +24,8 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     /// Held for one operation at a time and never across an await: every operation is a transaction.
     tables: Arc<Mutex<Tables>>,
+    /// Rows of the audit trail that the next change takes along.
+    audit: Arc<Mutex<Vec<AuditDraft>>>,
 }
 
 #[derive(Default)]
@@ -30,6 +36,11 @@ struct Tables {
     tokens: BTreeMap<Hash, Token>,
     casts: BTreeMap<(TenantId, String), Cast>,
     settings: BTreeMap<String, Vec<u8>>,
+    resets: BTreeMap<UserId, ResetToken>,
+    blocks: BTreeMap<(TenantId, String), AddressBlock>,
+    audit: Vec<AuditRow>,
+    /// The last row that was pruned.
+    audit_base: (u64, Hash),
     /// Grows with every change of rights.
     rights: u64,
 }
@@ -58,7 +69,20 @@ struct Token {
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tables: Arc::default() }
+        Self { clock, tables: Arc::default(), audit: Arc::default() }
+    }
+
+    /// A change of the directory, with the rows of the audit trail that belong to it.
+    fn change<T>(&self, change: impl FnOnce(&mut Tables) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let rows = self.take_audit();
+        let mut tables = self.tables();
+        let done = change(&mut tables)?;
+        audit::append(&mut tables, rows, &*self.clock);
+        Ok(done)
+    }
+
+    fn take_audit(&self) -> Vec<AuditDraft> {
+        std::mem::take(&mut *self.audit.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

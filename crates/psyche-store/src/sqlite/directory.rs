@@ -3,16 +3,18 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    Directory, NewSignIn, NewUser, Page, Relation, Rotation, SessionFilter, SessionRow, SignIn, StoreError, StoredCast,
-    User, UserPatch,
+    AddressBlock, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Rotation, SessionFilter, SessionRow,
+    SignIn, StoreError, StoredCast, User, UserPatch,
 };
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
 
-use super::{SqliteStore, casts, members, sessions, sign_ins, users};
+use super::writer::Write;
+use super::{SqliteStore, audit, blocks, casts, members, resets, sessions, sign_ins, users};
 use crate::cursor;
 
 #[async_trait]
@@ -22,17 +24,18 @@ impl Directory for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Ok(self.look(|db| users::find(db, id))?)
+        Ok(self.look(|db| users::find(db, &self.inner.keys, id))?)
     }
 
     async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError> {
         let username = username.to_owned();
-        Ok(self.read_with(move |db, _| users::find_by_name(db, tenant, &username)).await?)
+        Ok(self.read_with(move |db, keys| users::find_by_name(db, keys, tenant, &username)).await?)
     }
 
     async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
         let after = cursor::parse(cursor.as_deref())?;
-        let found = self.read_with(move |db, _| users::list(db, tenant, after, limit.saturating_add(1))).await?;
+        let found =
+            self.read_with(move |db, keys| users::list(db, keys, tenant, after, limit.saturating_add(1))).await?;
         Ok(cursor::page(found, limit, |user| (user.created_at, user.user_id.0)))
     }
 
@@ -48,6 +51,43 @@ impl Directory for SqliteStore {
         Ok(self.read_with(move |db, _| users::has_admin(db, tenant)).await?)
     }
 
+    async fn set_password(&self, id: UserId, phc: String, except: Option<SignInId>) -> Result<(), StoreError> {
+        Ok(self.write_rights(move |write| users::set_password(write, id, &phc, except)).await?)
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+        Ok(self.write_rights(move |write| users::delete(write, id)).await?)
+    }
+
+    async fn put_reset(&self, token: ResetToken) -> Result<(), StoreError> {
+        Ok(self.write(move |write| resets::put(write, &token)).await?)
+    }
+
+    async fn reset_owner(&self, hash: Hash, now: Timestamp) -> Result<Option<UserId>, StoreError> {
+        Ok(self.look(|db| resets::owner(db, hash, now))?)
+    }
+
+    async fn use_reset(&self, hash: Hash, now: Timestamp, phc: String) -> Result<Option<UserId>, StoreError> {
+        Ok(self.write_rights(move |write| resets::spend(write, hash, now, &phc)).await?)
+    }
+
+    async fn put_block(&self, tenant: TenantId, block: AddressBlock) -> Result<(), StoreError> {
+        Ok(self.write_rights(move |write| blocks::put(write, tenant, &block)).await?)
+    }
+
+    async fn blocks(&self, tenant: TenantId) -> Result<Vec<AddressBlock>, StoreError> {
+        Ok(self.read_with(move |db, _| blocks::list(db, tenant)).await?)
+    }
+
+    async fn lift_block(&self, tenant: TenantId, address: &str) -> Result<(), StoreError> {
+        let address = address.to_owned();
+        Ok(self.write_rights(move |write| blocks::lift(write, tenant, &address)).await?)
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.write(move |write| blocks::sweep(write, before)).await?)
+    }
+
     async fn create_sign_in(&self, new: NewSignIn, keep: usize) -> Result<Vec<SignInId>, StoreError> {
         let ended = self.write(move |write| sign_ins::create(write, &new, keep)).await?;
         if !ended.is_empty() {
@@ -57,11 +97,11 @@ impl Directory for SqliteStore {
     }
 
     async fn sign_in(&self, id: SignInId) -> Result<Option<SignIn>, StoreError> {
-        Ok(self.look(|db| sign_ins::find(db, id))?)
+        Ok(self.look(|db| sign_ins::find(db, &self.inner.keys, id))?)
     }
 
     async fn sign_ins(&self, user: UserId) -> Result<Vec<SignIn>, StoreError> {
-        Ok(self.read_with(move |db, _| sign_ins::list(db, user)).await?)
+        Ok(self.read_with(move |db, keys| sign_ins::list(db, keys, user)).await?)
     }
 
     async fn rotate(
@@ -71,7 +111,19 @@ impl Directory for SqliteStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        let rotation = self.write(move |write| sign_ins::rotate(write, old, new, now, expires_at)).await?;
+        let (reuse, use_): (Vec<_>, Vec<_>) =
+            self.take_audit().into_iter().partition(|row| row.event_type == AuditType::TokenReuse);
+        let rotate = move |write: &mut Write<'_>| {
+            let rotation = sign_ins::rotate(write, old, new, now, expires_at)?;
+            let (rows, whose) = match &rotation {
+                Rotation::Rotated(sign_in) | Rotation::Reissued(sign_in) => (use_, sign_in.user_id),
+                Rotation::Reused(sign_in) => (reuse, sign_in.user_id),
+                Rotation::Unknown => return Ok(rotation),
+            };
+            audit::insert(write, rows.into_iter().map(|row| AuditDraft { user_id: Some(whose), ..row }).collect())?;
+            Ok(rotation)
+        };
+        let rotation = self.write(rotate).await?;
         if matches!(rotation, Rotation::Reused(_)) {
             self.inner.rights.fetch_add(1, Ordering::Relaxed);
         }

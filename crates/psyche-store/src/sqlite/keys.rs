@@ -44,12 +44,13 @@ impl Keys {
         self.clock.entropy()
     }
 
+    pub fn uuid(&self) -> Uuid {
+        self.clock.uuid()
+    }
+
     /// The subject's key for sealing, made when there is none. Only inside a write transaction.
     pub fn current(&self, db: &Connection, tenant: TenantId, scope: &str) -> Result<(Uuid, Arc<Key>), Fault> {
-        let mut select =
-            db.prepare_cached("SELECT key_id, wrapped FROM subject_key WHERE scope = ?1 AND tenant = ?2")?;
-        let stored = select.query_row(params![scope, tenant.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        if let Some((id, wrapped)) = stored {
+        if let Some((id, wrapped)) = wrapped_of(db, tenant, scope)? {
             return Ok((id, self.unwrap(id, tenant, scope, wrapped)?));
         }
         let id = self.clock.uuid();
@@ -58,6 +59,11 @@ impl Keys {
         db.prepare_cached("INSERT INTO subject_key (key_id, tenant, scope, wrapped) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![id, tenant.0, scope, wrapped])?;
         Ok((id, self.keep(id, key)))
+    }
+
+    /// The scope's key, if there is one.
+    pub fn existing(&self, db: &Connection, tenant: TenantId, scope: &str) -> Result<Option<Arc<Key>>, Fault> {
+        wrapped_of(db, tenant, scope)?.map(|(id, wrapped)| self.unwrap(id, tenant, scope, wrapped)).transpose()
     }
 
     /// The key with this id; nothing once it was destroyed.
@@ -114,6 +120,11 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(…)")
     }
+}
+
+fn wrapped_of(db: &Connection, tenant: TenantId, scope: &str) -> rusqlite::Result<Option<(Uuid, Vec<u8>)>> {
+    let mut select = db.prepare_cached("SELECT key_id, wrapped FROM subject_key WHERE scope = ?1 AND tenant = ?2")?;
+    select.query_row(params![scope, tenant.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// Associated data of a wrapped key: it opens only in its own row.

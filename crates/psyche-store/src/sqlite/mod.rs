@@ -8,7 +8,10 @@
 //! - A high-water file beside the database remembers how far each log was durable. A database that is behind it is
 //!   refused until the loss is accepted.
 
+mod audit;
+mod blocks;
 mod casts;
+mod checkpoints;
 mod directory;
 mod erasure;
 mod error;
@@ -22,6 +25,7 @@ mod members;
 mod open;
 mod readers;
 mod records;
+mod resets;
 mod schema;
 mod seal;
 mod sessions;
@@ -32,10 +36,11 @@ mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use psyche_core::audit::AuditDraft;
 use psyche_core::ids::SessionId;
 use psyche_core::port::{Clock, StoreError};
 use rusqlite::Connection;
@@ -90,6 +95,8 @@ impl fmt::Debug for Options {
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
+    /// Rows of the audit trail that the next write takes along.
+    audit: Arc<Mutex<Vec<AuditDraft>>>,
 }
 
 struct Inner {
@@ -97,6 +104,8 @@ struct Inner {
     readers: Readers,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
+    /// Where the audit trail's checkpoints lie.
+    checkpoints: PathBuf,
     lost: Vec<Lost>,
     /// One process writes to a data directory, so this process sees every change.
     rights: AtomicU64,
@@ -146,7 +155,20 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.write_among(None, work).await
+        let rows = self.take_audit();
+        if rows.is_empty() {
+            return self.write_among(None, work).await;
+        }
+        let both = move |write: &mut Write<'_>| {
+            let done = work(write)?;
+            audit::insert(write, rows)?;
+            Ok(done)
+        };
+        self.write_among(None, both).await
+    }
+
+    fn take_audit(&self) -> Vec<AuditDraft> {
+        std::mem::take(&mut *self.audit.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A write that may wait for those of other sessions, when many write at once.

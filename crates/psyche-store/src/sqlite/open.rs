@@ -12,12 +12,14 @@ use std::sync::atomic::AtomicU64;
 use psyche_core::ids::SessionId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
+use super::checkpoints::Checkpoints;
 use super::error::{Lost, OpenError};
 use super::high_water::{self, Contents, HighWater, Mark, Marks};
 use super::keys::Keys;
 use super::lock::{DirectoryLock, LockError};
 use super::readers::{self, Readers};
 use super::records::{HEAD, head_of, mark_of};
+use super::users;
 use super::writer::Writer;
 use super::{Access, Inner, Options, SqliteStore, schema};
 
@@ -45,10 +47,10 @@ pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
         None => None,
         Some(lock) => Some(place.start_writer(lock, Arc::clone(&keys), &found)?),
     };
+    let checkpoints = place.checkpoints();
     let readers = Readers::new(place.path, busy_timeout);
-    Ok(SqliteStore {
-        inner: Arc::new(Inner { writer, readers, keys, clock, lost: found.lost, rights: AtomicU64::new(0) }),
-    })
+    let inner = Inner { writer, readers, keys, clock, checkpoints, lost: found.lost, rights: AtomicU64::new(0) };
+    Ok(SqliteStore { inner: Arc::new(inner), audit: Arc::default() })
 }
 
 /// The database's path and what lies beside it.
@@ -74,6 +76,10 @@ impl Place {
 
     fn high_water(&self) -> PathBuf {
         self.directory().join("high-water")
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.directory().join("audit-checkpoints")
     }
 
     fn lock(&self) -> Result<DirectoryLock, OpenError> {
@@ -160,6 +166,7 @@ impl Place {
         self.set_up(&db).map_err(|e| self.sql("set up", e))?;
         schema::migrate(&mut db, found.version).map_err(|e| self.sql("migrate", e))?;
         keys.install_check(&db).map_err(|fault| self.damaged(&fault))?;
+        users::seal_old(&mut db, &keys).map_err(|fault| self.damaged(&fault))?;
         // Whoever held a lease held this directory's lock, and is gone: running sessions need not wait for a TTL.
         db.execute("UPDATE session_head SET owner = NULL, expires_at = 0 WHERE owner IS NOT NULL", [])
             .map_err(|e| self.sql("write to", e))?;
@@ -168,7 +175,9 @@ impl Place {
         high_water::rewrite(&path, &marks).map_err(|e| io_error("write", &path, e))?;
         let high_water =
             HighWater::start(path.clone(), marks).map_err(|e| io_error("start the thread for", &path, e))?;
-        Ok(Writer::new(db, keys, high_water, lock))
+        let path = self.checkpoints();
+        let checkpoints = Checkpoints::start(path.clone()).map_err(|e| io_error("start the thread for", &path, e))?;
+        Ok(Writer::new(db, keys, high_water, checkpoints, lock))
     }
 
     fn set_up(&self, db: &Connection) -> rusqlite::Result<()> {

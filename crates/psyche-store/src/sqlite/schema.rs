@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// Every version of the schema, oldest first; a file's number is its place in this list.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_log_and_directory.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_log_and_directory.sql"),
+    include_str!("../../migrations/sqlite/0002_identity.sql"),
+];
 
 /// The newest version this program knows.
 pub const NEWEST: u32 = MIGRATIONS.len() as u32;

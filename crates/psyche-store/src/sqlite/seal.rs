@@ -53,6 +53,11 @@ pub fn about_text(subject: &str, field: &str, commitment: &Hash) -> Vec<u8> {
     [subject.as_bytes(), b"\0", field.as_bytes(), b"\0", &commitment.0].concat()
 }
 
+/// Associated data of a row's personal fields: `table ‖ 0 ‖ id of the row`.
+pub fn about_row(table: &str, id: &[u8; 16]) -> Vec<u8> {
+    [table.as_bytes(), b"\0", id].concat()
+}
+
 /// Associated data of a snapshot: `snapshot ‖ 0 ‖ form ‖ seq ‖ hash of the event it stands at`.
 pub fn about_snapshot(form: u16, seq: u64, hash: &Hash) -> Vec<u8> {
     [b"snapshot\0".as_slice(), &form.to_be_bytes(), &seq.to_be_bytes(), &hash.0].concat()

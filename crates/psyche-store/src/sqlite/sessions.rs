@@ -92,6 +92,7 @@ pub fn list(
          WHERE tenant = :tenant
            AND (:user IS NULL OR owner = :user
                 OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = :user))
+           AND (:owner IS NULL OR owner = :owner)
            AND (:status IS NULL OR status = :status)
            AND (:query IS NULL OR instr(name_folded, :query) > 0)
            AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(s.summary, '$.tags') WHERE value = :tag))
@@ -102,6 +103,7 @@ pub fn list(
         named_params! {
             ":tenant": tenant.0,
             ":user": filter.visible_to.map(|user| user.0),
+            ":owner": filter.owner.map(|user| user.0),
             ":status": filter.status.map(SessionStatus::name),
             ":query": filter.query.as_ref().map(|query| query.to_lowercase()),
             ":tag": filter.tag,

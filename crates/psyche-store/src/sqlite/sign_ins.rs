@@ -1,24 +1,34 @@
 //! Sign-ins and the rotation of their refresh tokens.
 
-use psyche_core::ids::{SignInId, UserId};
+use psyche_core::ids::{SignInId, TenantId, UserId};
 use psyche_core::port::{NewSignIn, Rotation, SignIn, StoreError};
 use psyche_core::time::Timestamp;
-use psyche_core::words::Hash;
+use psyche_core::words::{Hash, Subject};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
+use super::keys::Keys;
+use super::seal::about_row;
 use super::users;
 use super::writer::Write;
 use crate::accounts::{Verdict, is_live, judge};
 
-const COLUMNS: &str = "id, user_id, device, ip, user_agent, created_at, last_seen, expires_at, revoked";
+const COLUMNS: &str = "id, user_id, created_at, last_seen, expires_at, revoked, key_id, sealed";
+
+/// Where a person signed in from, as it is sealed.
+#[derive(Default, Serialize, Deserialize)]
+struct Sealed {
+    device: String,
+    ip: String,
+    user_agent: String,
+}
 
 pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<SignInId>, Fault> {
     let NewSignIn { sign_in, refresh_hash } = new;
     let user = sign_in.user_id;
-    if users::find(write.db, user)?.is_none() {
-        return Err(StoreError::NotFound("user").into());
-    }
+    let owner = users::find(write.db, write.keys, user)?.ok_or(StoreError::NotFound("user"))?;
     let mut live = write.db.prepare_cached(
         "SELECT id FROM sign_in WHERE user_id = ?1 AND revoked = 0 AND expires_at > ?2 ORDER BY last_seen, id",
     )?;
@@ -28,20 +38,23 @@ pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<Sig
     for id in &ended {
         revoke(write.db, *id)?;
     }
+    let personal =
+        Sealed { device: sign_in.device.clone(), ip: sign_in.ip.clone(), user_agent: sign_in.user_agent.clone() };
+    let (key_id, sealed) = seal(write.db, write.keys, (owner.tenant, user), sign_in.id, &personal)?;
     let mut insert = write.db.prepare_cached(
-        "INSERT INTO sign_in (id, user_id, device, ip, user_agent, created_at, last_seen, expires_at, revoked)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO sign_in (id, user_id, device, ip, user_agent, created_at, last_seen, expires_at, revoked, key_id,
+                              sealed)
+         VALUES (?1, ?2, '', '', '', ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let inserted = insert.execute(params![
         sign_in.id.0,
         user.0,
-        sign_in.device,
-        sign_in.ip,
-        sign_in.user_agent,
         sign_in.created_at.micros(),
         sign_in.last_seen.micros(),
         sign_in.expires_at.micros(),
         sign_in.revoked,
+        key_id,
+        sealed,
     ]);
     let inserted = inserted.and_then(|_| insert_token(write.db, *refresh_hash, sign_in.id));
     match inserted {
@@ -50,16 +63,49 @@ pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<Sig
     }
 }
 
-pub fn find(db: &Connection, id: SignInId) -> Result<Option<SignIn>, Fault> {
+fn seal(
+    db: &Connection,
+    keys: &Keys,
+    (tenant, user): (TenantId, UserId),
+    id: SignInId,
+    personal: &Sealed,
+) -> Result<(Uuid, Vec<u8>), Fault> {
+    let (key_id, key) = keys.current(db, tenant, &Subject::User(user).to_string())?;
+    let about = about_row("sign_in", id.0.as_bytes());
+    Ok((key_id, key.seal(keys.entropy(), &about, &serde_json::to_vec(personal)?)))
+}
+
+/// Seals what version 1 of the schema stored in plain form.
+pub fn seal_old(db: &Connection, keys: &Keys) -> Result<(), Fault> {
+    let mut select = db.prepare(
+        "SELECT s.id, s.user_id, a.tenant, s.device, s.ip, s.user_agent
+         FROM sign_in AS s JOIN account AS a USING (user_id) WHERE s.sealed IS NULL",
+    )?;
+    let rows = select.query_map([], |row| {
+        let personal = Sealed { device: row.get(3)?, ip: row.get(4)?, user_agent: row.get(5)? };
+        Ok((SignInId(row.get(0)?), UserId(row.get(1)?), TenantId(row.get(2)?), personal))
+    })?;
+    for (id, user, tenant, personal) in rows.collect::<Result<Vec<_>, _>>()? {
+        let (key_id, sealed) = seal(db, keys, (tenant, user), id, &personal)?;
+        db.execute(
+            "UPDATE sign_in SET device = '', ip = '', user_agent = '', key_id = ?2, sealed = ?3 WHERE id = ?1",
+            params![id.0, key_id, sealed],
+        )?;
+    }
+    Ok(())
+}
+
+pub fn find(db: &Connection, keys: &Keys, id: SignInId) -> Result<Option<SignIn>, Fault> {
     let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM sign_in WHERE id = ?1"))?;
-    Ok(select.query_row([id.0], sign_in_of).optional()?)
+    select.query_row([id.0], |row| Ok(sign_in_of(db, keys, row))).optional()?.transpose()
 }
 
 /// All sign-ins of a user, the last used first.
-pub fn list(db: &Connection, user: UserId) -> Result<Vec<SignIn>, Fault> {
+pub fn list(db: &Connection, keys: &Keys, user: UserId) -> Result<Vec<SignIn>, Fault> {
     let sql = format!("SELECT {COLUMNS} FROM sign_in WHERE user_id = ?1 ORDER BY last_seen DESC, id DESC");
     let mut select = db.prepare_cached(&sql)?;
-    Ok(select.query_map([user.0], sign_in_of)?.collect::<Result<_, _>>()?)
+    let rows = select.query_map([user.0], |row| Ok(sign_in_of(db, keys, row)))?;
+    rows.map(|row| row?).collect()
 }
 
 pub fn rotate(
@@ -81,7 +127,7 @@ pub fn rotate(
         })
         .optional()?;
     let Some((id, spent_at, successor, successor_spent)) = token else { return Ok(Rotation::Unknown) };
-    let Some(mut sign_in) = find(db, id)?.filter(|s| is_live(s, now)) else { return Ok(Rotation::Unknown) };
+    let Some(mut sign_in) = find(db, write.keys, id)?.filter(|s| is_live(s, now)) else { return Ok(Rotation::Unknown) };
     let verdict = judge(spent_at, successor_spent, now);
     if verdict == Verdict::Revoke {
         revoke(db, id)?;
@@ -134,16 +180,24 @@ fn insert_token(db: &Connection, hash: Hash, sign_in: SignInId) -> rusqlite::Res
     insert.execute(params![hash.0, sign_in.0]).map(drop)
 }
 
-fn sign_in_of(row: &Row<'_>) -> rusqlite::Result<SignIn> {
+fn sign_in_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<SignIn, Fault> {
+    let (id, key_id): (Uuid, Uuid) = (row.get(0)?, row.get(6)?);
+    let opened = keys
+        .find(db, key_id)?
+        .and_then(|key| key.open(&about_row("sign_in", id.as_bytes()), &row.get::<_, Vec<u8>>(7).ok()?));
+    let opened = opened.ok_or_else(|| {
+        StoreError::Corrupt("a sign-in's personal fields cannot be opened: its row was changed".to_owned())
+    })?;
+    let Sealed { device, ip, user_agent } = serde_json::from_slice(&opened)?;
     Ok(SignIn {
-        id: SignInId(row.get(0)?),
+        id: SignInId(id),
         user_id: UserId(row.get(1)?),
-        device: row.get(2)?,
-        ip: row.get(3)?,
-        user_agent: row.get(4)?,
-        created_at: Timestamp(row.get(5)?),
-        last_seen: Timestamp(row.get(6)?),
-        expires_at: Timestamp(row.get(7)?),
-        revoked: row.get(8)?,
+        device,
+        ip,
+        user_agent,
+        created_at: Timestamp(row.get(2)?),
+        last_seen: Timestamp(row.get(3)?),
+        expires_at: Timestamp(row.get(4)?),
+        revoked: row.get(5)?,
     })
 }

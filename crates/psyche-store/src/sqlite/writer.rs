@@ -21,6 +21,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::checkpoints::{Checkpoint, Checkpoints};
 use super::fault::{Fault, closed};
 use super::high_water::{HighWater, Mark};
 use super::keys::Keys;
@@ -49,6 +50,7 @@ pub struct Write<'a> {
 #[derive(Debug)]
 enum Effect {
     Head(SessionId, Option<Mark>),
+    Audited(Checkpoint),
     Shredded,
 }
 
@@ -56,6 +58,11 @@ impl Write<'_> {
     /// Notes a session's new head; `None` when it was deleted.
     pub fn head(&mut self, session: SessionId, mark: Option<Mark>) {
         self.effects.push(Effect::Head(session, mark));
+    }
+
+    /// Notes that the audit trail has grown.
+    pub fn audited(&mut self, checkpoint: Checkpoint) {
+        self.effects.push(Effect::Audited(checkpoint));
     }
 
     /// Notes that something was destroyed: what the WAL still holds of it must go too.
@@ -124,8 +131,14 @@ impl Slot {
 }
 
 impl Writer {
-    pub fn new(db: Connection, keys: Arc<Keys>, high_water: HighWater, lock: DirectoryLock) -> Self {
-        let committer = Slot::Free(Committer { db, keys, high_water, _lock: lock });
+    pub fn new(
+        db: Connection,
+        keys: Arc<Keys>,
+        high_water: HighWater,
+        checkpoints: Checkpoints,
+        lock: DirectoryLock,
+    ) -> Self {
+        let committer = Slot::Free(Committer { db, keys, high_water, checkpoints, _lock: lock });
         let waiting = Mutex::new(Waiting { queue: VecDeque::new(), committer, crowd: Crowd::default(), closed: false });
         let shared = Arc::new(Shared { waiting, returned: Notify::new(), commits: AtomicU64::new(0) });
         Self { places: Semaphore::new(QUEUE), shared }
@@ -292,6 +305,7 @@ struct Committer {
     db: Connection,
     keys: Arc<Keys>,
     high_water: HighWater,
+    checkpoints: Checkpoints,
     /// Last: the next process may begin only when all is written.
     _lock: DirectoryLock,
 }
@@ -365,6 +379,7 @@ impl Committer {
         for effect in effects {
             match effect {
                 Effect::Head(session, mark) => self.high_water.note(session, mark),
+                Effect::Audited(checkpoint) => self.checkpoints.note(checkpoint),
                 Effect::Shredded => shredded = true,
             }
         }
@@ -417,7 +432,8 @@ mod tests {
             .unwrap();
         let keys = Arc::new(Keys::new([0; 32], Arc::new(Still)));
         let high_water = HighWater::start(dir.join("high-water"), Marks::new()).unwrap();
-        Writer::new(db, keys, high_water, DirectoryLock::acquire(&dir.join("lock")).unwrap())
+        let checkpoints = Checkpoints::start(dir.join("checkpoints")).unwrap();
+        Writer::new(db, keys, high_water, checkpoints, DirectoryLock::acquire(&dir.join("lock")).unwrap())
     }
 
     async fn insert(writer: &Writer, bytes: usize) -> Result<(), StoreError> {

@@ -189,6 +189,8 @@ pub fn user(n: u128, role: Role) -> User {
         preferences: serde_json::json!({"theme": "dark"}),
         last_login: None,
         created_at: START.plus_ms(n as i64),
+        second_factor: None,
+        consents: Vec::new(),
     }
 }
 

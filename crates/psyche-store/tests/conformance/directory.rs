@@ -51,6 +51,7 @@ pub async fn sessions_are_filtered_and_paged<S: Store>(store: &Arc<S>) {
                 status: Some(SessionStatus::Running),
                 query: Some("H".to_owned()),
                 tag: Some("pilot".to_owned()),
+                owner: None,
             },
             &[2],
         ),

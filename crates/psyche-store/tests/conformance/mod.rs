@@ -1,6 +1,7 @@
 //! One suite for every adapter of the event log and the directory. An adapter's test file gives a function that makes an
 //! empty store and calls [`conformance!`] with it.
 
+pub mod audit;
 pub mod build;
 pub mod clock;
 pub mod directory;
@@ -11,11 +12,11 @@ pub mod people;
 
 use std::sync::Arc;
 
-use psyche_core::port::{Directory, EventLog};
+use psyche_core::port::{AuditLog, Directory, EventLog};
 
 /// What a case needs of a store.
-pub trait Store: EventLog + Directory + 'static {}
-impl<S: EventLog + Directory + 'static> Store for S {}
+pub trait Store: EventLog + Directory + AuditLog + 'static {}
+impl<S: EventLog + Directory + AuditLog + 'static> Store for S {}
 
 /// An empty store, and what must live as long as it.
 pub struct Fixture<S> {
@@ -59,6 +60,17 @@ macro_rules! conformance {
             refresh_tokens_rotate
             unknown_and_dead_sign_ins_do_not_rotate
             the_rights_version_tells_of_every_change
+            a_reset_token_sets_a_password_once
+            a_deleted_user_leaves_nothing
+            addresses_are_blocked_and_lifted
+            what_has_run_out_is_swept
+        });
+        $crate::conformance::conformance!($open, audit {
+            rows_are_chained_and_filtered
+            a_write_and_its_row_are_one
+            a_rotation_takes_the_row_that_fits
+            pruning_keeps_the_chain
+            concurrent_rows_make_one_chain
         });
         $crate::conformance::conformance!($open, directory {
             sessions_are_filtered_and_paged

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use psyche_core::Timestamp;
-use psyche_core::port::{NewUser, Relation, Role, Rotation, StoreError, UserPatch, UserStatus};
+use psyche_core::audit::AuditType;
+use psyche_core::port::{
+    AddressBlock, AuditFilter, NewUser, Relation, ResetToken, Role, Rotation, StoreError, UserPatch, UserStatus,
+};
 
 use super::Store;
 use super::build::{TENANT, create, new_sign_in, new_user, session_id, sign_in_id, token, user, user_id};
@@ -214,17 +217,101 @@ pub async fn the_rights_version_tells_of_every_change<S: Store>(store: &Arc<S>) 
     let role = UserPatch { role: Some(Role::Observer), ..UserPatch::default() };
     store.update_user(user_id(1), role).await.unwrap();
     changed("a role", true).await;
-    let status = UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
-    store.update_user(user_id(1), status).await.unwrap();
-    changed("a disabled user", true).await;
     store.revoke_sign_in(sign_in_id(1)).await.unwrap();
     changed("a revoked sign-in", true).await;
     store.create_sign_in(new_sign_in(4), 2).await.unwrap();
     changed("a sign-in that gave way", true).await;
     store.revoke_user(user_id(1), None).await.unwrap();
     changed("all sign-ins revoked", true).await;
+    let status = UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
+    store.update_user(user_id(1), status).await.unwrap();
+    changed("a disabled user", true).await;
     store.set_relation(session_id(1), user_id(1), Relation::Viewer).await.unwrap();
     changed("a relation", true).await;
     store.delete(session_id(1)).await.unwrap();
     changed("a session that is gone", true).await;
+}
+
+pub async fn a_reset_token_sets_a_password_once<S: Store>(store: &Arc<S>) {
+    store.create_user(new_user(1, Role::Observer)).await.unwrap();
+    store.create_sign_in(new_sign_in(1), 5).await.unwrap();
+    let reset = |n: u128| ResetToken { user_id: user_id(1), hash: token(n), expires_at: START.plus_ms(1000) };
+    store.put_reset(reset(50)).await.unwrap();
+    store.put_reset(reset(51)).await.unwrap();
+    assert_eq!(store.reset_owner(token(50), START).await.unwrap(), None, "a newer one took its place");
+    assert_eq!(store.reset_owner(token(51), START).await.unwrap(), Some(user_id(1)));
+    assert_eq!(store.reset_owner(token(51), START.plus_ms(1000)).await.unwrap(), None, "too late");
+    let spend = async || store.use_reset(token(51), START, "phc-new".to_owned()).await.unwrap();
+    assert_eq!(spend().await, Some(user_id(1)));
+    assert_eq!(spend().await, None);
+    assert_eq!(store.user(user_id(1)).await.unwrap().unwrap().password_hash, "phc-new");
+    assert!(store.sign_in(sign_in_id(1)).await.unwrap().unwrap().revoked);
+    let nobody = store.put_reset(ResetToken { user_id: user_id(9), ..reset(52) }).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound("user"))));
+
+    // A changed password ends the other sign-ins only.
+    store.create_sign_in(new_sign_in(2), 5).await.unwrap();
+    store.create_sign_in(new_sign_in(3), 5).await.unwrap();
+    store.set_password(user_id(1), "phc-third".to_owned(), Some(sign_in_id(2))).await.unwrap();
+    assert!(!store.sign_in(sign_in_id(2)).await.unwrap().unwrap().revoked);
+    assert!(store.sign_in(sign_in_id(3)).await.unwrap().unwrap().revoked);
+    assert_eq!(store.user(user_id(1)).await.unwrap().unwrap().password_hash, "phc-third");
+}
+
+pub async fn a_deleted_user_leaves_nothing<S: Store>(store: &Arc<S>) {
+    store.create_user(new_user(1, Role::Admin)).await.unwrap();
+    let refused = store.delete_user(user_id(1)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict("last admin"))));
+    store.create_user(new_user(2, Role::Researcher)).await.unwrap();
+    let mut sign_in = new_sign_in(7);
+    sign_in.sign_in.user_id = user_id(2);
+    store.create_sign_in(sign_in, 5).await.unwrap();
+    create(store.as_ref(), session_id(1)).await;
+    store.set_relation(session_id(1), user_id(2), Relation::Viewer).await.unwrap();
+    store.record(vec![super::audit::draft(AuditType::LoginSuccess, Some(2))]).await.unwrap();
+    let before = store.rights_version().await.unwrap();
+
+    store.delete_user(user_id(2)).await.unwrap();
+    assert!(store.rights_version().await.unwrap() > before);
+    assert_eq!(store.user(user_id(2)).await.unwrap(), None);
+    assert_eq!(store.user_by_name(TENANT, &user(2, Role::Researcher).username).await.unwrap(), None);
+    assert_eq!(store.sign_in(sign_in_id(7)).await.unwrap(), None);
+    assert_eq!(store.relation(session_id(1), user_id(2)).await.unwrap(), Relation::None);
+    let rows = store.rows(TENANT, AuditFilter::default(), 10).await.unwrap();
+    assert_eq!(rows[0].personal, None);
+    assert!(store.verify().await.unwrap().problems.is_empty(), "the chain stays true");
+    assert!(matches!(store.delete_user(user_id(2)).await, Err(StoreError::NotFound("user"))));
+    store.create_user(new_user(2, Role::Observer)).await.unwrap();
+}
+
+pub async fn addresses_are_blocked_and_lifted<S: Store>(store: &Arc<S>) {
+    let block = |address: &str, times: u32| AddressBlock {
+        address: address.to_owned(),
+        reason: "many failed sign-ins".to_owned(),
+        blocked_at: START,
+        until: START.plus_ms(1000),
+        times,
+    };
+    let before = store.rights_version().await.unwrap();
+    store.put_block(TENANT, block("192.0.2.1", 1)).await.unwrap();
+    assert!(store.rights_version().await.unwrap() > before, "other replicas learn of it");
+    store.put_block(TENANT, block("192.0.2.1", 2)).await.unwrap();
+    store.put_block(TENANT, block("2001:db8::", 1)).await.unwrap();
+    assert_eq!(store.blocks(TENANT).await.unwrap(), [block("192.0.2.1", 2), block("2001:db8::", 1)]);
+    store.lift_block(TENANT, "192.0.2.1").await.unwrap();
+    assert!(matches!(store.lift_block(TENANT, "192.0.2.1").await, Err(StoreError::NotFound("address"))));
+    assert_eq!(store.blocks(TENANT).await.unwrap().len(), 1);
+}
+
+pub async fn what_has_run_out_is_swept<S: Store>(store: &Arc<S>) {
+    store.create_user(new_user(1, Role::Observer)).await.unwrap();
+    for n in 1..=2 {
+        let mut new = new_sign_in(n);
+        new.sign_in.expires_at = START.plus_ms(1000 * n as i64);
+        store.create_sign_in(new, 5).await.unwrap();
+    }
+    assert_eq!(store.sweep(START.plus_ms(1000)).await.unwrap(), 0);
+    assert_eq!(store.sweep(START.plus_ms(1001)).await.unwrap(), 1);
+    assert_eq!(store.sign_in(sign_in_id(1)).await.unwrap(), None);
+    assert!(store.sign_in(sign_in_id(2)).await.unwrap().is_some());
 }

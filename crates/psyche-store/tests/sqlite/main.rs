@@ -9,6 +9,7 @@ mod kill;
 mod loss;
 mod refusals;
 mod sealed;
+mod trail;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use clap::Args;
 use psyche_core::TenantId;
 use psyche_core::port::{Clock, NewUser, Role, StoreError};
 use psyche_engine::{Engine, Options};
-use psyche_server::{Limits, Ports, Server, ServerOptions};
+use psyche_server::{Limits, Ports, Rate, Registration, Server, ServerOptions, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::user;
 use crate::backends::{self, Parts, Store};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::webhook::Webhook;
 
 /// Turns under way may end within this when the program is asked to leave.
 const GRACE: Duration = Duration::from_secs(20);
@@ -58,6 +59,9 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         directory: parts.store.directory(),
         bus: parts.bus.clone(),
         ephemeral: parts.ephemeral.clone(),
+        counters: parts.counters.clone(),
+        audit: parts.store.audit(),
+        courier: courier(config)?,
         clock: parts.clock.clone(),
         models: parts.models.clone(),
     };
@@ -113,7 +117,7 @@ async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
     match (config.text("admin_username"), config.text("admin_password")) {
         (Some(username), Some(password)) => {
             let email = format!("{username}@localhost");
-            let user = user::account(parts.clock.as_ref(), username, &email, password, Role::Admin)
+            let user = user::account(config, parts.clock.as_ref(), username, &email, password, Role::Admin)
                 .context("create the first admin from admin_username and admin_password")?;
             match directory.create_user(NewUser { user, only_first_admin: true }).await {
                 // Another start was faster.
@@ -145,6 +149,19 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
     };
     options.public_url = public_url;
     options.cors_allowed_origins = config.list("cors_allowed_origins");
+    options.trusted_proxies = TrustedProxies::parse(&config.list("trusted_proxies")).map_err(anyhow::Error::msg)?;
+    options.block_addresses = config.flag("enable_ip_blacklisting");
+    options.password_hash = user::password_kind(config);
+    options.second_factor_roles =
+        config.list("second_factor_roles").iter().filter_map(|name| user::role(name)).collect();
+    options.registration =
+        if config.text("registration") == Some("open") { Registration::Open } else { Registration::Closed };
+    if let Some(version) = config.text("consent_version") {
+        version.clone_into(&mut options.consent_version);
+    }
+    options.renew_before = hours("jwt_refresh_threshold_hours")?;
+    let days = config.number("audit_log_retention_days");
+    options.audit_retention = (days > 0.0).then(|| Duration::from_secs_f64(days.min(36_500.0) * 86_400.0));
     options.setup_code = setup_code;
     options.metrics_token = config.text("metrics_token").map(str::to_owned);
     options.access_token_life = hours("jwt_expiration_hours")?;
@@ -154,12 +171,32 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
     Ok(options)
 }
 
+/// Where alerts go besides the dashboard.
+fn courier(config: &Config) -> Result<Option<Arc<dyn psyche_server::Courier>>> {
+    let (Some(url), Some(secret)) = (config.text("alert_webhook"), config.text("alert_webhook_secret")) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Webhook::new(url, secret)?)))
+}
+
 fn limits(config: &Config) -> Limits {
     let count = |name| usize::try_from(config.count(name)).unwrap_or(usize::MAX);
     let number = |name| u32::try_from(config.count(name)).unwrap_or(u32::MAX);
     let time = |name| Duration::from_millis(config.count(name));
+    let rate = |name, burst| Rate { per_minute: config.count(name) as f64, burst };
+    let a_sixth = |name| (config.count(name) as f64 / 6.0).max(10.0);
     Limits {
-        sign_ins_per_user: config.number("max_concurrent_sessions") as usize,
+        sign_ins_per_user: count("max_concurrent_sessions"),
+        anonymous: rate("rate_limit_requests_per_minute", config.count("rate_limit_burst_size") as f64),
+        users: rate("rate_limit_user_requests_per_minute", a_sixth("rate_limit_user_requests_per_minute")),
+        sign_ins: rate("rate_limit_sign_ins_per_minute", config.count("rate_limit_sign_ins_per_minute") as f64),
+        upgrades: rate("rate_limit_upgrades_per_minute", a_sixth("rate_limit_upgrades_per_minute")),
+        exports: Rate {
+            per_minute: config.count("rate_limit_exports_per_hour") as f64 / 60.0,
+            burst: config.count("rate_limit_exports_per_hour") as f64,
+        },
+        sign_in_tries: config.count("brute_force_threshold"),
+        lockout: Duration::from_secs(config.count("account_lockout_duration")),
         drain: GRACE,
         connections: count("max_connections"),
         sockets: count("max_sockets"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
+use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
 use psyche_core::port::{Clock, NewUser, Role, User, UserStatus};
 use psyche_core::{TenantId, UserId};
 use psyche_server::passwords;
@@ -13,7 +14,7 @@ use psyche_store::sqlite::{Access, OpenError};
 
 use crate::backends::Store;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, ROLES};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -57,9 +58,22 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password).context("read the password")?;
     let password = password.trim_end_matches(['\n', '\r']);
-    let user = account(clock.as_ref(), &username, &email, password, role)?;
+    let user = account(config, clock.as_ref(), &username, &email, password, role)?;
     let id = user.user_id;
-    let outcome = store.directory().create_user(NewUser { user, only_first_admin: false }).await;
+    let row = AuditDraft {
+        tenant: TenantId::DEFAULT,
+        event_type: AuditType::PermissionChanged,
+        severity: Severity::High,
+        at: clock.now(),
+        user_id: Some(id),
+        session_id: None,
+        request_id: "command-line".to_owned(),
+        outcome: Outcome::Success,
+        personal: Personal { username: Some(username.clone()), ip_address: None },
+        details: serde_json::json!({"message": "An account was made on the machine itself.", "role": role}),
+    };
+    let directory = store.audit().directory_with(vec![row]);
+    let outcome = directory.create_user(NewUser { user, only_first_admin: false }).await;
     store.close().await;
     outcome.with_context(|| format!("create {username}"))?;
     println!("{username} can sign in now ({id})");
@@ -67,13 +81,21 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
 }
 
 /// A new account with a hashed password. The password must pass the rules of sign-up.
-pub fn account(clock: &dyn Clock, username: &str, email: &str, password: &str, role: Role) -> Result<User> {
-    let named = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    if !(3..=64).contains(&username.chars().count()) || !username.chars().all(named) {
-        bail!("the name {username:?} must have 3 to 64 letters, digits, dots, dashes or underscores");
+pub fn account(
+    config: &Config,
+    clock: &dyn Clock,
+    username: &str,
+    email: &str,
+    password: &str,
+    role: Role,
+) -> Result<User> {
+    let named = |c: char| c.is_alphanumeric() || "._-@".contains(c);
+    if !(2..=64).contains(&username.chars().count()) || !username.chars().all(named) {
+        bail!("the name {username:?} must have 2 to 64 letters, digits or . - _ @");
     }
     passwords::check(password, username, email).map_err(anyhow::Error::msg)?;
-    let password_hash = passwords::hash(password, clock.entropy()).map_err(anyhow::Error::msg)?;
+    let password_hash =
+        passwords::hash(password, password_kind(config), clock.entropy()).map_err(anyhow::Error::msg)?;
     Ok(User {
         user_id: UserId(clock.uuid()),
         tenant: TenantId::DEFAULT,
@@ -86,5 +108,23 @@ pub fn account(clock: &dyn Clock, username: &str, email: &str, password: &str, r
         preferences: serde_json::Value::Object(serde_json::Map::default()),
         last_login: None,
         created_at: clock.now(),
+        second_factor: None,
+        consents: Vec::new(),
     })
+}
+
+pub fn password_kind(config: &Config) -> passwords::Kind {
+    match config.text("password_hash") {
+        Some("bcrypt") => passwords::Kind::Bcrypt,
+        _ => passwords::Kind::Argon2id,
+    }
+}
+
+/// A role by its name.
+pub fn role(name: &str) -> Option<Role> {
+    [Role::Observer, Role::Researcher, Role::Admin]
+        .into_iter()
+        .zip(ROLES)
+        .find(|(_, known)| *known == name)
+        .map(|(r, _)| r)
 }

@@ -65,6 +65,17 @@ export interface components {
             /** Format: int64 */
             utterances: number;
         };
+        Alert: {
+            alert_id: string;
+            ip_address?: string | null;
+            message: string;
+            rule: string;
+            severity: components["schemas"]["Severity"];
+            /** Format: date-time */
+            timestamp: string;
+            user_id?: string | null;
+            username?: string | null;
+        };
         Alive: {
             alive: boolean;
         };
@@ -76,6 +87,63 @@ export interface components {
             seq: number;
             tags?: string[];
             text: string;
+        };
+        Audit: {
+            details: Record<string, never>;
+            event_id: string;
+            event_type: string;
+            ip_address?: string | null;
+            outcome: components["schemas"]["AuditOutcome"];
+            request_id: string;
+            /** Format: int64 */
+            seq: number;
+            session_id?: string | null;
+            severity: components["schemas"]["Severity"];
+            /** Format: date-time */
+            timestamp: string;
+            user_id?: string | null;
+            /** @description `[erased]` once the person is. */
+            username?: string | null;
+        };
+        AuditCheck: {
+            checkpoint?: components["schemas"]["AuditCheckpoint"] | null;
+            /** Format: int64 */
+            first_seq: number;
+            /** Format: int64 */
+            last_seq: number;
+            problems: components["schemas"]["AuditProblem"][];
+            /** Format: int64 */
+            rows: number;
+            whole: boolean;
+        };
+        AuditCheckpoint: {
+            /** Format: int64 */
+            seq: number;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        /** @enum {string} */
+        AuditOrder: "oldest" | "newest";
+        /** @enum {string} */
+        AuditOutcome: "success" | "failure" | "denied";
+        AuditProblem: {
+            /** Format: int64 */
+            seq: number;
+            what: string;
+        };
+        BlockedAddress: {
+            /** Format: date-time */
+            blocked_at: string;
+            /** @description An IPv4 address, or the first one of an IPv6 /64. */
+            ip: string;
+            reason: string;
+            /**
+             * Format: int32
+             * @description How often it has been blocked.
+             */
+            times: number;
+            /** Format: date-time */
+            until: string;
         };
         Budget: {
             /** Format: double */
@@ -156,6 +224,9 @@ export interface components {
             /** @enum {string} */
             type: "ping";
         };
+        Code: {
+            otp: string;
+        };
         Colour: {
             /** @example #99b7ee */
             dark: string;
@@ -180,6 +251,10 @@ export interface components {
             store: components["schemas"]["Component"];
             websocket: components["schemas"]["Component"];
         };
+        Configuration: {
+            /** @description Who may make an account: everybody, or admins for them. */
+            registration: components["schemas"]["Registration"];
+        };
         Connection: {
             active: boolean;
             from: string;
@@ -190,6 +265,11 @@ export interface components {
              */
             strength: number;
             to: string;
+        };
+        Consent: {
+            /** Format: date-time */
+            at: string;
+            version: string;
         };
         /** @description Frames that are not stored and have no `prev`. */
         ControlFrame: {
@@ -325,7 +405,13 @@ export interface components {
             type: "user_auth";
             user_id?: string | null;
             username: string;
-        };
+        } | (components["schemas"]["Audit"] & {
+            /** @enum {string} */
+            type: "audit";
+        }) | (components["schemas"]["Alert"] & {
+            /** @enum {string} */
+            type: "alert";
+        });
         CreatedUser: {
             /** Format: date-time */
             expires_at: string;
@@ -385,6 +471,12 @@ export interface components {
             /** Format: int64 */
             since_round?: number | null;
         };
+        Enrolment: {
+            /** @description The same as a link; a QR code shows it. */
+            otpauth_url: string;
+            /** @description To be typed into an authenticator app. */
+            secret: string;
+        };
         ErrorBody: {
             /**
              * Format: int32
@@ -441,6 +533,73 @@ export interface components {
         };
         /** @enum {string} */
         Interaction: "select" | "cursor" | "annotate" | "typing";
+        /** @description What a job last did. */
+        Job: {
+            /** Format: date-time */
+            last_run: string;
+            name: string;
+            /** @description `success` or `failure`. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Rows removed by that run.
+             */
+            removed: number;
+        };
+        List_Alert: {
+            items: {
+                alert_id: string;
+                ip_address?: string | null;
+                message: string;
+                rule: string;
+                severity: components["schemas"]["Severity"];
+                /** Format: date-time */
+                timestamp: string;
+                user_id?: string | null;
+                username?: string | null;
+            }[];
+            /** @description Give it as `cursor` to read on; null at the end. */
+            next_cursor?: string | null;
+        };
+        List_Audit: {
+            items: {
+                details: Record<string, never>;
+                event_id: string;
+                event_type: string;
+                ip_address?: string | null;
+                outcome: components["schemas"]["AuditOutcome"];
+                request_id: string;
+                /** Format: int64 */
+                seq: number;
+                session_id?: string | null;
+                severity: components["schemas"]["Severity"];
+                /** Format: date-time */
+                timestamp: string;
+                user_id?: string | null;
+                /** @description `[erased]` once the person is. */
+                username?: string | null;
+            }[];
+            /** @description Give it as `cursor` to read on; null at the end. */
+            next_cursor?: string | null;
+        };
+        List_BlockedAddress: {
+            items: {
+                /** Format: date-time */
+                blocked_at: string;
+                /** @description An IPv4 address, or the first one of an IPv6 /64. */
+                ip: string;
+                reason: string;
+                /**
+                 * Format: int32
+                 * @description How often it has been blocked.
+                 */
+                times: number;
+                /** Format: date-time */
+                until: string;
+            }[];
+            /** @description Give it as `cursor` to read on; null at the end. */
+            next_cursor?: string | null;
+        };
         List_Cast: {
             items: {
                 agents: components["schemas"]["Agent"][];
@@ -599,6 +758,12 @@ export interface components {
         };
         /** @enum {string} */
         MessageType: "normal" | "emergency";
+        Mfa: {
+            enabled: boolean;
+            recovery_codes_left: number;
+            /** @description The role demands it. */
+            required: boolean;
+        };
         Model: {
             circuit: components["schemas"]["CircuitState"];
             /**
@@ -657,6 +822,9 @@ export interface components {
             user_id: string;
             username: string;
         };
+        Password: {
+            password: string;
+        };
         PasswordChange: {
             current_password: string;
             new_password: string;
@@ -709,9 +877,13 @@ export interface components {
             output: number;
         };
         Profile: components["schemas"]["User"] & {
+            consents: components["schemas"]["Consent"][];
+            mfa: components["schemas"]["Mfa"];
             preferences: Record<string, never>;
         };
         ProfilePatch: {
+            /** @description The version of the terms one agrees to. */
+            consent?: string | null;
             display_name?: string | null;
             email?: string | null;
             /** @description Free JSON, at most 16 KiB. */
@@ -719,11 +891,20 @@ export interface components {
         };
         /** @enum {string} */
         PromptStyle: "compact" | "full";
+        Proof: {
+            /** @description Where a second factor is set up. */
+            otp?: string | null;
+            password: string;
+        };
         Ready: {
             ready: boolean;
             reason?: string | null;
             /** Format: date-time */
             timestamp: string;
+        };
+        RecoveryCodes: {
+            /** @description Each replaces a code of the device once. Shown this once. */
+            recovery_codes: string[];
         };
         Refresh: {
             /** @description Taken from the cookie when absent. */
@@ -742,6 +923,11 @@ export interface components {
             password: string;
             username: string;
         };
+        /**
+         * @description Who may make an account.
+         * @enum {string}
+         */
+        Registration: "open" | "closed";
         /** @enum {string} */
         Relation: "none" | "viewer" | "participant" | "owner";
         ResourceUsage: {
@@ -887,9 +1073,14 @@ export interface components {
             username: string;
         };
         SetupState: {
+            /** @description What people agree to when they register. */
+            consent_version: string;
             /** @description Whether the first admin is still to be made. */
             needed: boolean;
+            registration: components["schemas"]["Registration"];
         };
+        /** @enum {string} */
+        Severity: "low" | "medium" | "high" | "critical";
         /** @enum {string} */
         Share: "participant" | "viewer";
         ShareBody: {
@@ -1240,6 +1431,8 @@ export interface components {
         SystemHealth: "healthy" | "degraded" | "critical";
         SystemStatus: {
             components: components["schemas"]["Components"];
+            /** @description What is removed when its time has come. */
+            jobs: components["schemas"]["Job"][];
             /** @description Sessions with at least one reader. */
             live_sessions: number;
             resource_usage: components["schemas"]["ResourceUsage"];
@@ -1273,8 +1466,15 @@ export interface components {
              * @description Seconds.
              */
             expires_in: number;
+            /** @description The role demands a second factor; until there is one, only one's own account is open. */
+            must_enrol: boolean;
             /** @description Null when it went into the cookie. */
             refresh_token?: string | null;
+            /**
+             * Format: int64
+             * @description Seconds: renew in the background when fewer are left.
+             */
+            renew_before: number;
             /** @example bearer */
             token_type: string;
             user: components["schemas"]["SignedInUser"];

@@ -1,0 +1,98 @@
+//! Guessing passwords is slow: few tries for a name from one client, and delays when many clients try one name.
+//!
+//! A try is counted before its password is looked at, so that fifty at once are not fifty tries. Names nobody has count
+//! like all others.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use psyche_core::UserId;
+use psyche_core::audit::sign;
+use psyche_core::words::Hash;
+
+use crate::app::App;
+use crate::client::bucket;
+use crate::error::{Answer, ApiError};
+
+/// Failures of one name, from everywhere, within an hour, after which devices that were never signed in wait.
+const NAME_FAILURES: u64 = 100;
+const HOUR_MS: u64 = 3_600_000;
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// A try that counts until it succeeds.
+pub struct Try {
+    client: String,
+    name: String,
+}
+
+/// Counts a try, or says how long the client has to wait.
+pub async fn begin(app: &App, username: &str, address: IpAddr, device: Option<UserId>) -> Answer<Try> {
+    let rules = &app.options.limits;
+    let name = psyche_core::port::folded(username);
+    // A device that was signed in before has tries of its own: nobody else can lock its owner out.
+    let from = device.map_or_else(|| bucket(address).to_string(), |user| format!("device:{user}"));
+    let attempt = Try { client: key("client", &[&name, &from]), name: key("name", &[&name]) };
+    let counters = &app.ports.counters;
+    let ttl = u64::try_from(rules.lockout.as_millis()).unwrap_or(u64::MAX);
+    let tries = counters.increment(&attempt.client, ttl).await?;
+    let now = app.ports.clock.monotonic_ms();
+    let began = counters.put_new(&format!("{}:began", attempt.client), now.to_string().into_bytes(), ttl).await?;
+    if tries > rules.sign_in_tries {
+        let began = began.and_then(|at| String::from_utf8(at).ok()?.parse().ok()).unwrap_or(now);
+        let left = began.saturating_add(ttl).saturating_sub(now).div_ceil(1000).max(1);
+        return Err(ApiError::too_many("Too many failed sign-ins. Wait, or ask an admin to lift this.", left));
+    }
+    let all = counters.increment(&attempt.name, HOUR_MS).await?;
+    if all > NAME_FAILURES && device.is_none() {
+        let delay = Duration::from_millis(100).saturating_mul(u32::try_from(all - NAME_FAILURES).unwrap_or(u32::MAX));
+        tokio::time::sleep(delay.min(LONGEST_DELAY)).await;
+    }
+    Ok(attempt)
+}
+
+impl Try {
+    /// The tries before this one are forgiven.
+    pub async fn succeeded(self, app: &App) -> Answer<()> {
+        forget(app, &self.client).await?;
+        // The name's own count falls by itself: others may be guessing at this moment.
+        Ok(())
+    }
+}
+
+/// Forgives what was tried for a name, from everywhere that is known.
+pub async fn unlock(app: &App, username: &str, addresses: &[IpAddr], user: UserId) -> Answer<()> {
+    let name = psyche_core::port::folded(username);
+    app.ports.counters.take(&key("name", &[&name])).await?;
+    forget(app, &key("client", &[&name, &format!("device:{user}")])).await?;
+    for address in addresses {
+        forget(app, &key("client", &[&name, &bucket(*address).to_string()])).await?;
+    }
+    Ok(())
+}
+
+async fn forget(app: &App, client: &str) -> Answer<()> {
+    app.ports.counters.take(client).await?;
+    app.ports.counters.take(&format!("{client}:began")).await?;
+    Ok(())
+}
+
+/// Keys hold digests: names do not belong into other stores.
+fn key(kind: &str, parts: &[&str]) -> String {
+    format!("lockout:{kind}:{}", Hash::of(parts.join("\0").as_bytes()))
+}
+
+/// What a browser keeps to show that this person signed in there before.
+pub fn device_token(app: &App, user: UserId) -> String {
+    let proof = sign(&app.device_key, &[b"psyche.device\0", user.0.as_bytes()]);
+    format!("{}.{}", user, URL_SAFE_NO_PAD.encode(proof.0))
+}
+
+/// Whose device this is, when the token is ours.
+pub fn known_device(app: &App, token: &str) -> Option<UserId> {
+    use subtle::ConstantTimeEq as _;
+    let (user, _) = token.split_once('.')?;
+    let user: UserId = user.parse().ok()?;
+    bool::from(device_token(app, user).as_bytes().ct_eq(token.as_bytes())).then_some(user)
+}

@@ -1,0 +1,120 @@
+//! Which bucket a request takes from, and what its answer says of it.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use psyche_core::UserId;
+
+use crate::client::bucket;
+use crate::limits::{Allowance, Buckets};
+use crate::options::Limits;
+
+/// All buckets.
+pub struct Rates {
+    anonymous: Buckets<IpAddr>,
+    users: Buckets<UserId>,
+    sign_ins: Buckets<IpAddr>,
+    sockets: Buckets<IpAddr>,
+    health: Buckets<IpAddr>,
+    exports: Buckets<UserId>,
+}
+
+/// What a request is, before anybody knows who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A page or a file of the web app.
+    File,
+    Health,
+    SignIn,
+    Socket,
+    /// Carries a token: counted for its user once that is known.
+    Bearer,
+    Anonymous,
+}
+
+impl Class {
+    pub fn of(path: &str, headers: &HeaderMap) -> Self {
+        let api = path.strip_prefix("/api/v1").unwrap_or(path);
+        match api {
+            "/health" | "/live" | "/ready" => Self::Health,
+            "/auth/login" | "/auth/register" | "/auth/password-reset" => Self::SignIn,
+            "/setup" if path != api => Self::SignIn,
+            _ if path.starts_with("/ws/") => Self::Socket,
+            _ if path == api && path != "/metrics" && !path.starts_with("/api/") => Self::File,
+            _ if headers.contains_key(axum::http::header::AUTHORIZATION) => Self::Bearer,
+            _ => Self::Anonymous,
+        }
+    }
+}
+
+impl Rates {
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            anonymous: Buckets::new(limits.anonymous),
+            users: Buckets::new(limits.users),
+            sign_ins: Buckets::new(limits.sign_ins),
+            sockets: Buckets::new(limits.upgrades),
+            health: Buckets::new(limits.health),
+            exports: Buckets::new(limits.exports),
+        }
+    }
+
+    /// `None`: not limited, or not yet.
+    pub fn arrives(&self, class: Class, address: IpAddr, now_ms: u64) -> Option<Allowance> {
+        let buckets = match class {
+            Class::File | Class::Bearer => return None,
+            Class::Health => &self.health,
+            Class::SignIn => &self.sign_ins,
+            Class::Socket => &self.sockets,
+            Class::Anonymous => &self.anonymous,
+        };
+        Some(buckets.take(bucket(address), now_ms))
+    }
+
+    pub fn user(&self, user: UserId, now_ms: u64) -> Allowance {
+        self.users.take(user, now_ms)
+    }
+
+    pub fn export(&self, user: UserId, now_ms: u64) -> Allowance {
+        self.exports.take(user, now_ms)
+    }
+}
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers that clients read.
+pub fn describe(headers: &mut HeaderMap, allowance: &Allowance) {
+    let fields = [
+        ("ratelimit-limit", allowance.limit),
+        ("ratelimit-remaining", allowance.remaining),
+        ("ratelimit-reset", allowance.wait.unwrap_or(allowance.reset).as_secs_f64().ceil() as u64),
+    ];
+    for (name, value) in fields {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_request_has_its_bucket() {
+        let none = HeaderMap::new();
+        let bearer = HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
+        for (path, headers, class) in [
+            ("/", &none, Class::File),
+            ("/assets/index.js", &none, Class::File),
+            ("/health", &none, Class::Health),
+            ("/api/v1/ready", &none, Class::Health),
+            ("/api/v1/auth/login", &bearer, Class::SignIn),
+            ("/api/v1/setup", &none, Class::SignIn),
+            ("/api/v1/auth/refresh", &none, Class::Anonymous),
+            ("/api/v1/sessions", &none, Class::Anonymous),
+            ("/api/v1/sessions", &bearer, Class::Bearer),
+            ("/api/docs", &none, Class::Anonymous),
+            ("/metrics", &none, Class::Anonymous),
+            ("/ws/system", &none, Class::Socket),
+        ] {
+            assert_eq!(Class::of(path, headers), class, "{path}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The audit trail's rows.
+
+use async_trait::async_trait;
+use psyche_core::audit::{AuditDraft, AuditRow, AuditType, Checker, Outcome, Personal, Place, Severity, sign};
+use psyche_core::ids::{SessionId, TenantId, UserId};
+use psyche_core::port::{AuditCheck, AuditFilter, AuditLog, Directory, StoreError};
+use psyche_core::time::Timestamp;
+use psyche_core::words::{Hash, Subject};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::checkpoints::{self, Checkpoint};
+use super::fault::Fault;
+use super::keys::Keys;
+use super::seal::about_text;
+use super::writer::Write;
+
+const COLUMNS: &str = "seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome, details, \
+                       commitment, key_id, sealed, mac";
+/// The key of the chain.
+const CHAIN: &str = "audit-chain";
+/// The key of rows that are about nobody we know.
+const NOBODY: &str = "audit";
+/// The field a row's personal part is sealed as.
+const FIELD: &str = "audit";
+
+/// Appends rows within the transaction of `write`.
+pub fn insert(write: &mut Write<'_>, drafts: Vec<AuditDraft>) -> Result<(), Fault> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let (_, chain) = write.keys.current(write.db, TenantId::DEFAULT, CHAIN)?;
+    let (mut seq, mut before) = head(write.db)?;
+    for draft in drafts {
+        let (subject, scope) = subject_of(draft.user_id);
+        let entropy = write.keys.entropy();
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&entropy[..16]);
+        seq += 1;
+        let place = Place { seq, event_id: write.keys.uuid(), before };
+        let text = draft.personal.text();
+        let row = AuditRow::new(draft, place, &salt, chain.bytes());
+        let (key_id, key) = write.keys.current(write.db, row.tenant, &scope)?;
+        let sealed = key.seal(write.keys.entropy(), &about_text(&subject, FIELD, &row.commitment), text.as_bytes());
+        let mut insert = write.db.prepare_cached(
+            "INSERT INTO audit (seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome,
+                                details, commitment, salt, key_id, sealed, mac)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?;
+        insert.execute(params![
+            row.seq,
+            row.event_id,
+            row.tenant.0,
+            row.event_type.name(),
+            row.severity.name(),
+            row.at.micros(),
+            row.user_id.map(|id| id.0),
+            row.session_id.map(|id| id.0),
+            row.request_id,
+            row.outcome.name(),
+            row.details.to_string(),
+            row.commitment.0,
+            salt,
+            key_id,
+            sealed,
+            row.mac.0,
+        ])?;
+        before = row.mac;
+        write.audited(Checkpoint::sign(chain.bytes(), row.seq, row.mac, row.at));
+    }
+    Ok(())
+}
+
+/// Removes what names the person from the trail.
+pub fn erase(write: &Write<'_>, user: UserId) -> Result<(), Fault> {
+    let sql = "UPDATE audit SET salt = zeroblob(16), key_id = NULL, sealed = NULL WHERE user_id = ?1";
+    write.db.prepare_cached(sql)?.execute([user.0])?;
+    Ok(())
+}
+
+/// Subject and key scope of a row.
+fn subject_of(user: Option<UserId>) -> (String, String) {
+    match user {
+        Some(user) => {
+            let subject = Subject::User(user).to_string();
+            (subject.clone(), subject)
+        }
+        None => (NOBODY.to_owned(), NOBODY.to_owned()),
+    }
+}
+
+/// The last row and its mac; where the trail begins when there is none.
+fn head(db: &Connection) -> Result<(u64, Hash), Fault> {
+    let mut select = db.prepare_cached("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")?;
+    let last = select.query_row([], |row| Ok((row.get(0)?, Hash(row.get(1)?)))).optional()?;
+    Ok(match last {
+        Some(last) => last,
+        None => base(db)?.map_or((0, Hash::ZERO), |(seq, mac, _)| (seq, mac)),
+    })
+}
+
+fn base(db: &Connection) -> Result<Option<(u64, Hash, Hash)>, Fault> {
+    let mut select = db.prepare_cached("SELECT seq, mac, signature FROM audit_base")?;
+    Ok(select.query_row([], |row| Ok((row.get(0)?, Hash(row.get(1)?), Hash(row.get(2)?)))).optional()?)
+}
+
+fn base_signature(key: &[u8; 32], seq: u64, mac: &Hash) -> Hash {
+    sign(key, &[b"psyche.audit.base\0", &seq.to_be_bytes(), &mac.0])
+}
+
+fn rows(
+    db: &Connection,
+    keys: &Keys,
+    tenant: TenantId,
+    filter: &AuditFilter,
+    limit: usize,
+) -> Result<Vec<AuditRow>, Fault> {
+    let order = if filter.newest_first { "DESC" } else { "ASC" };
+    let from = if filter.newest_first { "<" } else { ">" };
+    // Every type when none is named.
+    let types = filter.event_types.iter().map(|t| format!("'{}'", t.name())).collect::<Vec<_>>().join(",");
+    let types = if types.is_empty() { String::new() } else { format!("AND event_type IN ({types})") };
+    let mut select = db.prepare(&format!(
+        "SELECT {COLUMNS} FROM audit
+         WHERE tenant = :tenant AND (:from IS NULL OR seq {from} :from) {types}
+           AND (:severity IS NULL OR severity = :severity) AND (:user IS NULL OR user_id = :user)
+           AND (:session IS NULL OR session_id = :session) AND (:start IS NULL OR at >= :start)
+           AND (:end IS NULL OR at <= :end)
+         ORDER BY seq {order} LIMIT :limit"
+    ))?;
+    let found = select.query_map(
+        named_params! {
+            ":tenant": tenant.0,
+            ":from": filter.from.map(|seq| seq.min(i64::MAX as u64)),
+            ":severity": filter.severity.map(Severity::name),
+            ":user": filter.user_id.map(|id| id.0),
+            ":session": filter.session_id.map(|id| id.0),
+            ":start": filter.start.map(Timestamp::micros),
+            ":end": filter.end.map(Timestamp::micros),
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+        },
+        |row| Ok(row_of(db, keys, row)),
+    )?;
+    found.map(|row| row?).collect()
+}
+
+fn row_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<AuditRow, Fault> {
+    let (event_type, severity, outcome): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(9)?);
+    let user_id = row.get::<_, Option<Uuid>>(6)?.map(UserId);
+    let commitment = Hash(row.get(11)?);
+    let sealed = row.get::<_, Option<Uuid>>(12)?.zip(row.get::<_, Option<Vec<u8>>>(13)?);
+    let personal = match sealed {
+        Some((id, sealed)) => keys.find(db, id)?.and_then(|key| {
+            let plain = key.open(&about_text(&subject_of(user_id).0, FIELD, &commitment), &sealed)?;
+            serde_json::from_slice::<Personal>(&plain).ok()
+        }),
+        None => None,
+    };
+    let details: String = row.get(10)?;
+    Ok(AuditRow {
+        seq: row.get(0)?,
+        event_id: row.get(1)?,
+        tenant: TenantId(row.get(2)?),
+        event_type: known(&event_type, "audit type", AuditType::of)?,
+        severity: known(&severity, "severity", Severity::of)?,
+        at: Timestamp(row.get(5)?),
+        user_id,
+        session_id: row.get::<_, Option<Uuid>>(7)?.map(SessionId),
+        request_id: row.get(8)?,
+        outcome: known(&outcome, "outcome", Outcome::of)?,
+        personal,
+        // A changed row is for the chain to name, not a reason to show nothing.
+        details: serde_json::from_str(&details).unwrap_or(serde_json::Value::String(details)),
+        commitment,
+        mac: Hash(row.get(14)?),
+    })
+}
+
+fn known<T>(text: &str, what: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
+    Ok(of(text)
+        .ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))?)
+}
+
+fn verify(db: &Connection, keys: &Keys, checkpoints: Vec<Checkpoint>) -> Result<AuditCheck, Fault> {
+    let Some(chain) = keys.existing(db, TenantId::DEFAULT, CHAIN)? else {
+        let mut check = AuditCheck::default();
+        let rows: u64 = db.query_row("SELECT count(*) FROM audit", [], |row| row.get(0))?;
+        let last = checkpoints.last().map(|c| c.seq);
+        if rows > 0 || last.is_some() {
+            let what = "the key of the trail is gone: nothing of it can be proved".to_owned();
+            check.problems.push(psyche_core::audit::Problem { seq: last.unwrap_or(1), what });
+        }
+        return Ok(check);
+    };
+    let key = *chain.bytes();
+    let base = base(db)?;
+    let (start, mac) = base.as_ref().map_or((0, Hash::ZERO), |(seq, mac, _)| (*seq, *mac));
+    let mut checker = Checker::new(key, start, mac);
+    if let Some((seq, mac, signature)) = base
+        && signature != base_signature(&key, seq, &mac)
+    {
+        checker.problem(seq, format!("the row where the pruned trail begins ({seq}) was not signed by this program"));
+    }
+    let mut checkpoints = checkpoints.into_iter().peekable();
+    let newest = checkpoints.clone().filter(|c| c.is_signed(&key)).max_by_key(|c| c.seq);
+    let mut check = AuditCheck { checkpoint: newest.as_ref().map(|c| (c.seq, c.at)), ..AuditCheck::default() };
+    let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
+    let mut stored = select.query([])?;
+    while let Some(row) = stored.next()? {
+        let seq: u64 = row.get(0)?;
+        check.rows += 1;
+        check.first_seq = if check.first_seq == 0 { seq } else { check.first_seq };
+        match row_of(db, keys, row) {
+            Ok(row) => checker.next(&row),
+            Err(_) => checker.problem(seq, format!("row {seq} cannot be read")),
+        }
+        while let Some(checkpoint) = checkpoints.next_if(|c| c.seq <= seq) {
+            if !checkpoint.is_signed(&key) {
+                checker.problem(checkpoint.seq, format!("the checkpoint of row {} is not ours", checkpoint.seq));
+            } else if checkpoint.seq == seq && checkpoint.mac.0 != row.get::<_, [u8; 32]>(14)? {
+                checker.problem(seq, format!("row {seq} is not the one its checkpoint was made of"));
+            }
+        }
+    }
+    check.last_seq = checker.head().0;
+    if let Some(newest) = newest.filter(|c| c.seq > check.last_seq) {
+        let what =
+            format!("rows {} to {} were cut off: a checkpoint proves they were there", check.last_seq + 1, newest.seq);
+        checker.problem(check.last_seq + 1, what);
+    }
+    check.problems = checker.problems;
+    Ok(check)
+}
+
+fn prune(write: &mut Write<'_>, before: Timestamp) -> Result<u64, Fault> {
+    let db = write.db;
+    let last = db
+        .query_row("SELECT seq, mac FROM audit WHERE at < ?1 ORDER BY seq DESC LIMIT 1", [before.micros()], |row| {
+            Ok((row.get::<_, u64>(0)?, Hash(row.get(1)?)))
+        })
+        .optional()?;
+    let Some((seq, mac)) = last else { return Ok(0) };
+    let (_, chain) = write.keys.current(db, TenantId::DEFAULT, CHAIN)?;
+    db.execute(
+        "INSERT OR REPLACE INTO audit_base (id, seq, mac, signature) VALUES (1, ?1, ?2, ?3)",
+        params![seq, mac.0, base_signature(chain.bytes(), seq, &mac).0],
+    )?;
+    Ok(db.execute("DELETE FROM audit WHERE seq <= ?1", [seq])? as u64)
+}
+
+#[async_trait]
+impl AuditLog for SqliteStore {
+    async fn record(&self, rows: Vec<AuditDraft>) -> Result<(), StoreError> {
+        Ok(self.write(move |write| insert(write, rows)).await?)
+    }
+
+    fn directory_with(&self, rows: Vec<AuditDraft>) -> Arc<dyn Directory> {
+        Arc::new(Self { inner: Arc::clone(&self.inner), audit: Arc::new(std::sync::Mutex::new(rows)) })
+    }
+
+    async fn rows(&self, tenant: TenantId, filter: AuditFilter, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(self.read_with(move |db, keys| rows(db, keys, tenant, &filter, limit)).await?)
+    }
+
+    async fn verify(&self) -> Result<AuditCheck, StoreError> {
+        let path = self.inner.checkpoints.clone();
+        let read = move |db: &Connection, keys: &Keys| {
+            let checkpoints = checkpoints::load(&path).map_err(|e| {
+                StoreError::Unavailable(format!("the checkpoints {} cannot be read: {e}", path.display()))
+            })?;
+            verify(db, keys, checkpoints)
+        };
+        Ok(self.read_with(read).await?)
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.write(move |write| prune(write, before)).await?)
+    }
+}
