@@ -356,6 +356,20 @@ impl Cast {
         errors
     }
 
+    /// Every text somebody wrote, in an order that depends on the cast's structure alone. Ids, numbers and colours are
+    /// structure.
+    pub fn texts_mut(&mut self) -> Vec<&mut String> {
+        let mut texts = vec![&mut self.name, &mut self.description, &mut self.situation];
+        for agent in &mut self.agents {
+            texts.extend([&mut agent.name, &mut agent.system_prompt]);
+            texts.extend(agent.example.iter_mut().chain(&mut agent.manner));
+            texts.extend(agent.examples.iter_mut().flat_map(|e| [&mut e.cue, &mut e.reply]));
+            texts.extend(agent.openers.values_mut().flatten());
+        }
+        texts.extend(self.stimuli.iter_mut().flat_map(|s| [&mut s.name, &mut s.text]));
+        texts
+    }
+
     pub fn agent(&self, id: &str) -> Option<&Agent> {
         self.agents.iter().find(|a| a.id.as_str() == id)
     }

@@ -1,5 +1,6 @@
 //! Events: what happened, in one type for the log, the fold, the live view and every export.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ use crate::prompt::Rule;
 use crate::record::{Record, Text};
 use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
 use crate::time::Timestamp;
-use crate::words::{Hash, Words};
+use crate::words::{ERASED, Hash, Salts, Subject, Words};
 
 /// One event of a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,15 +26,33 @@ pub struct Event {
     pub payload: Payload,
 }
 
-/// Texts of a payload that are committed to and sealed, by field name.
+/// Texts of a payload that are committed to and sealed, by the name of their field.
+pub type Fields<'a> = Vec<(Cow<'static, str>, &'a mut Words)>;
+
 pub trait HasWords {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
+    /// In the order in which their salts are drawn.
+    fn words_mut(&mut self) -> Fields<'_> {
         Vec::new()
     }
+
+    /// Takes what is sealed under another field out of the payload, before its body is made.
+    fn take_apart(&mut self) {}
+
+    /// Puts it in again once the texts are joined.
+    fn put_together(&mut self) {}
+}
+
+fn field<'a>(name: &'static str, words: &'a mut Words) -> (Cow<'static, str>, &'a mut Words) {
+    (Cow::Borrowed(name), words)
+}
+
+/// Texts of a list: `tags.0`, `tags.1` …
+fn listed<'a>(name: &str, list: &'a mut [Words]) -> Fields<'a> {
+    list.iter_mut().enumerate().map(|(i, words)| (Cow::Owned(format!("{name}.{i}")), words)).collect()
 }
 
 macro_rules! payloads {
-    ($($variant:ident = $kind:literal),* $(,)?) => {
+    ($($variant:ident = $kind:literal v $version:literal),* $(,)?) => {
         /// What happened. Every variant is one event type of the protocol.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Payload {
@@ -62,12 +81,20 @@ macro_rules! payloads {
 
             fn decode_body(kind: &str, version: u16, body: &str) -> Result<Self, serde_json::Error> {
                 match (kind, version) {
-                    $(($kind, 1) => serde_json::from_str::<$variant>(body).map(Self::$variant),)*
+                    $(($kind, 1..=$version) => serde_json::from_str::<$variant>(body).map(Self::$variant),)*
                     _ => Ok(Self::Unknown(Unknown {
                         kind: kind.to_owned(),
                         version,
                         body: RawValue::from_string(body.to_owned())?,
                     })),
+                }
+            }
+
+            /// The version in which this program writes the event.
+            pub fn version(&self) -> u16 {
+                match self {
+                    $(Self::$variant(_) => $version,)*
+                    Self::Unknown(unknown) => unknown.version,
                 }
             }
 
@@ -78,10 +105,24 @@ macro_rules! payloads {
                 }
             }
 
-            fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
+            fn words_mut(&mut self) -> Fields<'_> {
                 match self {
                     $(Self::$variant(payload) => payload.words_mut(),)*
                     Self::Unknown(_) => Vec::new(),
+                }
+            }
+
+            fn take_apart(&mut self) {
+                match self {
+                    $(Self::$variant(payload) => payload.take_apart(),)*
+                    Self::Unknown(_) => {}
+                }
+            }
+
+            fn put_together(&mut self) {
+                match self {
+                    $(Self::$variant(payload) => payload.put_together(),)*
+                    Self::Unknown(_) => {}
                 }
             }
         }
@@ -89,31 +130,31 @@ macro_rules! payloads {
 }
 
 payloads! {
-    SessionCreated = "session_created",
-    CommandReceived = "command_received",
-    CommandRefused = "command_refused",
-    SessionStatusChanged = "session_status",
-    TurnStarted = "turn_started",
-    AgentMessage = "agent_message",
-    AgentStateUpdate = "agent_state_update",
-    NetworkUpdate = "network_update",
-    HealthUpdate = "health_update",
-    Emergency = "emergency",
-    PromptAdapted = "prompt_adapted",
-    StimulusInjected = "stimulus_injected",
-    StimulusUsed = "stimulus_used",
-    SituationChanged = "situation_changed",
-    InterventionSuggested = "intervention_suggested",
-    Annotation = "annotation",
-    TurnCommitted = "turn_committed",
-    TurnFailed = "turn_failed",
-    TurnAbandoned = "turn_abandoned",
-    Reset = "reset",
-    SettingsChanged = "settings_changed",
-    AgentChanged = "agent_changed",
-    PathsChanged = "paths_changed",
-    Forked = "forked",
-    UserSession = "user_session",
+    SessionCreated = "session_created" v 2,
+    CommandReceived = "command_received" v 2,
+    CommandRefused = "command_refused" v 1,
+    SessionStatusChanged = "session_status" v 1,
+    TurnStarted = "turn_started" v 2,
+    AgentMessage = "agent_message" v 2,
+    AgentStateUpdate = "agent_state_update" v 1,
+    NetworkUpdate = "network_update" v 1,
+    HealthUpdate = "health_update" v 1,
+    Emergency = "emergency" v 1,
+    PromptAdapted = "prompt_adapted" v 1,
+    StimulusInjected = "stimulus_injected" v 1,
+    StimulusUsed = "stimulus_used" v 1,
+    SituationChanged = "situation_changed" v 1,
+    InterventionSuggested = "intervention_suggested" v 1,
+    Annotation = "annotation" v 2,
+    TurnCommitted = "turn_committed" v 1,
+    TurnFailed = "turn_failed" v 1,
+    TurnAbandoned = "turn_abandoned" v 1,
+    Reset = "reset" v 1,
+    SettingsChanged = "settings_changed" v 2,
+    AgentChanged = "agent_changed" v 2,
+    PathsChanged = "paths_changed" v 1,
+    Forked = "forked" v 1,
+    UserSession = "user_session" v 2,
 }
 
 /// An event this program does not know.
@@ -132,10 +173,14 @@ impl PartialEq for Unknown {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionCreated {
-    pub name: String,
+    pub name: Words,
     pub session_type: SessionType,
     pub owner: UserId,
-    pub cast: Cast,
+    /// In a stored body every text of it is `[erased]`: they lie in `cast_words`.
+    pub cast: Box<Cast>,
+    /// The texts of the cast, a JSON array of them all. Absent in frames and in version 1.
+    #[serde(default, skip_serializing_if = "in_frame")]
+    pub cast_words: Option<Words>,
     pub situation: Words,
     pub seed: u64,
     /// Id of the model an agent uses when it names none.
@@ -145,15 +190,52 @@ pub struct SessionCreated {
     pub pacing_ms: u64,
     pub max_rounds: Option<u64>,
     pub budget: Budget,
-    pub tags: Vec<String>,
+    pub tags: Vec<Words>,
     pub measures_version: u16,
     pub prompts_version: u16,
 }
 
 impl HasWords for SessionCreated {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        vec![("situation", &mut self.situation)]
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = vec![field("name", &mut self.name)];
+        fields.extend(self.cast_words.as_mut().map(|words| field("cast", words)));
+        fields.push(field("situation", &mut self.situation));
+        fields.extend(listed("tags", &mut self.tags));
+        fields
     }
+
+    fn take_apart(&mut self) {
+        if self.cast_words.is_some() {
+            self.cast.texts_mut().into_iter().for_each(|text| ERASED.clone_into(text));
+        }
+    }
+
+    fn put_together(&mut self) {
+        let Some(texts) = self.cast_words.as_ref().and_then(|words| texts_of(words.as_str())) else { return };
+        for (place, text) in self.cast.texts_mut().into_iter().zip(texts) {
+            *place = text;
+        }
+    }
+}
+
+impl SessionCreated {
+    /// The texts of a cast as they are sealed.
+    pub fn cast_words(cast: &Cast, subject: Subject, salts: &mut Salts) -> Words {
+        let mut cast = cast.clone();
+        let texts = serde_json::json!(cast.texts_mut());
+        Words::new(texts.to_string(), subject, salts)
+    }
+}
+
+/// The texts of a cast from their sealed form; nothing when they were erased.
+pub fn texts_of(sealed: &str) -> Option<Vec<String>> {
+    serde_json::from_str(sealed).ok()
+}
+
+/// A body holds the commitment to the texts of a cast; a frame holds the cast with its texts.
+#[expect(clippy::ref_option, reason = "serde asks for this signature")]
+fn in_frame(words: &Option<Words>) -> bool {
+    !matches!(words, Some(Words::Committed(_)))
 }
 
 /// A command as it was acknowledged. Its text, if any, is kept apart because it is a person's.
@@ -163,14 +245,61 @@ pub struct CommandReceived {
     pub actor: String,
     pub command: String,
     #[serde(default)]
-    pub args: BTreeMap<String, serde_json::Value>,
+    pub args: BTreeMap<String, Arg>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Words>,
 }
 
 impl HasWords for CommandReceived {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        self.text.as_mut().map(|text| ("text", text)).into_iter().collect()
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = Fields::new();
+        for (name, arg) in &mut self.args {
+            match arg {
+                Arg::Words(words) => fields.push((Cow::Owned(format!("args.{name}")), words)),
+                Arg::List(list) => fields.extend(listed(&format!("args.{name}"), list)),
+                Arg::Value(_) => {}
+            }
+        }
+        fields.extend(self.text.as_mut().map(|text| field("text", text)));
+        fields
+    }
+}
+
+/// An argument of a command: structure, or a person's words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, from = "serde_json::Value")]
+pub enum Arg {
+    Words(Words),
+    List(Vec<Words>),
+    Value(serde_json::Value),
+}
+
+impl From<serde_json::Value> for Arg {
+    /// In a stored body words are commitments; anything else is structure, or an argument of version 1.
+    fn from(value: serde_json::Value) -> Self {
+        let committed = |value: &serde_json::Value| {
+            let hash = value.as_object().filter(|map| map.len() == 1)?.get("sha256")?;
+            hash.as_str()?.parse().ok().map(Words::Committed)
+        };
+        if let Some(words) = committed(&value) {
+            return Self::Words(words);
+        }
+        let list = value.as_array().filter(|list| !list.is_empty());
+        match list.and_then(|list| list.iter().map(committed).collect()) {
+            Some(list) => Self::List(list),
+            None => Self::Value(value),
+        }
+    }
+}
+
+impl Arg {
+    /// The argument as it was sent.
+    pub fn value(&self) -> serde_json::Value {
+        match self {
+            Self::Words(words) => words.as_str().into(),
+            Self::List(list) => list.iter().map(Words::as_str).collect(),
+            Self::Value(value) => value.clone(),
+        }
     }
 }
 
@@ -213,7 +342,7 @@ pub struct TurnStarted {
     pub model: String,
     pub style: PromptStyle,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opener: Option<String>,
+    pub opener: Option<Words>,
     /// `seq` of every event whose words are in the prompt.
     pub event_seqs: Vec<u64>,
     /// Those of them that are stimuli.
@@ -225,7 +354,11 @@ pub struct TurnStarted {
     /// Tokens reserved from the budget until the turn is settled.
     pub reserved: u64,
 }
-impl HasWords for TurnStarted {}
+impl HasWords for TurnStarted {
+    fn words_mut(&mut self) -> Fields<'_> {
+        self.opener.as_mut().map(|opener| field("opener", opener)).into_iter().collect()
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentimentScore {
@@ -252,7 +385,7 @@ pub struct MessageMetadata {
     pub latency_ms: u64,
     pub seed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opener: Option<String>,
+    pub opener: Option<Words>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,8 +406,10 @@ pub struct AgentMessage {
 }
 
 impl HasWords for AgentMessage {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        vec![("content", &mut self.content)]
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = vec![field("content", &mut self.content)];
+        fields.extend(self.metadata.opener.as_mut().map(|opener| field("opener", opener)));
+        fields
     }
 }
 
@@ -383,8 +518,8 @@ pub struct StimulusInjected {
     pub actor: String,
 }
 impl HasWords for StimulusInjected {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        vec![("text", &mut self.text)]
+    fn words_mut(&mut self) -> Fields<'_> {
+        vec![field("text", &mut self.text)]
     }
 }
 
@@ -402,8 +537,8 @@ pub struct SituationChanged {
     pub cause: String,
 }
 impl HasWords for SituationChanged {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        vec![("situation", &mut self.situation)]
+    fn words_mut(&mut self) -> Fields<'_> {
+        vec![field("situation", &mut self.situation)]
     }
 }
 
@@ -418,12 +553,14 @@ impl HasWords for InterventionSuggested {}
 pub struct Annotation {
     pub target_seq: u64,
     pub text: Words,
-    pub tags: Vec<String>,
+    pub tags: Vec<Words>,
     pub user_id: UserId,
 }
 impl HasWords for Annotation {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        vec![("text", &mut self.text)]
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = vec![field("text", &mut self.text)];
+        fields.extend(listed("tags", &mut self.tags));
+        fields
     }
 }
 
@@ -444,8 +581,8 @@ pub struct TurnCommitted {
     pub reasoning: Option<Words>,
 }
 impl HasWords for TurnCommitted {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        self.reasoning.as_mut().map(|text| ("reasoning", text)).into_iter().collect()
+    fn words_mut(&mut self) -> Fields<'_> {
+        self.reasoning.as_mut().map(|text| field("reasoning", text)).into_iter().collect()
     }
 }
 
@@ -487,7 +624,7 @@ impl HasWords for Reset {}
 pub struct SettingsChanged {
     pub actor: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Words>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub situation: Option<Words>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -498,11 +635,15 @@ pub struct SettingsChanged {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
+    pub tags: Option<Vec<Words>>,
 }
 impl HasWords for SettingsChanged {
-    fn words_mut(&mut self) -> Vec<(&'static str, &mut Words)> {
-        self.situation.as_mut().map(|text| ("situation", text)).into_iter().collect()
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = Fields::new();
+        fields.extend(self.name.as_mut().map(|name| field("name", name)));
+        fields.extend(self.situation.as_mut().map(|text| field("situation", text)));
+        fields.extend(self.tags.iter_mut().flat_map(|tags| listed("tags", tags)));
+        fields
     }
 }
 
@@ -528,13 +669,17 @@ pub struct AgentChanged {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system_prompt: Option<String>,
+    pub system_prompt: Option<Words>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<bool>,
 }
-impl HasWords for AgentChanged {}
+impl HasWords for AgentChanged {
+    fn words_mut(&mut self) -> Fields<'_> {
+        self.system_prompt.as_mut().map(|prompt| field("system_prompt", prompt)).into_iter().collect()
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PathsChanged {
@@ -553,13 +698,17 @@ impl HasWords for Forked {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserSession {
     pub user_id: UserId,
-    pub username: String,
+    pub username: Words,
     pub action: String,
     pub session_type: SessionType,
     pub participant_count: u64,
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
-impl HasWords for UserSession {}
+impl HasWords for UserSession {
+    fn words_mut(&mut self) -> Fields<'_> {
+        vec![field("username", &mut self.username)]
+    }
+}
 
 /// A record whose body is not what its kind and version promise.
 #[derive(Debug, thiserror::Error)]
@@ -577,11 +726,12 @@ impl Event {
     /// The record of this event after the record with hash `previous`.
     pub fn record(&self, previous: &Hash, epoch: u64) -> Record {
         let mut payload = self.payload.clone();
+        payload.take_apart();
         let mut texts = Vec::new();
         for (field, words) in payload.words_mut() {
-            let committed = Words::Committed(words.commitment());
-            if let Words::Plain { text, salt, subject } = std::mem::replace(words, committed) {
-                texts.push(Text { field: field.to_owned(), subject, salt, text: Some(text) });
+            let Some(committed) = words.commitment() else { continue };
+            if let Words::Plain { text, salt, subject } = std::mem::replace(words, Words::Committed(committed)) {
+                texts.push(Text { field: field.into_owned(), subject, salt, text: Some(text), masked: false });
             }
         }
         // Payloads are plain structs with string keys: serialising them cannot fail.
@@ -591,7 +741,7 @@ impl Event {
             seq: self.seq,
             epoch,
             kind: payload.kind().to_owned(),
-            version: if let Payload::Unknown(unknown) = &payload { unknown.version } else { 1 },
+            version: payload.version(),
             at: self.at,
             body,
             hash: Hash::ZERO,
@@ -609,14 +759,16 @@ impl Event {
             DecodeError { seq: record.seq, kind: record.kind.clone(), version: record.version, source }
         })?;
         for (field, words) in payload.words_mut() {
-            let hash = words.commitment();
+            let Some(committed) = words.commitment() else { continue };
             *words = match record.texts.iter().find(|t| t.field == field) {
+                Some(Text { text: Some(text), masked: true, .. }) => Words::Masked { text: text.clone(), committed },
                 Some(Text { text: Some(text), salt, subject, .. }) => {
                     Words::Plain { text: text.clone(), salt: *salt, subject: *subject }
                 }
-                _ => Words::Erased(hash),
+                _ => Words::Erased(committed),
             };
         }
+        payload.put_together();
         Ok(Self { generation: record.generation, seq: record.seq, at: record.at, payload })
     }
 

@@ -11,6 +11,7 @@ pub mod measure;
 pub mod permission;
 pub mod port;
 pub mod prompt;
+pub mod quotes;
 pub mod random;
 pub mod record;
 pub mod session;

@@ -32,6 +32,8 @@ pub struct Text {
     pub subject: Subject,
     pub salt: Salt,
     pub text: Option<String>,
+    /// The text is not the one the body commits to: what quoted an erased person was taken out of it.
+    pub masked: bool,
 }
 
 impl Record {
@@ -66,6 +68,13 @@ pub enum Broken {
     Epoch { seq: u64, before: u64, after: u64 },
 }
 
+/// Adds an event once.
+fn note(events: &mut Vec<u64>, seq: u64) {
+    if events.last() != Some(&seq) {
+        events.push(seq);
+    }
+}
+
 /// Checks records in order, without running anything.
 #[derive(Debug, Default)]
 pub struct Checker {
@@ -75,6 +84,8 @@ pub struct Checker {
     epoch: u64,
     /// Events with at least one erased text.
     pub erased: Vec<u64>,
+    /// Events with at least one masked text.
+    pub masked: Vec<u64>,
 }
 
 impl Checker {
@@ -95,7 +106,8 @@ impl Checker {
         }
         for text in &record.texts {
             match &text.text {
-                None => self.erased.push(seq),
+                None => note(&mut self.erased, seq),
+                Some(_) if text.masked => note(&mut self.masked, seq),
                 Some(words) => {
                     let digest = commitment(&text.salt, words).to_string();
                     if !record.body.contains(&digest) {

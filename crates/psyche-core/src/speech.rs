@@ -1,5 +1,7 @@
 //! Speech: what a model wrote, made fit to be an utterance. Model output is data; nothing is ever parsed out of it.
 
+use std::borrow::Cow;
+
 use crate::port::PromptStyle;
 
 /// Longest utterance of a full-style model, in characters.
@@ -23,6 +25,12 @@ pub fn plain(text: &str) -> String {
 /// Whether [`plain`] would take a character out or a line break in; what is stored has been through it already.
 pub fn has_hidden(text: &str) -> bool {
     text.chars().any(is_hidden)
+}
+
+/// Text without hidden characters; white space stays as it is.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let kept = |c: &char| !is_hidden(*c) || matches!(c, '\n' | '\t');
+    if text.chars().all(|c| kept(&c)) { Cow::Borrowed(text) } else { Cow::Owned(text.chars().filter(kept).collect()) }
 }
 
 /// Characters that change how text reads without being seen.

@@ -113,6 +113,14 @@ pub enum Words {
     Committed(Hash),
     /// The text and its salt are gone for good.
     Erased(Hash),
+    /// What is left of a text that quoted somebody whose words were erased.
+    Masked {
+        text: String,
+        /// What the body commits to: the text as it was.
+        committed: Hash,
+    },
+    /// A text of an event's first version that stands in the body itself: neither sealed nor to be erased.
+    Open(String),
 }
 
 /// What an erased text reads as.
@@ -125,8 +133,16 @@ impl Words {
 
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Plain { text, .. } => text,
+            Self::Plain { text, .. } | Self::Masked { text, .. } | Self::Open(text) => text,
             Self::Committed(_) | Self::Erased(_) => ERASED,
+        }
+    }
+
+    /// Whose words they are, where that is still known.
+    pub fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Plain { subject, .. } => Some(*subject),
+            _ => None,
         }
     }
 
@@ -134,10 +150,12 @@ impl Words {
         matches!(self, Self::Erased(_))
     }
 
-    pub fn commitment(&self) -> Hash {
+    /// What a body says of the text; nothing where it holds the text itself.
+    pub fn commitment(&self) -> Option<Hash> {
         match self {
-            Self::Plain { text, salt, .. } => commitment(salt, text),
-            Self::Committed(hash) | Self::Erased(hash) => *hash,
+            Self::Plain { text, salt, .. } => Some(commitment(salt, text)),
+            Self::Committed(hash) | Self::Erased(hash) | Self::Masked { committed: hash, .. } => Some(*hash),
+            Self::Open(_) => None,
         }
     }
 }
@@ -145,7 +163,7 @@ impl Words {
 impl Serialize for Words {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain { text, .. } => serializer.serialize_str(text),
+            Self::Plain { text, .. } | Self::Masked { text, .. } | Self::Open(text) => serializer.serialize_str(text),
             Self::Erased(_) => serializer.serialize_str(ERASED),
             Self::Committed(hash) => {
                 let mut map = serializer.serialize_map(Some(1))?;
@@ -157,13 +175,17 @@ impl Serialize for Words {
 }
 
 impl<'de> Deserialize<'de> for Words {
-    /// Reads the form of a stored body, `{"sha256": …}`. The text is joined afterwards.
+    /// Reads the form of a stored body, `{"sha256": …}`; the text is joined afterwards. Some texts of events' first
+    /// versions stand there in plain form.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Form;
         impl<'de> Visitor<'de> for Form {
             type Value = Words;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a commitment {\"sha256\": …}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
+                Ok(Words::Open(text.to_owned()))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Words, A::Error> {
                 let hash = match map.next_entry::<String, Hash>()? {
@@ -173,7 +195,7 @@ impl<'de> Deserialize<'de> for Words {
                 Ok(Words::Committed(hash))
             }
         }
-        deserializer.deserialize_map(Form)
+        deserializer.deserialize_any(Form)
     }
 }
 

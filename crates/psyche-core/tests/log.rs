@@ -7,10 +7,15 @@ mod support;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use psyche_core::cast::StimulusKind;
+use psyche_core::cast::{Example, StimulusKind, StimulusPreset};
 use psyche_core::event::{Event, Payload};
-use psyche_core::record::{Broken, Checker, Record};
-use psyche_core::session::{Action, Command, NoArgs, Session, StepArgs, StimulusArgs, StopArgs, TurnOrder};
+use psyche_core::record::{Broken, Checker, Record, Text};
+use psyche_core::session::{
+    Action, AgentChange, AnnotateArgs, Command, NoArgs, Session, Settings, SpeakArgs, StepArgs, StimulusArgs, StopArgs,
+    TurnOrder,
+};
+use psyche_core::words::Subject;
+use psyche_core::{AgentId, Timestamp};
 use support::{SESSION, Shape, Sim};
 
 fn check(records: &[Record]) -> Result<(), Broken> {
@@ -27,6 +32,8 @@ conscious_voice = "day"
 id = "day"
 name = "Day"
 system_prompt = "You are the day."
+manner = "Answer in one short sentence."
+openers = { neutral = ["Look here,", "Every morning"] }
 [[agents]]
 id = "night"
 name = "Night"
@@ -53,11 +60,8 @@ fn first_events() -> Sim {
     sim
 }
 
-/// The first events byte for byte. A difference means that logs already written can no longer be read or proved:
-/// add a new version with a reader for the old one instead of regenerating this file (docs/adr/0001).
-#[test]
-fn golden_bytes() {
-    let sim = first_events();
+/// Records as the golden files show them: header, body, texts with subject and salt, frame.
+fn shown(sim: &Sim) -> String {
     let mut text = String::new();
     for (record, event) in sim.records.iter().zip(&sim.events) {
         let Record { generation, seq, version, kind, at, body, hash, .. } = record;
@@ -74,9 +78,100 @@ fn golden_bytes() {
         }
         let _ = writeln!(text, "  frame {}", event.frame(SESSION, seq - 1));
     }
+    text
+}
+
+/// Events as they are written, byte for byte. A difference means that logs already written can no longer be read or
+/// proved: add a new version with a reader for the old one instead of regenerating this file (docs/adr/0001).
+#[test]
+fn golden_bytes() {
+    let mut sim = first_events();
+    sim.style = psyche_core::port::PromptStyle::Compact;
+    sim.user(Action::ChangeSettings(Settings {
+        name: Some("The opened letter".to_owned()),
+        situation: Some("The letter lies open on the table.".to_owned()),
+        pacing_ms: Some(5),
+        tags: Some(vec!["after".to_owned()]),
+        ..Settings::default()
+    }))
+    .unwrap();
+    sim.user(Action::ChangeAgent(AgentChange {
+        agent_id: AgentId::new("night"),
+        temperature: None,
+        system_prompt: Some("You are the longest night.".to_owned()),
+        model: None,
+        muted: None,
+    }))
+    .unwrap();
+    let note = AnnotateArgs { seq: 3, text: "Here it turns.".to_owned(), tags: vec!["turn".to_owned()] };
+    sim.user(Action::Annotate(note)).unwrap();
+    sim.start();
+    sim.rounds(1);
     insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("first-events-v1", text);
+        insta::assert_snapshot!("first-events-v2", shown(&sim));
     });
+}
+
+/// Reads a golden file back: records, and the frame of each.
+fn read_golden(text: &str) -> Vec<(Record, String)> {
+    let mut records: Vec<(Record, String)> = Vec::new();
+    for line in text.splitn(3, "---\n").nth(2).unwrap().lines() {
+        if let Some(body) = line.strip_prefix("  body  ") {
+            body.clone_into(&mut records.last_mut().unwrap().0.body);
+        } else if let Some(frame) = line.strip_prefix("  frame ") {
+            frame.clone_into(&mut records.last_mut().unwrap().1);
+        } else if let Some(sealed) = line.strip_prefix("  text  ") {
+            let (names, rest) = sealed.split_once(" [").unwrap();
+            let (field, subject) = names.split_once(' ').unwrap();
+            let (salt, words) = rest.split_once("] ").unwrap();
+            let salt: Vec<u8> = salt.split(", ").map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            records.last_mut().unwrap().0.texts.push(Text {
+                field: field.to_owned(),
+                subject: subject.parse().unwrap(),
+                salt: salt.try_into().unwrap(),
+                text: Some(serde_json::from_str(words).unwrap()),
+                masked: false,
+            });
+        } else {
+            let [generation, seq, kind, version, at, hash]: [&str; 6] =
+                line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let record = Record {
+                generation: generation.parse().unwrap(),
+                seq: seq.parse().unwrap(),
+                epoch: 1,
+                kind: kind.to_owned(),
+                version: version.trim_start_matches('v').parse().unwrap(),
+                at: Timestamp(at.parse().unwrap()),
+                body: String::new(),
+                hash: hash.parse().unwrap(),
+                committed_turn: None,
+                command_id: None,
+                texts: Vec::new(),
+            };
+            records.push((record, String::new()));
+        }
+    }
+    records
+}
+
+/// Logs of every version are read, proved and shown as they were when they were written.
+#[test]
+fn golden_files_of_every_version_are_read() {
+    let files = [include_str!("golden/first-events-v1.snap"), include_str!("golden/first-events-v2.snap")];
+    for (text, (events, name)) in files.into_iter().zip([(28, "The unopened letter"), (50, "The opened letter")]) {
+        let golden = read_golden(text);
+        assert_eq!(golden.len(), events);
+        let records: Vec<Record> = golden.iter().map(|(record, _)| record.clone()).collect();
+        check(&records).unwrap();
+        for (record, frame) in &golden {
+            let event = Event::decode(record).unwrap();
+            assert!(!matches!(event.payload, Payload::Unknown(_)), "{} v{}", record.kind, record.version);
+            assert_eq!(&event.frame(SESSION, record.seq - 1), frame);
+        }
+        let session = fold(&records);
+        assert_eq!(session.name, name);
+        assert_eq!(session.initial.cast.agents[0].system_prompt, "You are the day.");
+    }
 }
 
 #[test]
@@ -109,6 +204,77 @@ fn stored_bodies_hold_commitments_and_no_words() {
             assert!(!record.body.contains(text.text.as_deref().unwrap()), "{}", record.body);
         }
     }
+}
+
+/// A session in which a person typed a canary into every field there is, and two rounds of talk.
+fn canaries() -> Sim {
+    let canary = |field: &str| format!("CANARY in {field}");
+    let mut cast = psyche_core::cast::Cast::from_toml(PAIR).unwrap();
+    cast.texts_mut().into_iter().for_each(|text| *text = canary("cast"));
+    cast.stimuli.push(StimulusPreset { kind: StimulusKind::Memory, name: canary("preset"), text: canary("preset") });
+    for agent in &mut cast.agents {
+        agent.examples.push(Example { cue: canary("cue"), reply: canary("reply") });
+        agent.example = Some(canary("example"));
+        agent.openers = [("neutral".to_owned(), vec![canary("opener"), canary("other opener")])].into();
+    }
+    let mut sim = Sim::shaped(Shape { cast, ..Shape::default() });
+    sim.style = psyche_core::port::PromptStyle::Compact;
+    sim.inject(&canary("stimulus"), None);
+    sim.user(Action::InjectStimulus(StimulusArgs { kind: StimulusKind::Random, text: None, target: None })).unwrap();
+    sim.user(Action::Speak(SpeakArgs { text: canary("speech"), to: None })).unwrap();
+    let settings = Settings {
+        name: Some(canary("name")),
+        situation: Some(canary("situation")),
+        tags: Some(vec![canary("tag"), canary("another tag")]),
+        ..Settings::default()
+    };
+    sim.user(Action::ChangeSettings(settings)).unwrap();
+    let change = AgentChange {
+        agent_id: AgentId::new("day"),
+        temperature: None,
+        system_prompt: Some(canary("prompt")),
+        model: None,
+        muted: None,
+    };
+    sim.user(Action::ChangeAgent(change)).unwrap();
+    let note = AnnotateArgs { seq: 1, text: canary("note"), tags: vec![canary("note's tag")] };
+    sim.user(Action::Annotate(note)).unwrap();
+    sim.start();
+    sim.rounds(2);
+    sim.user(Action::Stop(StopArgs { reason: Some(canary("reason")) })).unwrap();
+    sim
+}
+
+#[test]
+fn whatever_a_person_typed_is_sealed_as_theirs_and_can_be_erased() {
+    let mut sim = canaries();
+    let spoken = sim.events.iter().filter(|e| e.payload.kind() == "situation_changed").count();
+    assert_eq!(spoken, 3, "one by the person, two by rounds");
+    for record in &sim.records {
+        assert!(!record.body.contains("CANARY"), "{}", record.body);
+        for text in record.texts.iter().filter(|t| t.text.as_deref().unwrap().contains("CANARY")) {
+            assert_eq!(text.subject, Subject::User(support::PERSON), "{} of {}", text.field, record.kind);
+        }
+    }
+    let shown = shown(&sim);
+    assert!(shown.contains("CANARY in note's tag"), "frames show it until then");
+    for text in sim.records.iter_mut().flat_map(|r| &mut r.texts).filter(|t| t.subject != Subject::Session) {
+        text.text = None;
+        text.salt = [0; 16];
+    }
+    let mut checker = Checker::default();
+    for record in &sim.records {
+        checker.check(record).unwrap();
+        let frame = Event::decode(record).unwrap().frame(SESSION, 0);
+        assert!(!frame.contains("CANARY"), "{frame}");
+    }
+    assert!(checker.erased.contains(&1));
+    let session = fold(&sim.records);
+    assert!(!serde_json::to_string(&session).unwrap().contains("CANARY"));
+    assert_eq!(
+        (session.name.as_str(), session.tags.as_slice()),
+        ("[erased]", ["[erased]".to_owned(), "[erased]".to_owned()].as_slice())
+    );
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn an_abandoned_turn_is_tried_again_with_the_same_seed() {
         sim.style = style;
         sim.start();
         let seed = |events: &[Event]| match &events[0].payload {
-            Payload::TurnStarted(s) => (s.turn, s.seed, s.opener.clone(), s.prompt_digest),
+            Payload::TurnStarted(s) => {
+                (s.turn, s.seed, s.opener.as_ref().map(|o| o.as_str().to_owned()), s.prompt_digest)
+            }
             other => panic!("{other:?}"),
         };
         let first = seed(&sim.begin());
@@ -351,7 +353,7 @@ fn openers_never_come_twice_running_and_full_prompts_have_none() {
         let begun = sim.begin();
         for event in &begun {
             if let Payload::TurnStarted(s) = &event.payload {
-                let opener = s.opener.clone().expect("the built-in cast has openers");
+                let opener = s.opener.as_ref().expect("the built-in cast has openers").as_str().to_owned();
                 assert_ne!(last.insert(s.agent_id.to_string(), opener.clone()), Some(opener));
             }
         }

@@ -119,6 +119,8 @@ pub(crate) enum Mail {
     Command(UserCommand, oneshot::Sender<Result<u64, EngineError>>),
     /// The lease is lost: another owner decides now.
     Fenced,
+    /// Words were erased: what is remembered of them is forgotten. Answered when it is.
+    Forget(oneshot::Sender<()>),
 }
 
 /// A session that lives in memory.
@@ -220,13 +222,16 @@ impl Engine {
             return Err(invalid("model", format!("there is no model {model:?}; there are {}", ids.join(", "))));
         };
         let mut salts = Salts::fresh(entropy);
-        let subject = if new.situation.is_some() { Subject::User(new.owner) } else { Subject::Session };
+        let owner = Subject::User(new.owner);
+        let author = self.author(&new.cast, new.owner).await?;
+        let situation_of = if new.situation.is_some() { owner } else { author };
         let created = SessionCreated {
-            name,
+            name: Words::new(name, owner, &mut salts),
             session_type: new.session_type,
             owner: new.owner,
-            cast: new.cast,
-            situation: Words::new(situation, subject, &mut salts),
+            cast_words: Some(SessionCreated::cast_words(&new.cast, author, &mut salts)),
+            cast: Box::new(new.cast),
+            situation: Words::new(situation, situation_of, &mut salts),
             seed,
             model,
             determinism: card.determinism,
@@ -234,7 +239,7 @@ impl Engine {
             pacing_ms: new.pacing_ms,
             max_rounds: new.max_rounds,
             budget: new.budget,
-            tags: new.tags,
+            tags: new.tags.into_iter().map(|tag| Words::new(tag, owner, &mut salts)).collect(),
             measures_version: MEASURES_VERSION,
             prompts_version: PROMPTS_VERSION,
         };
@@ -246,6 +251,19 @@ impl Engine {
         let summary = session.summary();
         log.create(NewSession { row: session.row(TenantId::DEFAULT), records: vec![record] }).await?;
         Ok(summary)
+    }
+
+    /// Whose words the texts of a cast are: nobody's for the built-in one, its owner's for one that is stored, else those
+    /// of who brings it along.
+    async fn author(&self, cast: &Cast, creator: UserId) -> Result<Subject, EngineError> {
+        if *cast == Cast::jungian() {
+            return Ok(Subject::Session);
+        }
+        let owner = cast.owner.as_deref().and_then(|owner| owner.parse().ok());
+        let Some(owner) = owner.filter(|owner| *owner != creator) else { return Ok(Subject::User(creator)) };
+        // Anybody can write a name into a cast: what is stored under it counts.
+        let stored = self.inner.ports.directory.cast(TenantId::DEFAULT, &cast.id).await?;
+        Ok(Subject::User(if stored.is_some_and(|stored| stored == *cast) { owner } else { creator }))
     }
 
     /// Stores a command and decides it. Returns the `seq` of its `command_received`; the same id gives the same `seq`.
@@ -300,9 +318,9 @@ impl Engine {
         Ok(Context {
             messages: prompt.messages,
             event_seqs: started.event_seqs,
-            sampling: started.sampling,
+            sampling: Sampling { stop: prompt.stop, ..started.sampling },
             model: started.model,
-            opener: started.opener,
+            opener: started.opener.map(|opener| opener.as_str().to_owned()),
             usage: message.metadata.usage,
             seed: started.seed,
             prompt_digest: started.prompt_digest,
@@ -319,6 +337,31 @@ impl Engine {
         self.inner.ports.log.delete(session).await?;
         self.inner.ports.bus.publish(session, News::Deleted);
         Ok(())
+    }
+
+    /// Erases a subject's words, in one session or everywhere (docs/adr/0003), and has everybody here forget them: states in
+    /// memory are read anew, model calls that were asked with them are abandoned, and readers are told. Returns the
+    /// sessions in which something was erased.
+    pub async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<Vec<SessionId>, EngineError> {
+        let Ports { log, bus, .. } = &self.inner.ports;
+        let touched = log.erase(session, subject).await?;
+        // Whoever is being loaded just now ends loading first; what was read before the erasure is read again.
+        let turn = self.inner.taking_up.lock().await;
+        let residents = self.inner.residents().clone();
+        drop(turn);
+        for id in &touched {
+            if let Some(resident) = residents.get(id) {
+                let (forgotten, done) = oneshot::channel();
+                // A task that ends meanwhile has nothing left to forget.
+                if resident.mailbox.send(Mail::Forget(forgotten)).await.is_ok() {
+                    let _ = done.await;
+                }
+            }
+            if let Some(head) = log.head(*id).await? {
+                bus.publish(*id, News::Appended { generation: head.generation, seq: head.seq, events: None });
+            }
+        }
+        Ok(touched)
     }
 
     /// Sessions this engine drives at present.

@@ -19,7 +19,20 @@ pub struct Loaded {
 }
 
 /// The state after event `until`, or after the last one.
+///
+/// Words that are erased while it is read are read again: a state must not outlive them.
 pub async fn load(log: &dyn EventLog, id: SessionId, until: u64) -> Result<Loaded, EngineError> {
+    loop {
+        let before = log.head(id).await?.ok_or(EngineError::NotFound)?;
+        let loaded = read(log, id, until).await?;
+        let after = log.head(id).await?.ok_or(EngineError::NotFound)?;
+        if before.generation == after.generation {
+            return Ok(loaded);
+        }
+    }
+}
+
+async fn read(log: &dyn EventLog, id: SessionId, until: u64) -> Result<Loaded, EngineError> {
     // A snapshot of another form or with an unreadable body only costs time.
     let snapshot = log.snapshot(id, until).await?.filter(|s| s.form == STATE_FORM);
     let restored = snapshot.and_then(|s| Some((s.seq, restore(&s)?)));
@@ -72,7 +85,8 @@ pub fn fold(session: &mut Option<Session>, id: SessionId, record: &Record) -> Re
 
 /// A snapshot of a state.
 pub fn snapshot(session: &Session) -> Result<Snapshot, serde_json::Error> {
-    Ok(Snapshot { seq: session.seq, hash: session.hash, form: STATE_FORM, bytes: serde_json::to_vec(session)? })
+    let Session { generation, seq, hash, .. } = *session;
+    Ok(Snapshot { generation, seq, hash, form: STATE_FORM, bytes: serde_json::to_vec(session)? })
 }
 
 fn restore(snapshot: &Snapshot) -> Option<Session> {

@@ -29,7 +29,7 @@ pub enum Difference {
         PROMPTS_VERSION
     )]
     Version { measures: u16, prompts: u16 },
-    #[error("event {seq}: its words were erased, so it cannot be run again")]
+    #[error("event {seq}: its words were erased or masked, so it cannot be run again")]
     Erased { seq: u64 },
 }
 
@@ -68,7 +68,7 @@ impl<'a> Rerun<'a> {
     fn check_group(&mut self) -> Result<(), Difference> {
         let group = std::mem::take(&mut self.group);
         let Some((first, event)) = group.first() else { return Ok(()) };
-        if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none())) {
+        if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none() || t.masked)) {
             return Err(Difference::Erased { seq: record.seq });
         }
         let Some(session) = &mut self.session else {

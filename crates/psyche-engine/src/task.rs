@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, StoreError};
+use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Sampling, StoreError};
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
 use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, Session, SessionStatus};
 use psyche_core::words::{Hash, Salts};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -190,6 +190,11 @@ impl Task {
                             return End::Fenced;
                         }
                     }
+                    Some(Mail::Forget(forgotten)) => {
+                        if self.forget(Some(forgotten)).await.is_err() {
+                            return End::Fenced;
+                        }
+                    }
                     Some(Mail::Fenced) | None => return End::Fenced,
                 },
                 Some(outcome) = self.calls.join_next(), if !self.calls.is_empty() => {
@@ -236,8 +241,8 @@ impl Task {
             let Some(built) = prompts.remove(&started.turn) else { continue };
             let request = GenerateRequest {
                 messages: built.messages,
-                opener: started.opener.clone(),
-                sampling: started.sampling.clone(),
+                opener: started.opener.as_ref().map(|opener| opener.as_str().to_owned()),
+                sampling: Sampling { stop: built.stop, ..started.sampling.clone() },
                 seed: started.seed,
                 avoid: built.avoid,
                 digest: started.prompt_digest,
@@ -374,7 +379,15 @@ impl Task {
                     self.snapshot_if_due().await;
                     return Ok(Decided { events, prompts });
                 }
-                Err(AppendError::Stale(_)) => self.catch_up().await?,
+                Err(AppendError::Stale(_)) => {
+                    let generation = self.look(|s| s.generation);
+                    self.catch_up().await?;
+                    // An answer to what is erased by now is none.
+                    let answer = matches!(command, Command::Commit { .. } | Command::Fail { .. });
+                    if answer && self.look(|s| s.generation) != generation {
+                        return Err(AppendError::Store(StoreError::Conflict("generation")));
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -386,14 +399,40 @@ impl Task {
         let after = self.look(|s| s.seq);
         let records = self.inner.ports.log.read(self.id, after, 1_000).await?;
         let mut next = self.look(Session::clone);
+        let generation = self.inner.ports.log.head(self.id).await?.map(|head| head.generation);
+        if generation != Some(next.generation) {
+            // The past itself changed.
+            return self.forget(None).await;
+        }
         let mut events = Vec::with_capacity(records.len());
         for record in &records {
             let event = Event::decode(record).map_err(|e| StoreError::Corrupt(e.to_string()))?;
             next.apply_record(record, &event);
             events.push(event);
         }
-        load::take_generation(self.inner.ports.log.as_ref(), &mut next).await?;
         self.show(&events, next);
+        Ok(())
+    }
+
+    /// Takes the state from the log again, and drops what models answer to prompts made from the old one: their turns are
+    /// abandoned and begun again.
+    async fn forget(&mut self, forgotten: Option<oneshot::Sender<()>>) -> Result<(), AppendError> {
+        self.calls = JoinSet::new();
+        self.outcomes.clear();
+        self.settle_at = None;
+        let loaded =
+            load::load(self.inner.ports.log.as_ref(), self.id, u64::MAX).await.map_err(|error| match error {
+                EngineError::NotFound => StoreError::NotFound("session"),
+                other => StoreError::Unavailable(other.to_string()),
+            })?;
+        self.snapshot_seq = loaded.snapshot_seq;
+        let (generation, seq) = (loaded.session.generation, loaded.session.seq);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = loaded.session;
+        self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: None });
+        if let Some(forgotten) = forgotten {
+            // Nobody may wait for it any more.
+            let _ = forgotten.send(());
+        }
         Ok(())
     }
 

@@ -185,7 +185,13 @@ impl Log {
         if kind == "agent_message" {
             let (salt, text) = ([7; 16], format!("{:400}", format!("utterance {}", self.seq)));
             content = format!(r#","content":{{"sha256":"{}"}}"#, commitment(&salt, &text));
-            texts.push(Text { field: "content".to_owned(), subject: Subject::Session, salt, text: Some(text) });
+            texts.push(Text {
+                field: "content".to_owned(),
+                subject: Subject::Session,
+                salt,
+                text: Some(text),
+                masked: false,
+            });
         }
         // A body of about 600 bytes: the middle of what the kinds have.
         let filler = format!("{:560}", self.seq);

@@ -22,7 +22,7 @@ pub fn chain(previous: Hash, records: &[Record], owned: bool) -> Result<(), Stor
         if !owned && record.kind != UNOWNED {
             return Err(refused(seq, "only `command_received` may be appended without owning the session"));
         }
-        for text in &record.texts {
+        for text in record.texts.iter().filter(|text| !text.masked) {
             let committed = |words| record.body.contains(&commitment(&text.salt, words).to_string());
             if text.text.as_deref().is_some_and(|words| !committed(words)) {
                 return Err(refused(seq, &format!("its body does not commit to the text `{}`", text.field)));

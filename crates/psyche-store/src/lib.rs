@@ -5,6 +5,7 @@
 
 mod accounts;
 mod cursor;
+mod erasure;
 mod guard;
 pub mod memory;
 pub mod sqlite;

@@ -86,6 +86,8 @@ pub enum Claim {
 /// A fold saved at a sequence number, so that a reader need not start at 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The generation of the log it was made from. When that has changed meanwhile it is of another past.
+    pub generation: u32,
     pub seq: u64,
     pub hash: Hash,
     /// Version of the state's form; a reader that does not know it ignores the snapshot.
@@ -111,13 +113,16 @@ pub trait EventLog: Send + Sync {
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
     /// The `seq` of the `command_received` with this id.
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError>;
+    /// Refuses a snapshot of another generation than the log's with `Conflict("generation")`.
     async fn save_snapshot(&self, session: SessionId, snapshot: Snapshot) -> Result<(), StoreError>;
     /// The newest snapshot at or before `seq`.
     async fn snapshot(&self, session: SessionId, seq: u64) -> Result<Option<Snapshot>, StoreError>;
     /// Sessions whose last status is `running` and that nobody owns or whose lease ran out.
     async fn claimable(&self, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, StoreError>;
-    /// Destroys the key and salts of a subject; its texts read as erased from then on.
-    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<(), StoreError>;
+    /// Destroys the key and salts of a subject, in one session or everywhere: its texts read as erased from then on, and
+    /// what others quote of a person reads as masked (docs/adr/0003). Returns the sessions in which something went. Each
+    /// has a new generation: whoever holds what was read before is told by it.
+    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<Vec<SessionId>, StoreError>;
     /// Removes a session, its records, texts, keys and snapshots.
     async fn delete(&self, session: SessionId) -> Result<(), StoreError>;
     /// A cheap write and read that tells whether the store works.

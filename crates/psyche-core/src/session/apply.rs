@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::cast::StimulusKind;
 use crate::event::{
-    AgentActivity, AgentChanged, AgentMessage, Emergency, EmergencyAction, Event, Payload, SettingsChanged, TurnStarted,
+    AgentActivity, AgentChanged, AgentMessage, Arg, Emergency, EmergencyAction, Event, Payload, SettingsChanged,
+    TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
 use crate::port::ModelErrorKind;
 use crate::record::Record;
-use crate::words::Hash;
+use crate::words::{Hash, Subject, Words};
 
 use super::commands::USER;
 use super::{Flight, PendingStimulus, Said, Session, StepGoal, StepUnit, Unfinished};
@@ -122,12 +123,12 @@ impl Session {
         }
     }
 
-    fn received(&mut self, command: &str, actor: &str, args: &BTreeMap<String, serde_json::Value>) {
+    fn received(&mut self, command: &str, actor: &str, args: &BTreeMap<String, Arg>) {
         match command {
             "pause" => self.pause_requested = Some(actor.to_owned()),
             "start" | "resume" | "retry" => self.pause_requested = None,
             "step" => {
-                let unit = if args.get("unit").and_then(|u| u.as_str()) == Some("turn") {
+                let unit = if matches!(args.get("unit"), Some(Arg::Value(unit)) if unit == "turn") {
                     StepUnit::Turn
                 } else {
                     StepUnit::Round
@@ -153,18 +154,18 @@ impl Session {
         }
         if let Some(agent) = self.agents.get_mut(&started.agent_id) {
             agent.activity = AgentActivity::Processing;
-            if started.opener.is_some() {
-                agent.last_opener.clone_from(&started.opener);
+            if let Some(opener) = &started.opener {
+                agent.last_opener = Some(opener.as_str().to_owned());
             }
         }
-        let flight = Flight {
-            agent_id: started.agent_id.clone(),
-            attempt: started.attempt,
-            round: started.round,
-            started: started.clone(),
-        };
-        self.unfinished.remove(&started.turn);
-        self.in_flight.insert(started.turn, flight);
+        // The state holds words in plain form, as its snapshots do.
+        let mut started = started.clone();
+        started.opener = started.opener.map(|opener| Words::Open(opener.as_str().to_owned()));
+        let flight =
+            Flight { agent_id: started.agent_id.clone(), attempt: started.attempt, round: started.round, started };
+        let turn = flight.started.turn;
+        self.unfinished.remove(&turn);
+        self.in_flight.insert(turn, flight);
     }
 
     fn queue(&mut self, seq: u64, kind: Option<StimulusKind>, text: &str, target: Option<AgentId>) {
@@ -247,7 +248,7 @@ impl Session {
         if let Some(agent) = self.agents.get_mut(&flight.agent_id) {
             agent.activity = if kind.is_some() { AgentActivity::Failed } else { AgentActivity::Waiting };
         }
-        let (seed, opener) = (flight.started.seed, flight.started.opener);
+        let (seed, opener) = (flight.started.seed, flight.started.opener.map(|opener| opener.as_str().to_owned()));
         let unfinished =
             Unfinished { agent_id: flight.agent_id, attempt: flight.attempt, kind, retryable, seed, opener };
         self.unfinished.insert(turn, unfinished);
@@ -268,10 +269,11 @@ impl Session {
 
     fn settings_changed(&mut self, changed: &SettingsChanged) {
         if let Some(name) = &changed.name {
-            self.name.clone_from(name);
+            name.as_str().clone_into(&mut self.name);
         }
         if let Some(situation) = &changed.situation {
             self.base_situation = situation.as_str().into();
+            self.base_subject = situation.subject().unwrap_or(Subject::Session);
             self.situation = Arc::clone(&self.base_situation);
         }
         if let Some(pacing) = changed.pacing_ms {
@@ -284,7 +286,7 @@ impl Session {
             self.budget = budget;
         }
         if let Some(tags) = &changed.tags {
-            self.tags.clone_from(tags);
+            self.tags = super::texts(tags);
         }
     }
 
@@ -295,7 +297,7 @@ impl Session {
             definition.temperature = temperature;
         }
         if let Some(prompt) = &changed.system_prompt {
-            definition.system_prompt.clone_from(prompt);
+            prompt.as_str().clone_into(&mut definition.system_prompt);
         }
         if let Some(model) = &changed.model {
             definition.model = (!model.is_empty()).then(|| model.clone());

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::cast::{Cast, Path, StimulusKind};
 use crate::event::{
-    AgentChanged, AgentMessage, Annotation, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
+    AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
     Reset, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned, TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
 use crate::random;
 use crate::speech;
-use crate::words::{Subject, Words};
+use crate::words::{Salts, Subject, Words};
 
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
 use super::{Budget, Inputs, Session, SessionStatus};
@@ -181,7 +181,10 @@ impl Action {
 
     /// The action a `command_received` stands for.
     pub fn recorded(received: &CommandReceived) -> Result<Self, String> {
-        let mut action = Self::of(&received.command, Value::Object(received.args.clone().into_iter().collect()))?;
+        let mut action = Self::of(
+            &received.command,
+            Value::Object(received.args.iter().map(|(name, arg)| (name.clone(), arg.value())).collect()),
+        )?;
         if let Some(text) = &received.text {
             action.put_text(text.as_str().to_owned());
         }
@@ -198,6 +201,23 @@ impl Action {
             Self::Annotate(args) => Some(std::mem::take(&mut args.text)),
             _ => None,
         }
+    }
+
+    /// The arguments as they are stored: what else a person typed freely is sealed like the text.
+    fn args(&self, subject: Subject, salts: &mut Salts) -> BTreeMap<String, Arg> {
+        let Ok(Value::Object(mut action)) = serde_json::to_value(self) else { return BTreeMap::new() };
+        let Some(Value::Object(args)) = action.remove("args") else { return BTreeMap::new() };
+        let mut sealed = |name: String, value: Value| {
+            let arg = match (name.as_str(), value) {
+                ("name" | "system_prompt", Value::String(text)) => Arg::Words(Words::new(text, subject, salts)),
+                ("tags", Value::Array(tags)) if !tags.is_empty() => {
+                    Arg::List(tags.iter().filter_map(Value::as_str).map(|t| Words::new(t, subject, salts)).collect())
+                }
+                (_, value) => Arg::Value(value),
+            };
+            (name, arg)
+        };
+        args.into_iter().map(|(name, value)| sealed(name, value)).collect()
     }
 
     fn put_text(&mut self, text: String) {
@@ -270,7 +290,7 @@ impl Session {
         match command {
             Command::User(user) => self.decide_user(user, inputs),
             Command::Received { seq, received } => Ok(self.decide_received(*seq, received, inputs)),
-            Command::Begin(facts) => self.begin_turns(facts, &mut inputs.prompts),
+            Command::Begin(facts) => self.begin_turns(facts, inputs),
             Command::Commit { turn, attempt, reply } => self.commit(*turn, *attempt, reply, inputs),
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),
@@ -282,13 +302,7 @@ impl Session {
         let actor = user.actor;
         let mut action = user.action.clone();
         let text = action.take_text().filter(|t| !t.is_empty());
-        let args = match serde_json::to_value(&action) {
-            Ok(Value::Object(mut map)) => match map.remove("args") {
-                Some(Value::Object(args)) => args.into_iter().collect(),
-                _ => BTreeMap::new(),
-            },
-            _ => BTreeMap::new(),
-        };
+        let args = action.args(Subject::User(actor), &mut inputs.salts);
         let received = CommandReceived {
             command_id: user.id.as_str().to_owned(),
             actor: actor.to_string(),
@@ -306,9 +320,9 @@ impl Session {
             let command_id = received.command_id.clone();
             vec![crate::event::CommandRefused { command_id, status: self.status, message }.into()]
         };
-        let action = match Action::recorded(received) {
-            Ok(action) => action,
-            Err(message) => return refused(message),
+        // What is wrong with the arguments may quote a person's words, and this text is not sealed.
+        let Ok(action) = Action::recorded(received) else {
+            return refused(format!("the arguments of `{}` cannot be read", received.command));
         };
         let Ok(actor) = received.actor.parse() else { return refused("the actor is not a user's id".to_owned()) };
         if let Err(refusal) = self.check(&action) {
@@ -482,21 +496,22 @@ impl Session {
                 } else {
                     // `check` has seen at least one preset.
                     let preset = presets[random::pick(&mut rng, presets.len())];
-                    (preset.kind, Words::new(&preset.text, Subject::Session, &mut inputs.salts))
+                    (preset.kind, Words::new(&preset.text, self.initial.cast_subject, &mut inputs.salts))
                 };
                 out.push(StimulusInjected { kind, text: words, target: args.target.clone(), actor: by }.into());
             }
             Action::Speak(args) => out.push(self.person_speaks(args, actor, inputs)),
             Action::ChangeSettings(settings) => {
                 let situation = settings.situation.as_deref().map(speech::plain);
+                let mut words = |text: &String| Words::new(text, subject, &mut inputs.salts);
                 let changed = SettingsChanged {
                     actor: by,
-                    name: settings.name.clone(),
-                    situation: situation.as_ref().map(|s| Words::new(s, subject, &mut inputs.salts)),
+                    name: settings.name.as_ref().map(&mut words),
+                    situation: situation.as_ref().map(&mut words),
                     pacing_ms: settings.pacing_ms,
                     max_rounds: settings.max_rounds,
                     budget: settings.budget,
-                    tags: settings.tags.clone(),
+                    tags: settings.tags.as_ref().map(|tags| tags.iter().map(words).collect()),
                 };
                 out.push(changed.into());
                 if let Some(situation) = situation {
@@ -506,12 +521,14 @@ impl Session {
             }
             Action::ChangeAgent(change) => {
                 let AgentChange { agent_id, temperature, system_prompt, model, muted } = change.clone();
+                let system_prompt = system_prompt.map(|prompt| Words::new(prompt, subject, &mut inputs.salts));
                 out.push(AgentChanged { actor: by, agent_id, temperature, system_prompt, model, muted }.into());
             }
             Action::ChangePaths(args) => out.push(PathsChanged { actor: by, paths: args.paths.clone() }.into()),
             Action::Annotate(args) => {
                 let text = Words::new(speech::plain(&args.text), subject, &mut inputs.salts);
-                out.push(Annotation { target_seq: args.seq, text, tags: args.tags.clone(), user_id: actor }.into());
+                let tags = args.tags.iter().map(|tag| Words::new(tag, subject, &mut inputs.salts)).collect();
+                out.push(Annotation { target_seq: args.seq, text, tags, user_id: actor }.into());
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::port::{Determinism, ModelErrorKind, Parent, Spent};
 use crate::prompt::{Prompt, Rule};
 use crate::record::Record;
 use crate::time::Timestamp;
-use crate::words::{Hash, Salts};
+use crate::words::{Hash, Salts, Subject, Words};
 
 pub use commands::{
     Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, MAX_TEXT_BYTES, NoArgs, PathsArgs, Refusal,
@@ -214,6 +214,8 @@ pub struct Session {
     pub order: Vec<AgentId>,
     pub paths: Vec<PathState>,
     pub base_situation: Arc<str>,
+    /// Whose words the base situation is.
+    pub base_subject: Subject,
     pub situation: Arc<str>,
     /// The conscious voice's last words, and their `seq`.
     pub conscious: Option<(u64, Arc<str>)>,
@@ -259,7 +261,10 @@ pub struct Initial {
     pub session_type: SessionType,
     pub owner: UserId,
     pub cast: Cast,
+    /// Whose words the texts of the cast are.
+    pub cast_subject: Subject,
     pub situation: Arc<str>,
+    pub situation_subject: Subject,
     pub situation_seq: u64,
     pub seed: u64,
     pub model: String,
@@ -270,17 +275,20 @@ pub struct Initial {
 }
 
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
-pub const STATE_FORM: u16 = 1;
+pub const STATE_FORM: u16 = 2;
 
 impl Session {
     /// The session after its first event.
     pub fn new(id: SessionId, event: &Event, created: &SessionCreated) -> Self {
+        let subject = |words: &Words| words.subject().unwrap_or(Subject::Session);
         let initial = Initial {
-            name: created.name.clone(),
+            name: created.name.as_str().to_owned(),
             session_type: created.session_type,
             owner: created.owner,
-            cast: created.cast.clone(),
+            cast: Cast::clone(&created.cast),
+            cast_subject: created.cast_words.as_ref().map_or(Subject::Session, subject),
             situation: created.situation.as_str().into(),
+            situation_subject: subject(&created.situation),
             situation_seq: event.seq,
             seed: created.seed,
             model: created.model.clone(),
@@ -291,8 +299,8 @@ impl Session {
         };
         let mut session = Self {
             id,
-            name: created.name.clone(),
-            tags: created.tags.clone(),
+            name: created.name.as_str().to_owned(),
+            tags: texts(&created.tags),
             pacing_ms: created.pacing_ms,
             max_rounds: created.max_rounds,
             budget: created.budget,
@@ -307,6 +315,7 @@ impl Session {
             order: Vec::new(),
             paths: Vec::new(),
             base_situation: Arc::default(),
+            base_subject: Subject::Session,
             situation: Arc::default(),
             conscious: None,
             voiced: None,
@@ -358,6 +367,7 @@ impl Session {
         self.paths.clear();
         self.set_paths(&cast.paths);
         self.base_situation = Arc::clone(&initial.situation);
+        self.base_subject = initial.situation_subject;
         self.situation = Arc::clone(&initial.situation);
         self.conscious = None;
         self.voiced = None;
@@ -437,6 +447,11 @@ impl Session {
         };
         events.iter().map(chain).collect()
     }
+}
+
+/// The texts of a list.
+fn texts(list: &[Words]) -> Vec<String> {
+    list.iter().map(|words| words.as_str().to_owned()).collect()
 }
 
 impl AgentState {

@@ -6,7 +6,7 @@ use crate::event::{
 };
 use crate::measure::GaugeName;
 use crate::prompt;
-use crate::words::{Subject, Words};
+use crate::words::Words;
 
 use super::{Inputs, Session};
 
@@ -36,7 +36,8 @@ impl Session {
             let name = voice.map_or("", |a| a.definition.name.as_str());
             let situation = prompt::situation(&self.base_situation, name, words, &self.gauges);
             if situation != *self.situation {
-                let situation = Words::new(situation, Subject::Session, &mut inputs.salts);
+                // It begins with the words of whoever wrote the situation, so it goes when theirs go.
+                let situation = Words::new(situation, self.base_subject, &mut inputs.salts);
                 payloads.push(SituationChanged { situation, cause: "round".to_owned() }.into());
             }
         }

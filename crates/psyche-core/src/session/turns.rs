@@ -90,7 +90,7 @@ impl Session {
     pub(super) fn begin_turns(
         &self,
         facts: &BTreeMap<AgentId, ModelFacts>,
-        prompts: &mut BTreeMap<u64, Prompt>,
+        inputs: &mut Inputs<'_>,
     ) -> Result<Vec<Payload>, Refusal> {
         if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
             let message = "turns begin when the session runs and none is under way".to_owned();
@@ -134,8 +134,8 @@ impl Session {
         let mut reserved = 0;
         for (turn, attempt, agent) in turns {
             let Some(facts) = facts.get(&agent) else { continue };
-            let (started, prompt) = self.start_turn(turn, attempt, round, &agent, facts, &mut payloads);
-            prompts.insert(turn, prompt);
+            let (started, prompt) = self.start_turn((turn, attempt, round), &agent, facts, inputs, &mut payloads);
+            inputs.prompts.insert(turn, prompt);
             reserved += started.reserved;
             let used = started.stimuli.clone();
             payloads.push(started.into());
@@ -150,11 +150,10 @@ impl Session {
 
     fn start_turn(
         &self,
-        turn: u64,
-        attempt: u32,
-        round: u64,
+        (turn, attempt, round): (u64, u32, u64),
         agent: &AgentId,
         facts: &ModelFacts,
+        inputs: &mut Inputs<'_>,
         payloads: &mut Vec<Payload>,
     ) -> (TurnStarted, Prompt) {
         let state = &self.agents[agent];
@@ -191,7 +190,7 @@ impl Session {
             seed,
             model: facts.id.clone(),
             style: facts.style,
-            opener,
+            opener: opener.map(|opener| Words::new(opener, self.initial.cast_subject, &mut inputs.salts)),
             prompt_digest: built.digest(),
             answers: built.answers,
             event_seqs: built.event_seqs.clone(),
@@ -222,10 +221,10 @@ impl Session {
         let choices: Vec<&String> = ruled
             .or_else(|| named("neutral"))?
             .iter()
-            .filter(|o| Some(o.as_str()) != state.last_opener.as_deref())
+            .filter(|o| Some(&*speech::visible(o)) != state.last_opener.as_deref())
             .collect();
         let index = random::pick(&mut rng, choices.len().max(1));
-        choices.get(index).map(|o| (*o).clone())
+        choices.get(index).map(|o| speech::visible(o).into_owned())
     }
 
     /// Everything an utterance causes.
@@ -265,7 +264,10 @@ impl Session {
                 usage: reply.usage,
                 latency_ms: reply.latency_ms,
                 seed: started.seed,
-                opener: started.opener.clone(),
+                opener: started
+                    .opener
+                    .as_ref()
+                    .map(|opener| Words::new(opener.as_str(), self.initial.cast_subject, &mut inputs.salts)),
                 truncated: reply.finish == Finish::Length && !is_sentence,
                 user_id: None,
             },

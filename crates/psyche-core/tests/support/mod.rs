@@ -43,13 +43,16 @@ impl Default for Shape {
 
 impl Sim {
     pub fn shaped(shape: Shape) -> Self {
-        let mut salts = Salts::recorded(vec![[9; 16]]);
+        let mut salts = Salts::recorded(vec![[9; 16]; 8]);
+        let mut words = |text: &str| Words::new(text, Subject::User(PERSON), &mut salts);
         let created = SessionCreated {
-            name: "The unopened letter".to_owned(),
+            name: words("The unopened letter"),
             session_type: SessionType::SingleUser,
             owner: PERSON,
-            situation: Words::new("We meet at the kitchen table after a long silence.", Subject::Session, &mut salts),
-            cast: shape.cast,
+            situation: words("We meet at the kitchen table after a long silence."),
+            tags: vec![words("family"), words("letters")],
+            cast_words: Some(SessionCreated::cast_words(&shape.cast, Subject::User(PERSON), &mut salts)),
+            cast: Box::new(shape.cast),
             seed: 42,
             model: "scripted".to_owned(),
             determinism: Determinism::Tape,
@@ -57,7 +60,6 @@ impl Sim {
             pacing_ms: 0,
             max_rounds: shape.max_rounds,
             budget: shape.budget,
-            tags: vec![],
             measures_version: MEASURES_VERSION,
             prompts_version: PROMPTS_VERSION,
         };

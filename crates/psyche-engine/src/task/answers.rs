@@ -43,6 +43,7 @@ impl Task {
             match mail {
                 Mail::Command(command, answer) => waiting.push_back((command, answer)),
                 Mail::Fenced => return Err(()),
+                Mail::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop)?,
             }
         }
         loop {

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal};
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{AuditFilter, SessionFilter, SessionSummary, StoreError, User};
+use psyche_core::port::{AuditFilter, SessionFilter, SessionSummary, StoreError, User, UserPatch, UserStatus};
 use psyche_core::record::Record;
 use psyche_core::words::Subject;
 use psyche_core::{TenantId, UserId};
@@ -159,7 +159,8 @@ pub async fn erase(
     Ok(Json(json!({"status": "success", "message": "Your account and your words are erased"})))
 }
 
-/// Erases somebody. The account goes first, and with it the key of every word; a crash afterwards leaves nothing legible.
+/// Erases somebody. First nobody can sign in as them any more, then their words go, then the account: after a crash in
+/// between an admin can erase what is left.
 pub async fn erase_user(app: &App, context: &Context, by: UserId, id: UserId) -> Answer<()> {
     let owned = sessions(app, SessionFilter { owner: Some(id), ..SessionFilter::default() }).await?;
     let row = AuditDraft {
@@ -168,13 +169,14 @@ pub async fn erase_user(app: &App, context: &Context, by: UserId, id: UserId) ->
         details: json!({"by": by}),
         ..context.row(app, AuditType::DataErased, Outcome::Success)
     };
-    match app.directory_with(vec![row]).delete_user(id).await {
+    let disabled = UserPatch { status: Some(UserStatus::Disabled), ..UserPatch::default() };
+    match app.directory_with(vec![row]).update_user(id, disabled).await {
         Err(StoreError::Conflict("last admin")) => {
             return Err(ApiError::conflict(
                 "The last active admin cannot be erased; make somebody else an admin first.",
             ));
         }
-        other => other?,
+        other => drop(other?),
     }
     app.accounts.changed(id);
     for session in owned {
@@ -183,6 +185,6 @@ pub async fn erase_user(app: &App, context: &Context, by: UserId, id: UserId) ->
             app.ports.engine.delete(session.session_id).await?;
         }
     }
-    app.ports.log.erase(None, Subject::User(id)).await?;
-    Ok(())
+    app.ports.engine.erase(None, Subject::User(id)).await?;
+    Ok(app.ports.directory.delete_user(id).await?)
 }

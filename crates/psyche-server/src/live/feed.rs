@@ -392,8 +392,10 @@ impl Follower {
         self.pump.ring(errand::CATCH_UP);
     }
 
-    /// The past itself changed: readers find other rings and ask for a snapshot.
+    /// The past itself changed: readers find other rings and ask for a snapshot. Words may have been erased, so nothing made
+    /// before is kept.
     fn restart(&mut self, generation: u32, head: u64) {
+        *self.feed.snapshots() = Snapshots::default();
         for ring in self.feed.rings().values() {
             ring.restart(generation, head, head);
         }

@@ -5,6 +5,7 @@
 mod accounts;
 mod casts;
 mod document;
+mod erased;
 mod failures;
 mod matrix;
 mod sessions;

@@ -80,6 +80,7 @@ pub struct TestApp {
     pub http: reqwest::Client,
     pub server: Server,
     pub store: Arc<MemoryStore>,
+    pub engine: Engine,
     pub clock: Arc<TestClock>,
     pub token: CancellationToken,
     pub run: JoinHandle<std::io::Result<()>>,
@@ -154,7 +155,7 @@ impl TestApp {
             Options::default(),
         );
         let ports = Ports {
-            engine,
+            engine: engine.clone(),
             log: store.clone(),
             directory: store.clone(),
             bus,
@@ -173,7 +174,7 @@ impl TestApp {
         let token = CancellationToken::new();
         let run = TaskTracker::new().spawn(server.clone().run(listener, token.clone()));
         let phc = passwords::hash(PASSWORD, passwords::Kind::Argon2id, [5; 32]).unwrap();
-        Self { base, http: reqwest::Client::new(), server, store, clock, token, run, phc }
+        Self { base, http: reqwest::Client::new(), server, store, engine, clock, token, run, phc }
     }
 
     /// An account, not signed in.

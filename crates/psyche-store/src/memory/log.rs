@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
 use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::quotes::Quotes;
 use psyche_core::record::Record;
 use psyche_core::session::SessionStatus;
-use psyche_core::words::{ERASED, Hash, Subject};
+use psyche_core::words::{Hash, Salt, Subject};
 
 use super::{Lease, Log, MemoryStore};
+use crate::erasure::{Refold, goes, may_quote, note};
 use crate::guard;
 
 const NO_SESSION: StoreError = StoreError::NotFound("session");
@@ -140,6 +142,9 @@ impl EventLog for MemoryStore {
         if log.records.get(index).is_none_or(|r| r.hash != snapshot.hash) {
             return Err(StoreError::NotFound("event of the snapshot"));
         }
+        if snapshot.generation != log.head.generation {
+            return Err(StoreError::Conflict("generation"));
+        }
         log.snapshots.insert(snapshot.seq, snapshot);
         Ok(())
     }
@@ -161,30 +166,24 @@ impl EventLog for MemoryStore {
         Ok(free.map(|(id, _)| *id).take(limit).collect())
     }
 
-    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<(), StoreError> {
+    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<Vec<SessionId>, StoreError> {
         if session.is_none() && subject == Subject::Session {
             return Err(NO_SESSION);
         }
+        let mut salt: Salt = [0; 16];
+        salt.copy_from_slice(&self.clock.entropy()[..16]);
         let mut tables = self.tables();
+        if let (None, Subject::User(id)) = (session, subject) {
+            let owner = id.to_string();
+            tables.casts.retain(|_, cast| cast.owner.as_ref() != Some(&owner));
+        }
+        let mut touched = Vec::new();
         for (id, log) in &mut tables.sessions {
-            if session.is_some_and(|s| s != *id) {
-                continue;
-            }
-            let mut spoke = false;
-            for text in log.records.iter_mut().flat_map(|r| &mut r.texts).filter(|t| t.subject == subject) {
-                text.text = None;
-                text.salt = [0; 16];
-                spoke = true;
-            }
-            if !spoke {
-                continue;
-            }
-            log.snapshots.clear();
-            if subject == Subject::Session || subject == Subject::User(log.row.summary.owner) {
-                ERASED.clone_into(&mut log.row.summary.situation);
+            if session.is_none_or(|s| s == *id) && erase_in(*id, log, subject, salt) {
+                touched.push(*id);
             }
         }
-        Ok(())
+        Ok(touched)
     }
 
     async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
@@ -196,6 +195,40 @@ impl EventLog for MemoryStore {
     async fn probe(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// Erases a subject from one log; masked copies get another salt than the texts had. False when it said nothing there.
+fn erase_in(id: SessionId, log: &mut Log, subject: Subject, salt: Salt) -> bool {
+    let mut quotes = Quotes::default();
+    let mut spoke = false;
+    for record in &mut log.records {
+        let kind = record.kind.as_str();
+        for text in record.texts.iter_mut().filter(|t| t.text.is_some() && goes(kind, t.subject, subject)) {
+            if let (Subject::User(_), Some(words)) = (subject, &text.text) {
+                note(&mut quotes, kind, &text.field, words);
+            }
+            (text.text, text.salt, text.masked) = (None, [0; 16], false);
+            spoke = true;
+        }
+    }
+    if !spoke {
+        return false;
+    }
+    for record in log.records.iter_mut().filter(|r| may_quote(&r.kind)) {
+        for text in &mut record.texts {
+            if let Some(masked) = text.text.as_deref().and_then(|words| quotes.mask(words)) {
+                (text.text, text.salt, text.masked) = (Some(masked), salt, true);
+            }
+        }
+    }
+    log.snapshots.clear();
+    log.head.generation += 1;
+    let mut refold = Refold::new(id);
+    for record in &log.records {
+        refold.feed(record);
+    }
+    log.row.summary = refold.row(log.row.summary.clone(), log.head.generation, subject);
+    true
 }
 
 /// The record as it is kept: the store knows the epoch, and an erased text has no salt.

@@ -15,6 +15,7 @@ use super::checkpoints::{self, Checkpoint};
 use super::fault::Fault;
 use super::keys::Keys;
 use super::seal::about_text;
+use super::users;
 use super::writer::Write;
 
 const COLUMNS: &str = "seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome, details, \
@@ -83,10 +84,7 @@ pub fn erase(write: &Write<'_>, user: UserId) -> Result<(), Fault> {
 /// Subject and key scope of a row.
 fn subject_of(user: Option<UserId>) -> (String, String) {
     match user {
-        Some(user) => {
-            let subject = Subject::User(user).to_string();
-            (subject.clone(), subject)
-        }
+        Some(user) => (Subject::User(user).to_string(), users::scope(user)),
         None => (NOBODY.to_owned(), NOBODY.to_owned()),
     }
 }

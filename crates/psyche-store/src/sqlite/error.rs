@@ -31,6 +31,11 @@ pub enum OpenError {
          newer backup; `--accept-loss` goes on from what is left, under a new generation", path.display(), List(lost)
     )]
     Behind { path: PathBuf, lost: Vec<Lost> },
+    #[error(
+        "{} holds words that were erased after it was made (a restored backup): start psyche once, it erases them again",
+        .0.display()
+    )]
+    NotErased(PathBuf),
     #[error("SQLite could not {action} {}: {source}", path.display())]
     Sql { action: &'static str, path: PathBuf, source: rusqlite::Error },
 }

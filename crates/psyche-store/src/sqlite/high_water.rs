@@ -219,7 +219,8 @@ fn mark_line(text: &mut String, session: SessionId, mark: &Mark) {
     line(text, &format!("m {session} {} {} {}", mark.generation, mark.seq, mark.hash));
 }
 
-fn line(text: &mut String, content: &str) {
+/// Adds a line with its sum.
+pub fn line(text: &mut String, content: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{content} {}", sum(content));
 }
@@ -228,12 +229,14 @@ fn sum(content: &str) -> String {
     hex::encode(&Hash::of(content.as_bytes()).0[..4])
 }
 
-fn parse(line: &str) -> Option<Line> {
+/// What a line says, when its sum is right.
+pub fn checked(line: &str) -> Option<&str> {
     let (content, found) = line.rsplit_once(' ')?;
-    if sum(content) != found {
-        return None;
-    }
-    let mut words = content.split(' ');
+    Some(content).filter(|content| sum(content) == found)
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let mut words = checked(line)?.split(' ');
     match words.next()? {
         "m" => {
             let session = words.next()?.parse().ok()?;

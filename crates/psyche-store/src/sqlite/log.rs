@@ -7,6 +7,7 @@ use psyche_core::record::Record;
 use psyche_core::words::{Hash, Subject};
 use rusqlite::{OptionalExtension as _, params};
 
+use super::journal::{self, Entry};
 use super::records::{self, Batch, HEAD, head_of, mark_of};
 use super::sessions::Columns;
 use super::{SqliteStore, erasure, leases, snapshots};
@@ -87,8 +88,18 @@ impl EventLog for SqliteStore {
         Ok(self.read_with(move |db, _| leases::claimable(db, tenant, limit)).await?)
     }
 
-    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<(), StoreError> {
-        Ok(self.write(move |write| erasure::erase(write, session, subject)).await?)
+    async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<Vec<SessionId>, StoreError> {
+        let (journal, now) = (self.inner.erasures.clone(), self.clock().now());
+        let erase = self.write(move |write| {
+            let (_, latest) = erasure::reach(write.db, session, subject)?;
+            let entry = Entry { session, subject, at: now.max(latest) };
+            // Written before it is done: what breaks off here is done at the next start.
+            journal::append(&journal, &entry).map_err(|error| {
+                StoreError::Unavailable(format!("{} cannot be written, nothing was erased: {error}", journal.display()))
+            })?;
+            erasure::erase(write, &entry)
+        });
+        Ok(erase.await?)
     }
 
     async fn delete(&self, session: SessionId) -> Result<(), StoreError> {

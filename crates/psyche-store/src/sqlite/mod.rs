@@ -5,6 +5,7 @@
 //!   name, owner, status and summary) and the directory are stored in plain form.
 //! - One process writes to a data directory (the directory of the database file); its lock file holds the process id.
 //!   Commands that only read open it without the lock.
+//! - A journal of erasures beside the database remembers who was erased: a restored backup is erased again at the start.
 //! - A high-water file beside the database remembers how far each log was durable. A database that is behind it is
 //!   refused until the loss is accepted.
 
@@ -17,6 +18,7 @@ mod erasure;
 mod error;
 mod fault;
 mod high_water;
+mod journal;
 mod keys;
 mod leases;
 mod lock;
@@ -41,8 +43,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use psyche_core::audit::AuditDraft;
-use psyche_core::ids::SessionId;
+use psyche_core::ids::{SessionId, UserId};
 use psyche_core::port::{Clock, StoreError};
+use psyche_core::time::Timestamp;
 use rusqlite::Connection;
 
 use fault::Fault;
@@ -64,7 +67,7 @@ pub enum Access {
 /// How to open a store.
 #[derive(Clone)]
 pub struct Options {
-    /// The database file. Its directory is the data directory: `lock` and `high-water` lie there too.
+    /// The database file. Its directory is the data directory: `lock`, `high-water` and `erasures` lie there too.
     pub path: PathBuf,
     /// Wraps the keys of subjects.
     pub master_key: [u8; 32],
@@ -107,6 +110,9 @@ struct Inner {
     /// Where the audit trail's checkpoints lie.
     checkpoints: PathBuf,
     lost: Vec<Lost>,
+    /// The journal of erasures.
+    erasures: PathBuf,
+    erased: Vec<(UserId, Timestamp)>,
     /// One process writes to a data directory, so this process sees every change.
     rights: AtomicU64,
 }
@@ -128,6 +134,12 @@ impl SqliteStore {
     /// What the database lost against its high-water file: found by a read-only open, or accepted by this one.
     pub fn lost(&self) -> &[Lost] {
         &self.inner.lost
+    }
+
+    /// Who was erased everywhere, and when, by the journal of erasures as it was at the start. A restored database has lost
+    /// their words again by now; their accounts are the caller's to remove.
+    pub fn erased_people(&self) -> &[(UserId, Timestamp)] {
+        &self.inner.erased
     }
 
     /// Transactions that wrote something since the store was opened. Fewer than the writes: they share commits.

@@ -10,17 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use psyche_core::ids::SessionId;
+use psyche_core::words::Subject;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
 use super::checkpoints::Checkpoints;
+use super::erasure;
 use super::error::{Lost, OpenError};
+use super::fault::Fault;
 use super::high_water::{self, Contents, HighWater, Mark, Marks};
+use super::journal::{self, Entry};
 use super::keys::Keys;
 use super::lock::{DirectoryLock, LockError};
 use super::readers::{self, Readers};
 use super::records::{HEAD, head_of, mark_of};
 use super::users;
-use super::writer::Writer;
+use super::writer::{Write, Writer};
 use super::{Access, Inner, Options, SqliteStore, schema};
 
 /// Below this size the whole file is checked at every start.
@@ -38,18 +42,25 @@ pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
     // The marks first, then the database: a running writer only adds to it.
     let high_water = place.high_water();
     let before = high_water::load(&high_water).map_err(|e| io_error("read", &high_water, e))?;
-    let found = place.look(&keys, &before, access)?;
+    let erasures = place.erasures();
+    let entries = journal::load(&erasures).map_err(|e| io_error("read", &erasures, e))?;
+    let found = place.look(&keys, &before, &entries, access)?;
     let refused = access == Access::ReadWrite && !accept_loss && !found.lost.is_empty();
     if refused {
         return Err(OpenError::Behind { path: place.path, lost: found.lost });
     }
     let writer = match lock {
         None => None,
-        Some(lock) => Some(place.start_writer(lock, Arc::clone(&keys), &found)?),
+        Some(lock) => Some(place.start_writer(lock, Arc::clone(&keys), &found, &entries)?),
     };
     let checkpoints = place.checkpoints();
     let readers = Readers::new(place.path, busy_timeout);
-    let inner = Inner { writer, readers, keys, clock, checkpoints, lost: found.lost, rights: AtomicU64::new(0) };
+    let erased = entries.iter().filter_map(|entry| match (entry.session, entry.subject) {
+        (None, Subject::User(id)) => Some((id, entry.at)),
+        _ => None,
+    });
+    let (erased, rights) = (erased.collect(), AtomicU64::new(0));
+    let inner = Inner { writer, readers, keys, clock, checkpoints, lost: found.lost, erasures, erased, rights };
     Ok(SqliteStore { inner: Arc::new(inner), audit: Arc::default() })
 }
 
@@ -82,6 +93,10 @@ impl Place {
         self.directory().join("audit-checkpoints")
     }
 
+    fn erasures(&self) -> PathBuf {
+        self.directory().join("erasures")
+    }
+
     fn lock(&self) -> Result<DirectoryLock, OpenError> {
         let directory = self.directory();
         fs::create_dir_all(directory).map_err(|e| io_error("make the directory", directory, e))?;
@@ -92,7 +107,7 @@ impl Place {
         })
     }
 
-    fn look(&self, keys: &Keys, before: &Contents, access: Access) -> Result<Found, OpenError> {
+    fn look(&self, keys: &Keys, before: &Contents, entries: &[Entry], access: Access) -> Result<Found, OpenError> {
         let size = match fs::metadata(&self.path) {
             Ok(meta) => meta.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
@@ -131,6 +146,14 @@ impl Place {
             return Err(OpenError::WrongMasterKey(self.path.clone()));
         }
         let lost = losses(&db, &before.marks).map_err(|e| self.sql("compare", e))?;
+        if access == Access::ReadOnly {
+            let pending = |entry| erasure::is_pending(&db, entry).map_err(|fault| self.damaged(&fault));
+            for entry in entries {
+                if pending(entry)? {
+                    return Err(OpenError::NotErased(self.path.clone()));
+                }
+            }
+        }
         Ok(Found { version, lost })
     }
 
@@ -160,7 +183,31 @@ impl Place {
         Ok(())
     }
 
-    fn start_writer(&self, lock: DirectoryLock, keys: Arc<Keys>, found: &Found) -> Result<Writer, OpenError> {
+    /// Erases again what a restored backup brought back.
+    fn erase_again(&self, db: &mut Connection, keys: &Keys, entries: &[Entry]) -> Result<(), Fault> {
+        for entry in entries {
+            let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let touched = erasure::erase(&mut Write::new(&transaction, keys), entry)?;
+            transaction.commit()?;
+            if !touched.is_empty() {
+                let sessions = touched.len();
+                tracing::warn!(path = %self.path.display(), sessions, "the database held words that were erased before; they were erased again");
+            }
+        }
+        if !entries.is_empty() {
+            keys.forget();
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn start_writer(
+        &self,
+        lock: DirectoryLock,
+        keys: Arc<Keys>,
+        found: &Found,
+        entries: &[Entry],
+    ) -> Result<Writer, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&self.path, flags).map_err(|e| self.sql("open", e))?;
         self.set_up(&db).map_err(|e| self.sql("set up", e))?;
@@ -170,6 +217,7 @@ impl Place {
         // Whoever held a lease held this directory's lock, and is gone: running sessions need not wait for a TTL.
         db.execute("UPDATE session_head SET owner = NULL, expires_at = 0 WHERE owner IS NOT NULL", [])
             .map_err(|e| self.sql("write to", e))?;
+        self.erase_again(&mut db, &keys, entries).map_err(|fault| self.damaged(&fault))?;
         let marks = accept(&mut db, &found.lost).map_err(|e| self.sql("write to", e))?;
         let path = self.high_water();
         high_water::rewrite(&path, &marks).map_err(|e| io_error("write", &path, e))?;
@@ -197,7 +245,7 @@ impl Place {
         db.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
     }
 
-    fn damaged(&self, fault: &super::fault::Fault) -> OpenError {
+    fn damaged(&self, fault: &Fault) -> OpenError {
         OpenError::Damaged { path: self.path.clone(), what: fault.to_string() }
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::fault::{Fault, is_taken};
 use super::high_water::Mark;
 use super::keys::{Keys, scope};
-use super::seal::{Key, about_text};
+use super::seal::{Key, about_masked, about_text};
 use super::writer::Write;
 use crate::guard;
 
@@ -162,7 +162,11 @@ fn insert_text(write: &Write<'_>, keys: &mut KeysOfAppend<'_>, seq: u64, idx: us
         Some(words) => {
             let committed = commitment(&text.salt, words);
             let (id, key) = keys.of(text.subject)?;
-            let about = about_text(&subject, &text.field, &committed);
+            let about = if text.masked {
+                about_masked(&subject, &text.field, seq, &committed)
+            } else {
+                about_text(&subject, &text.field, &committed)
+            };
             (committed, text.salt, Some(id), Some(key.seal(write.keys.entropy(), &about, words.as_bytes())))
         }
     };
@@ -233,17 +237,22 @@ fn join_texts(
             Some((id, _)) => key_of(db, keys, &mut found, *id)?,
             None => None,
         };
+        let mut masked = false;
         let text = match (sealed, key) {
             (Some((_, sealed)), Some(key)) => {
-                let about = about_text(&subject, &field, &Hash(row.get(3)?));
-                let plain = key.open(&about, &sealed).ok_or_else(|| damaged("its seal is broken"))?;
+                let committed = Hash(row.get(3)?);
+                let plain = key.open(&about_text(&subject, &field, &committed), &sealed).or_else(|| {
+                    masked = true;
+                    key.open(&about_masked(&subject, &field, seq, &committed), &sealed)
+                });
+                let plain = plain.ok_or_else(|| damaged("its seal is broken"))?;
                 Some(String::from_utf8(plain.to_vec()).map_err(|_| damaged("it is not UTF-8"))?)
             }
             _ => None,
         };
         // Where the key is gone the salt goes with it, even if a restored backup still has one.
         let salt = if text.is_some() { row.get(4)? } else { [0; 16] };
-        record.texts.push(Text { field, subject: parsed, salt, text });
+        record.texts.push(Text { field, subject: parsed, salt, text, masked });
     }
     Ok(())
 }

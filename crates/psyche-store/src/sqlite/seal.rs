@@ -58,6 +58,13 @@ pub fn about_row(table: &str, id: &[u8; 16]) -> Vec<u8> {
     [table.as_bytes(), b"\0", id].concat()
 }
 
+/// Associated data of a masked copy: `masked ‖ 0 ‖ subject ‖ 0 ‖ field ‖ 0 ‖ seq ‖ commitment to the copy`. The body commits to
+/// the text as it was, so the place is bound here.
+pub fn about_masked(subject: &str, field: &str, seq: u64, commitment: &Hash) -> Vec<u8> {
+    let (subject, field) = (subject.as_bytes(), field.as_bytes());
+    [b"masked\0".as_slice(), subject, b"\0", field, b"\0", &seq.to_be_bytes(), &commitment.0].concat()
+}
+
 /// Associated data of a snapshot: `snapshot ‖ 0 ‖ form ‖ seq ‖ hash of the event it stands at`.
 pub fn about_snapshot(form: u16, seq: u64, hash: &Hash) -> Vec<u8> {
     [b"snapshot\0".as_slice(), &form.to_be_bytes(), &seq.to_be_bytes(), &hash.0].concat()

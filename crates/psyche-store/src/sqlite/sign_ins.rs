@@ -3,7 +3,7 @@
 use psyche_core::ids::{SignInId, TenantId, UserId};
 use psyche_core::port::{NewSignIn, Rotation, SignIn, StoreError};
 use psyche_core::time::Timestamp;
-use psyche_core::words::{Hash, Subject};
+use psyche_core::words::Hash;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -70,7 +70,7 @@ fn seal(
     id: SignInId,
     personal: &Sealed,
 ) -> Result<(Uuid, Vec<u8>), Fault> {
-    let (key_id, key) = keys.current(db, tenant, &Subject::User(user).to_string())?;
+    let (key_id, key) = keys.current(db, tenant, &users::scope(user))?;
     let about = about_row("sign_in", id.0.as_bytes());
     Ok((key_id, key.seal(keys.entropy(), &about, &serde_json::to_vec(personal)?)))
 }

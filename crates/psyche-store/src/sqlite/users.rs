@@ -4,7 +4,6 @@ use psyche_core::audit::sign;
 use psyche_core::ids::{SignInId, TenantId, UserId};
 use psyche_core::port::{Consent, NewUser, Role, SecondFactor, StoreError, User, UserPatch, UserStatus, folded};
 use psyche_core::time::Timestamp;
-use psyche_core::words::Subject;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -76,9 +75,14 @@ fn seal(db: &Connection, keys: &Keys, user: &User) -> Result<(Uuid, Vec<u8>), Fa
         second_factor: user.second_factor.clone(),
         consents: user.consents.clone(),
     };
-    let (id, key) = keys.current(db, user.tenant, &Subject::User(user.user_id).to_string())?;
+    let (id, key) = keys.current(db, user.tenant, &scope(user.user_id))?;
     let about = about_row("account", user.user_id.0.as_bytes());
     Ok((id, key.seal(keys.entropy(), &about, &serde_json::to_vec(&personal)?)))
+}
+
+/// The key of what names a person: apart from that of their words, so that either goes without the other.
+pub fn scope(user: UserId) -> String {
+    format!("account:{user}")
 }
 
 /// What a name is found by: nobody without the key can tell which name it stands for.
@@ -151,14 +155,14 @@ pub fn set_password(write: &Write<'_>, id: UserId, phc: &str, except: Option<Sig
     sign_ins::revoke_user(write, id, except).map(drop)
 }
 
-/// Removes the account and its key. What the person said is for the log to erase.
+/// Removes the account with its key. What the person said is for the log to erase, before.
 pub fn delete(write: &mut Write<'_>, id: UserId) -> Result<(), Fault> {
     let user = find(write.db, write.keys, id)?.ok_or(StoreError::NotFound("user"))?;
     spare_an_admin(write.db, &user)?;
     audit::erase(write, id)?;
     write.db.execute("DELETE FROM membership WHERE user_id = ?1", [id.0])?;
     write.db.execute("DELETE FROM account WHERE user_id = ?1", [id.0])?;
-    write.db.execute("DELETE FROM subject_key WHERE scope = ?1", [Subject::User(id).to_string()])?;
+    write.db.execute("DELETE FROM subject_key WHERE scope = ?1", [scope(id)])?;
     write.shredded();
     Ok(())
 }

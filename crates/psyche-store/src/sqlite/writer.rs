@@ -9,6 +9,7 @@
 //! wait a few milliseconds for others to share the commit. What gathered meanwhile is committed on a
 //! blocking thread, so that no caller waits for the groups after its own.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +55,11 @@ enum Effect {
     Shredded,
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    pub fn new(db: &'a Connection, keys: &'a Keys) -> Self {
+        Self { db, keys, effects: Vec::new() }
+    }
+
     /// Notes a session's new head; `None` when it was deleted.
     pub fn head(&mut self, session: SessionId, mark: Option<Mark>) {
         self.effects.push(Effect::Head(session, mark));
@@ -138,7 +143,8 @@ impl Writer {
         checkpoints: Checkpoints,
         lock: DirectoryLock,
     ) -> Self {
-        let committer = Slot::Free(Committer { db, keys, high_water, checkpoints, _lock: lock });
+        let committer =
+            Slot::Free(Committer { db, keys, high_water, checkpoints, unfolded: Cell::new(false), _lock: lock });
         let waiting = Mutex::new(Waiting { queue: VecDeque::new(), committer, crowd: Crowd::default(), closed: false });
         let shared = Arc::new(Shared { waiting, returned: Notify::new(), commits: AtomicU64::new(0) });
         Self { places: Semaphore::new(QUEUE), shared }
@@ -306,6 +312,8 @@ struct Committer {
     keys: Arc<Keys>,
     high_water: HighWater,
     checkpoints: Checkpoints,
+    /// The WAL may still hold what was destroyed: a reader was in the way.
+    unfolded: Cell<bool>,
     /// Last: the next process may begin only when all is written.
     _lock: DirectoryLock,
 }
@@ -350,7 +358,7 @@ impl Committer {
             if shared {
                 statement("SAVEPOINT member")?;
             }
-            let mut write = Write { db: &self.db, keys: &self.keys, effects: Vec::new() };
+            let mut write = Write::new(&self.db, &self.keys);
             let keep = member.run(&mut write);
             if self.db.is_autocommit() {
                 // SQLite ends the whole transaction by itself on some failures, such as a full disk.
@@ -385,13 +393,17 @@ impl Committer {
         }
         if shredded {
             self.keys.forget();
+        }
+        if shredded || self.unfolded.get() {
             self.truncate_wal();
         }
     }
 
     fn truncate_wal(&self) {
-        // The call answers with a row; a reader may be in the way, and then the next checkpoint does it.
-        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        // The call answers with a row; a reader may be in the way for longer than we wait, and then the next commit does it.
+        let busy = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        self.unfolded.set(!matches!(busy, Ok(false)));
+        if let Err(error) = busy {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database");
         }
     }

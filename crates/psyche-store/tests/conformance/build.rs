@@ -70,7 +70,7 @@ impl Chain {
                 let field = format!("text{i}");
                 let mut salt = [0; 16];
                 salt.copy_from_slice(&Hash::of(format!("{seq} {field} {text}").as_bytes()).0[..16]);
-                Text { field, subject: *subject, salt, text: Some((*text).to_owned()) }
+                Text { field, subject: *subject, salt, text: Some((*text).to_owned()), masked: false }
             })
             .collect();
         let fields = texts.iter().map(|t| {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use psyche_core::port::{NewSession, Snapshot};
-use psyche_core::words::{ERASED, Subject};
+use psyche_core::cast::Cast;
+use psyche_core::event::{Event, Payload, SessionCreated};
+use psyche_core::port::{AppendError, NewSession, Snapshot, StoreError};
+use psyche_core::session::{Budget, Session, SessionType, TurnOrder};
+use psyche_core::words::{ERASED, Hash, Salts, Subject, Words};
 
 use super::Store;
 use super::build::{Chain, append, checked, create_owned, owner_id, row, session_id, summary, texts, user_id};
@@ -22,7 +25,7 @@ async fn two_conversations<S: Store>(store: &Arc<S>) {
         let mut batch = append(session, Some(epoch), expected, records);
         batch.summary = Some(summary(session, user_id(1)));
         store.append(batch).await.unwrap();
-        let snapshot = Snapshot { seq: chain.seq, hash: chain.hash, form: 1, bytes: b"words".to_vec() };
+        let snapshot = Snapshot { generation: 1, seq: chain.seq, hash: chain.hash, form: 1, bytes: b"words".to_vec() };
         store.save_snapshot(session, snapshot).await.unwrap();
     }
 }
@@ -101,4 +104,107 @@ pub async fn a_fork_carries_erased_texts<S: Store>(store: &Arc<S>) {
     assert_eq!(said(store, 3).await, words([Some("agent"), Some("owner"), None, Some("agent again")]));
     let claimed = super::build::claim(store.as_ref(), fork, owner_id(1), 1_000).await;
     assert_eq!((claimed.epoch, claimed.seq), (1, 4));
+}
+
+const SECRET: &str = "My grandmother kept a lighthouse near Trieste until the winter.";
+
+/// User 2 says something, and an agent quotes it.
+async fn quoted<S: Store>(store: &Arc<S>, n: u128) {
+    let session = session_id(n);
+    let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
+    let expected = chain.hash;
+    let whole = format!("You said: “{SECRET}” Why?");
+    let records = vec![
+        chain.record("stimulus_injected", &[(Subject::User(user_id(2)), SECRET)]),
+        chain.record("agent_message", &[(Subject::Session, &whole), (Subject::Session, "A lighthouse?")]),
+        chain.record("annotation", &[(Subject::User(user_id(1)), &whole)]),
+    ];
+    store.append(append(session, Some(epoch), expected, records)).await.unwrap();
+}
+
+pub async fn what_quotes_an_erased_person_is_masked<S: Store>(store: &Arc<S>) {
+    quoted(store, 1).await;
+    let (before, _) = checked(store.as_ref(), session_id(1)).await;
+    assert_eq!(store.erase(None, Subject::User(user_id(2))).await.unwrap(), [session_id(1)]);
+    let (records, checker) = checked(store.as_ref(), session_id(1)).await;
+    assert_eq!((checker.erased, checker.masked), (vec![2], vec![3]));
+    let texts = &records[2].texts;
+    assert_eq!(texts[0].text.as_deref(), Some("You said: “[erased]” Why?"));
+    assert!(texts[0].masked && texts[0].salt != before[2].texts[0].salt, "the salt of what it was is gone");
+    assert_eq!((texts[1].text.as_deref(), texts[1].masked), (Some("A lighthouse?"), false));
+    assert!(records[3].texts[0].text.as_deref().unwrap().contains(SECRET), "people's own words stay");
+
+    // A fork carries the masked copy.
+    let fork = session_id(2);
+    store.create(NewSession { row: row(fork, user_id(1)), records: records[..3].to_vec() }).await.unwrap();
+    let (forked, checker) = checked(store.as_ref(), fork).await;
+    assert_eq!(checker.masked, [3]);
+    assert_eq!(forked[2].texts[0].text, texts[0].text);
+    assert_eq!(forked[2].hash, before[2].hash);
+}
+
+pub async fn an_erasure_begins_a_new_generation<S: Store>(store: &Arc<S>) {
+    two_conversations(store).await;
+    let session = session_id(1);
+    let before = store.head(session).await.unwrap().unwrap();
+    let touched = store.erase(None, Subject::User(user_id(1))).await.unwrap();
+    assert_eq!(touched, [session, session_id(2)]);
+    let after = store.head(session).await.unwrap().unwrap();
+    assert_eq!(after.generation, before.generation + 1);
+    assert_eq!((after.seq, after.hash, after.epoch), (before.seq, before.hash, before.epoch));
+    let row = store.session(session).await.unwrap().unwrap().summary;
+    assert_eq!((row.generation, row.name.as_str(), row.situation.as_str()), (after.generation, ERASED, ERASED));
+
+    // Who still holds the past can neither write nor save it.
+    let mut chain = Chain::at(&before);
+    let late = append(session, Some(before.epoch), before.hash, vec![chain.record("reset", &[])]);
+    assert!(matches!(store.append(late).await, Err(AppendError::Stale(head)) if head == after));
+    let old = Snapshot { generation: before.generation, seq: before.seq, hash: before.hash, form: 1, bytes: vec![1] };
+    let refused = store.save_snapshot(session, old.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict("generation"))), "{refused:?}");
+    store.save_snapshot(session, Snapshot { generation: after.generation, ..old }).await.unwrap();
+
+    // Erasing again finds nothing, so nothing changes.
+    assert_eq!(store.erase(None, Subject::User(user_id(1))).await.unwrap(), []);
+    assert_eq!(store.head(session).await.unwrap().unwrap().generation, after.generation);
+}
+
+/// A session whose records are real ones: its row is folded anew.
+pub async fn a_row_loses_the_words_of_who_wrote_them<S: Store>(store: &Arc<S>) {
+    for (n, author, name, situation) in
+        [(1, 2, "Whose name", ERASED), (2, 1, ERASED, "A cellar"), (3, 3, "Whose name", "A cellar")]
+    {
+        let id = session_id(n);
+        let mut salts = Salts::fresh([7; 32]);
+        let mut words = |text: &str, n| Words::new(text, Subject::User(user_id(n)), &mut salts);
+        let erased = if n == 2 { 2 } else { author };
+        let created = SessionCreated {
+            name: words("Whose name", if n == 2 { 2 } else { 1 }),
+            tags: vec![words("tag", 1)],
+            situation: words("A cellar", author),
+            session_type: SessionType::Shared,
+            owner: user_id(1),
+            cast: Box::new(Cast::jungian()),
+            cast_words: None,
+            seed: 1,
+            model: "scripted".to_owned(),
+            determinism: psyche_core::port::Determinism::Tape,
+            turn_order: TurnOrder::Sequential,
+            pacing_ms: 0,
+            max_rounds: None,
+            budget: Budget::default(),
+            measures_version: 1,
+            prompts_version: 1,
+        };
+        let payload = Payload::SessionCreated(created.clone());
+        let event = Event { generation: 1, seq: 1, at: super::clock::START, payload };
+        let session = Session::new(id, &event, &created);
+        let records = vec![event.record(&Hash::ZERO, 0)];
+        store.create(NewSession { row: session.row(super::build::TENANT), records }).await.unwrap();
+        // In the third, nothing is erased.
+        store.erase(Some(id), Subject::User(user_id(if n == 3 { 9 } else { erased }))).await.unwrap();
+        let row = store.session(id).await.unwrap().unwrap().summary;
+        assert_eq!((row.name.as_str(), row.situation.as_str(), row.tags.len()), (name, situation, 1), "session {n}");
+        assert_eq!(row.tags, ["tag"]);
+    }
 }

@@ -187,7 +187,13 @@ pub async fn snapshots_are_found_at_or_before_a_seq<S: Store>(store: &Arc<S>) {
         store.append(append(session, Some(epoch), expected, records)).await.unwrap();
         hashes.push(chain.hash);
     }
-    let taken = |seq: u64, words: &str| Snapshot { seq, hash: hashes[seq as usize], form: 3, bytes: words.into() };
+    let taken = |seq: u64, words: &str| Snapshot {
+        generation: 1,
+        seq,
+        hash: hashes[seq as usize],
+        form: 3,
+        bytes: words.into(),
+    };
     for (seq, words) in [(5, "five"), (2, "two"), (5, "five again")] {
         store.save_snapshot(session, taken(seq, words)).await.unwrap();
     }
@@ -210,7 +216,7 @@ pub async fn deleting_removes_one_session_whole<S: Store>(store: &Arc<S>) {
         let words = [(Subject::Session, "agent"), (Subject::User(user_id(1)), "person")];
         let records = vec![chain.record("agent_message", &words), chain.command("c")];
         store.append(append(session, Some(epoch), expected, records)).await.unwrap();
-        let snapshot = Snapshot { seq: 3, hash: chain.hash, form: 1, bytes: vec![1] };
+        let snapshot = Snapshot { generation: 1, seq: 3, hash: chain.hash, form: 1, bytes: vec![1] };
         store.save_snapshot(session, snapshot).await.unwrap();
         store.set_relation(session, user_id(2), psyche_core::port::Relation::Viewer).await.unwrap();
     }
@@ -235,8 +241,12 @@ pub async fn what_is_not_there_is_named<S: Store>(store: &Arc<S>) {
     assert_eq!(store.read(session, 0, 10).await.unwrap(), []);
     nothing(store.claim(session, owner_id(1), 10).await.map(drop));
     nothing(store.set_relation(session, user_id(1), psyche_core::port::Relation::Viewer).await);
-    nothing(store.save_snapshot(session, Snapshot { seq: 1, hash: Hash::ZERO, form: 1, bytes: Vec::new() }).await);
-    nothing(store.erase(None, Subject::Session).await);
+    nothing(
+        store
+            .save_snapshot(session, Snapshot { generation: 1, seq: 1, hash: Hash::ZERO, form: 1, bytes: Vec::new() })
+            .await,
+    );
+    nothing(store.erase(None, Subject::Session).await.map(drop));
     let lost = append(session, Some(1), Hash::ZERO, vec![Chain::new().record("reset", &[])]);
     assert!(matches!(store.append(lost).await, Err(AppendError::Store(StoreError::NotFound("session")))));
 

@@ -50,6 +50,9 @@ macro_rules! conformance {
             erasing_a_person_reaches_every_session
             erasing_a_person_from_one_session_leaves_the_others
             a_fork_carries_erased_texts
+            what_quotes_an_erased_person_is_masked
+            an_erasure_begins_a_new_generation
+            a_row_loses_the_words_of_who_wrote_them
         });
         $crate::conformance::conformance!($open, people {
             users_are_found_by_folded_name_and_patched

@@ -5,6 +5,7 @@
 mod commits;
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod erased;
 mod kill;
 mod loss;
 mod refusals;

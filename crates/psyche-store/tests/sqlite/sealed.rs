@@ -21,7 +21,8 @@ async fn conversation(dir: &Path) -> SqliteStore {
     let words = [(Subject::Session, AGENT), (Subject::User(user_id(1)), PERSON)];
     let records = vec![chain.record("agent_message", &words), chain.record("agent_message", &words)];
     store.append(append(session_id(1), Some(epoch), expected, records)).await.unwrap();
-    let snapshot = Snapshot { seq: 3, hash: chain.hash, form: 1, bytes: format!("state: {AGENT}").into_bytes() };
+    let snapshot =
+        Snapshot { generation: 1, seq: 3, hash: chain.hash, form: 1, bytes: format!("state: {AGENT}").into_bytes() };
     store.save_snapshot(session_id(1), snapshot).await.unwrap();
     store
 }

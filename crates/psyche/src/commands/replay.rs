@@ -70,7 +70,9 @@ fn show(session: &Session, event: &Event, colours: bool) {
     let name = |id: &str| terminal::name(session.agents.get(id).map(|a| a.definition.as_ref()), id, colours);
     let quiet = |text: String| println!("{}", terminal::dim(&text, colours));
     match &event.payload {
-        Payload::SessionCreated(created) => quiet(format!("{} · {}", created.name, created.situation.as_str())),
+        Payload::SessionCreated(created) => {
+            quiet(format!("{} · {}", created.name.as_str(), created.situation.as_str()));
+        }
         Payload::AgentMessage(message) => {
             let (from, to) = (name(message.agent_id.as_str()), name(&message.recipient));
             println!("{from} → {to}: {}", message.content.as_str());

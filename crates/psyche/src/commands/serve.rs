@@ -49,6 +49,13 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         for lost in sqlite.lost() {
             tracing::warn!("accepted as lost: {lost}");
         }
+        // A restored backup may hold accounts of people who were erased since.
+        let directory = parts.store.directory();
+        for (user, at) in sqlite.erased_people() {
+            if directory.user(*user).await?.is_some_and(|user| user.created_at < *at) {
+                directory.delete_user(*user).await.context("erase a restored account again")?;
+            }
+        }
     }
     parts.models.0.warm_up();
     let setup_code = first_admin(config, &parts).await?;

@@ -46,6 +46,8 @@ struct Finding {
     problem: Option<String>,
     /// Events whose words were erased: their chain holds.
     erased: Vec<u64>,
+    /// Events in which what quoted an erased person was masked: their chain holds.
+    masked: Vec<u64>,
     /// Whether the engine gave the same events again.
     rerun: &'static str,
 }
@@ -153,6 +155,7 @@ async fn look(log: &dyn EventLog, id: SessionId, vader: &Vader, chain_only: bool
         whole,
         problem,
         erased: checker.erased,
+        masked: checker.masked,
         rerun: rerun_result,
     }))
 }
@@ -168,15 +171,32 @@ fn wrong_end(reached: (u64, Hash), head: &Head, beyond: Option<&Record>, now: &H
 }
 
 fn print(finding: &Finding) {
-    let Finding { session_id, events, turns, head, whole, problem, erased, rerun } = finding;
+    let Finding { session_id, events, turns, head, whole, problem, erased, masked, rerun } = finding;
     let verdict = if *whole { "whole" } else { "NOT WHOLE" };
     println!("{session_id}  {verdict}: {events} events, {turns} turns, chain to {}…, run again: {rerun}", &head[..12]);
     if let Some(problem) = problem {
         println!("  {problem}");
     }
     if !erased.is_empty() {
-        println!("  words erased in {} event(s); the chain holds", erased.len());
+        println!("  words erased in {} event(s); the chain holds: {}", erased.len(), named(erased));
     }
+    if !masked.is_empty() {
+        println!(
+            "  quotations of erased words masked in {} event(s); the chain holds: {}",
+            masked.len(),
+            named(masked)
+        );
+    }
+}
+
+/// The first few events, and how many more.
+fn named(events: &[u64]) -> String {
+    const SHOWN: usize = 20;
+    let mut list: Vec<_> = events.iter().take(SHOWN).map(u64::to_string).collect();
+    if events.len() > SHOWN {
+        list.push(format!("and {} more", events.len() - SHOWN));
+    }
+    list.join(", ")
 }
 
 #[cfg(test)]
