@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{root, tools};
 
-/// A folder of advisory databases, as `cargo deny fetch db` leaves it in `~/.cargo/advisory-dbs`.
+/// A folder of advisory databases, as `cargo deny fetch db` leaves it.
 const ADVISORIES: &str = "PSYCHE_TEST_ADVISORIES";
 
 const LOCKS: [&str; 2] = ["Cargo.lock", "fuzz/Cargo.lock"];
