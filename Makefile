@@ -13,7 +13,7 @@ run: build weights ## build everything, fetch the model once, start, and print t
 test: ## install what the tests need, run all of them, print the time of each suite
 	@cargo run --locked --quiet --package xtask -- test
 
-check: ## fmt, clippy and tidy
+check: ## fmt, clippy, tidy and the supply chain
 	@cargo run --locked --quiet --package xtask -- check
 
 bench: build weights ## measure what the project promises, in a release build

@@ -1,9 +1,11 @@
 //! The project's own tasks. `cargo xtask` lists them.
 
 mod codegen;
+mod contract;
 mod fuzz;
 mod load;
 mod suites;
+mod supply;
 mod tidy;
 mod tools;
 
@@ -14,10 +16,12 @@ use anyhow::Result;
 
 const HELP: &str = "\
 cargo xtask <task>
-  test      everything: tools, web, build, fmt, clippy, tidy, Rust tests, browser tests
-  check     fmt, clippy and tidy
+  test      everything: tools, web, build, check, Rust tests, contract, browser tests
+  check     fmt, clippy, tidy and the supply chain
+  supply    licences, bans and sources of what others wrote (deny.toml)
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
+  contract  hold the running program against openapi.json with schemathesis
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   weights   fetch the embedded model's weights into data/models";
@@ -28,7 +32,9 @@ fn main() -> ExitCode {
         Some("test") => suites::test(),
         Some("check") => Ok(suites::check()),
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
+        Some("supply") => Ok(suites::supply_chain()),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, root, run, tidy, tools};
+use crate::{codegen, contract, root, run, supply, tidy, tools};
 
 /// What a suite came to.
 #[derive(Default)]
@@ -59,8 +59,20 @@ fn one(result: Result<()>) -> Result<Tally> {
 }
 
 pub fn check() -> ExitCode {
+    only(lints)
+}
+
+pub fn contract() -> ExitCode {
+    only(contract_suite)
+}
+
+pub fn supply_chain() -> ExitCode {
+    only(supply_suite)
+}
+
+fn only(work: fn(&mut Suites)) -> ExitCode {
     let mut suites = Suites { rows: Vec::new(), skipped: Vec::new() };
-    lints(&mut suites);
+    work(&mut suites);
     suites.close()
 }
 
@@ -80,6 +92,7 @@ pub fn test() -> Result<ExitCode> {
     suites.suite("weights", || one(tools::weights().map(drop)));
     lints(&mut suites);
     suites.suite("rust tests", rust_tests);
+    contract_suite(&mut suites);
     suites.suite("generated files", || Ok(findings(&codegen::stale()?)));
     suites.suite("web check", || one(npm(&["run", "check"])));
     suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));
@@ -100,6 +113,12 @@ fn lints(suites: &mut Suites) {
     let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     suites.suite("clippy", || one(run("cargo", &clippy)));
     suites.suite("tidy", || Ok(findings(&tidy::run()?)));
+    supply_suite(suites);
+}
+
+fn supply_suite(suites: &mut Suites) {
+    suites.suite("supply chain", || Ok(findings(&supply::run()?)));
+    suites.skipped.extend(supply::skipped());
 }
 
 fn findings(findings: &[String]) -> Tally {
@@ -107,6 +126,13 @@ fn findings(findings: &[String]) -> Tally {
         println!("{finding}");
     }
     Tally { passed: u64::from(findings.is_empty()), failed: findings.len() as u64 }
+}
+
+fn contract_suite(suites: &mut Suites) {
+    suites.suite("contract", || {
+        let found = contract::run()?;
+        Ok(Tally { passed: found.tried.saturating_sub(found.failed), failed: found.failed })
+    });
 }
 
 fn rust_tests() -> Result<Tally> {

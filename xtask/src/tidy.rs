@@ -78,10 +78,20 @@ fn edges() -> Result<Vec<String>> {
     Ok(findings)
 }
 
-/// Every path that ARCHITECTURE.md and the README name between back-ticks exists.
+/// Documents whose paths between back-ticks must exist.
+const DOCUMENTS: [&str; 7] = [
+    "ARCHITECTURE.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/security/README.md",
+    "docs/security/threat-model.md",
+    "docs/security/incidents.md",
+];
+
 fn named_paths() -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for document in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"] {
+    for document in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).with_context(|| format!("read {document}"))?;
         for word in text.split('`').skip(1).step_by(2) {
             let path_like = word.contains('/') && !word.starts_with('/') && !word.contains("://");

