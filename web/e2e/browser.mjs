@@ -1,6 +1,7 @@
 // A browser whose every complaint counts: console errors, page errors and refused content fail the test.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { extname, join } from "node:path";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -17,20 +18,57 @@ export function launchBrowser() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      // A page that is not from the network itself may not open sockets on loopback.
+      ...(process.env.WEB_DIST ? ["--disable-features=LocalNetworkAccessChecks"] : []),
     ],
+  });
+}
+
+/**
+ * `WEB_DIST` names a built folder to try instead of the one inside the program. The program still answers for the
+ * headers, the content policy among them.
+ */
+async function serveOtherBuild(context, folder) {
+  const TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+  };
+  const ours = (url) => /^\/(?:$|index\.html|assets\/|favicon|theme)/u.test(url.pathname);
+  await context.route(ours, async (route) => {
+    const { origin, pathname } = new URL(route.request().url());
+    const file = pathname === "/" ? "/index.html" : pathname;
+    const { headers } = await fetch(`${origin}/`);
+    const kept = Object.fromEntries(
+      [...headers].filter(
+        ([name]) => !/^(?:content-(?:encoding|length|type)|etag|cache-control)$/u.test(name),
+      ),
+    );
+    await route.fulfill({
+      body: readFileSync(join(folder, file)),
+      headers: { ...kept, "content-type": TYPES[extname(file)] ?? "application/octet-stream" },
+    });
   });
 }
 
 /** `complaints` fills as the page is used; `quietly` runs work whose complaints are expected. */
 export async function openPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  if (process.env.WEB_DIST) await serveOtherBuild(context, process.env.WEB_DIST);
   const page = await context.newPage();
   const complaints = [];
   let quiet = false;
   const add = (text) => {
     if (!quiet) complaints.push(text);
   };
-  page.on("console", (message) => message.type() === "error" && add(`console: ${message.text()}`));
+  page.on("console", (message) => {
+    const { url } = message.location();
+    // A browser asks for this by itself where a page names no icon.
+    if (message.type() !== "error" || url.endsWith("/favicon.ico")) return;
+    add(`console: ${message.text()} ${url}`.trim());
+  });
   page.on("pageerror", (error) => add(`error: ${error.message}`));
   await page.exposeFunction("__refused", (text) => add(`content policy: ${text}`));
   await page.addInitScript(() =>

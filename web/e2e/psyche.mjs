@@ -10,7 +10,8 @@ export const SETUP_CODE = "e2e-setup-code-0123456789";
 const BINARY = process.env.PSYCHE_BIN ?? fileURLToPath(new URL("../../target/debug/psyche", import.meta.url));
 const READY_MS = 20_000;
 
-export async function startPsyche() {
+/** Both are added to psyche.toml: top-level settings first, then tables. */
+export async function startPsyche({ settings = "", tables = "" } = {}) {
   const dir = await mkdtemp(join(tmpdir(), "psyche-e2e-"));
   const port = await freePort();
   const config = join(dir, "psyche.toml");
@@ -22,14 +23,18 @@ data_dir = ${JSON.stringify(join(dir, "data"))}
 setup_code = "${SETUP_CODE}"
 rate_limit_requests_per_minute = 6000
 rate_limit_burst_size = 1000
-[models.default]
-provider = "scripted"
+rate_limit_user_requests_per_minute = 60000
+rate_limit_sign_ins_per_minute = 600
+rate_limit_upgrades_per_minute = 6000
+${settings}
+${tables.includes("[models.default]") ? "" : `[models.default]\nprovider = "scripted"`}
 # Nobody answers on port 9.
 [models.unreachable]
 provider = "openai"
 base_url = "http://127.0.0.1:9/v1"
 allow_http_hosts = ["127.0.0.1"]
 model = "nobody"
+${tables}
 `,
   );
   const world = { dir, config, url: `http://127.0.0.1:${port}/`, log: "", child: null };

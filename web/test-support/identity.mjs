@@ -220,7 +220,7 @@ export function identityAnswers({
         : [
             { name: "audit_rows", last_run: minutesAgo(55), outcome: "success", removed: 1204 },
             { name: "ended_sign_ins", last_run: minutesAgo(55), outcome: "success", removed: 3 },
-            { name: "idempotency_keys", last_run: null, outcome: null, removed: null },
+            { name: "idempotency_keys", last_run: minutesAgo(3), outcome: "failure", removed: 0 },
           ],
     }),
     [`GET sessions/${id}/state`]: () => ({

@@ -1,7 +1,6 @@
 import { callOpen, type TokenSource } from "./client";
 import { ApiError, asApiError } from "./errors";
-import type { SignInAnswer } from "./identity";
-import type { Permission, SignedInUser } from "./types";
+import type { Permission, SignedInUser, TokenAnswer } from "./types";
 
 /** Not a secret: only says that a silent sign-in is worth trying, so that a first visit makes no failing call. */
 const HINT = "psyche.signed-in";
@@ -49,7 +48,7 @@ export class SignIn implements TokenSource {
 
   /** Without `otp`, an account with a second factor answers 401 with a detail about the field `otp`. */
   async withPassword(username: string, password: string, otp?: string): Promise<void> {
-    const answer = await callOpen<SignInAnswer>("/auth/login", {
+    const answer = await callOpen<TokenAnswer>("/auth/login", {
       method: "POST",
       body: { username, password, refresh: "cookie", ...(otp === undefined ? {} : { otp }) },
     });
@@ -105,17 +104,17 @@ export class SignIn implements TokenSource {
     }
   }
 
-  #callRefresh(): Promise<SignInAnswer> {
+  #callRefresh(): Promise<TokenAnswer> {
     const body = this.#refresh === null ? {} : { refresh_token: this.#refresh };
-    return callOpen<SignInAnswer>("/auth/refresh", { method: "POST", body });
+    return callOpen<TokenAnswer>("/auth/refresh", { method: "POST", body });
   }
 
-  #accept(answer: SignInAnswer): void {
+  #accept(answer: TokenAnswer): void {
     if (!answer.access_token) throw new ApiError(0, "internal", "The server's answer held no access token.");
     this.#access = answer.access_token;
     this.#refresh = answer.refresh_token ?? null;
     this.user = answer.user;
-    this.mustEnrol = answer.must_enrol === true;
+    this.mustEnrol = answer.must_enrol;
     remember(true);
     clearTimeout(this.#timer);
     const waitMs = renewAfterS(answer.expires_in, answer.renew_before) * 1000;

@@ -1,5 +1,4 @@
 import { callOpen, type Client } from "./client";
-import type { Registration } from "./identity";
 import type {
   AgentPatch,
   Cast,
@@ -9,6 +8,7 @@ import type {
   Page,
   Session,
   SessionPatch,
+  SetupState,
   StoredEvent,
   UtteranceContext,
 } from "./types";
@@ -48,11 +48,6 @@ export class Api {
   systemStatus = () => this.#client.call<Record<string, unknown>>("/system/status");
 }
 
-export interface SetupState {
-  needed: boolean;
-  registration?: Registration;
-  consent_version?: string;
-}
 export const setupState = () => callOpen<SetupState>("/setup");
 
 export const register = (body: {

@@ -1,7 +1,7 @@
 /** Calls about people: one's own account, and what administrators do. Loaded with the pages that need them. */
 import type { Client } from "./client";
 import type { components } from "./generated";
-import type { Page, SignedInUser } from "./types";
+import type { Page } from "./types";
 
 type Schemas = components["schemas"];
 
@@ -9,47 +9,25 @@ export type Role = Schemas["Role"];
 export type User = Schemas["User"];
 export type Device = Schemas["Device"];
 export type CreatedUser = Schemas["CreatedUser"];
-export type Relation = Schemas["Relation"];
 export type Person = Schemas["Participant"];
-export type Done = Schemas["Done"];
-
-export interface Mfa {
-  enabled: boolean;
-  /** The person's role demands it. */
-  required: boolean;
-  recovery_codes_left: number;
-}
-export interface Consent {
-  version: string;
-  at: string;
-}
-export type Profile = Schemas["Profile"] & { mfa: Mfa; consents: Consent[] };
-export interface ProfilePatch {
-  display_name?: string;
-  email?: string;
-  consent?: string;
-}
+export type Profile = Schemas["Profile"];
+export type Registration = Schemas["Registration"];
+export type Severity = Schemas["Severity"];
+export type AuditRow = Schemas["Audit"];
+export type ChainCheck = Schemas["AuditCheck"];
+export type BlockedAddress = Schemas["BlockedAddress"];
+export type Alert = Schemas["Alert"];
+type Done = Schemas["Done"];
 
 /** What a dangerous call asks for again: the password, and the second factor of those who have one. */
 export interface Proof {
   password: string;
   otp?: string;
 }
-
-export type Severity = "low" | "medium" | "high" | "critical";
-export interface AuditRow {
-  seq: number;
-  event_id: string;
-  event_type: string;
-  severity: Severity;
-  timestamp: string;
-  user_id?: string | null;
-  username?: string | null;
-  session_id?: string | null;
-  ip_address?: string | null;
-  request_id?: string | null;
-  outcome: "success" | "failure" | "denied";
-  details: Record<string, unknown>;
+export interface ProfilePatch {
+  display_name?: string;
+  email?: string;
+  consent?: string;
 }
 export interface AuditQuery {
   event_type?: string;
@@ -60,38 +38,6 @@ export interface AuditQuery {
   order?: "oldest" | "newest";
   limit?: number;
   cursor?: string;
-}
-export interface ChainCheck {
-  whole: boolean;
-  rows: number;
-  first_seq?: number | null;
-  last_seq?: number | null;
-  checkpoint: { seq: number; timestamp: string } | null;
-  problems: { seq: number; what: string }[];
-}
-export interface BlockedAddress {
-  ip: string;
-  reason: string;
-  blocked_at: string;
-  until: string;
-  times: number;
-}
-export interface Alert {
-  alert_id: string;
-  rule: string;
-  severity: Severity;
-  message: string;
-  user_id?: string | null;
-  username?: string | null;
-  ip_address?: string | null;
-  timestamp: string;
-}
-export type Registration = "open" | "closed";
-export interface Job {
-  name: string;
-  last_run?: string | null;
-  outcome?: string | null;
-  removed?: number | null;
 }
 
 export class Identity {
@@ -109,9 +55,9 @@ export class Identity {
   endDevice = (id: string) => this.#client.call<Done>(`/auth/devices/${id}`, { method: "DELETE" });
 
   enrol = (body: { password: string }) =>
-    this.#client.call<{ secret: string; otpauth_url: string }>("/auth/mfa/enrol", { method: "POST", body });
+    this.#client.call<Schemas["Enrolment"]>("/auth/mfa/enrol", { method: "POST", body });
   confirmFactor = (body: { otp: string }) =>
-    this.#client.call<{ recovery_codes: string[] }>("/auth/mfa/confirm", { method: "POST", body });
+    this.#client.call<Schemas["RecoveryCodes"]>("/auth/mfa/confirm", { method: "POST", body });
   disableFactor = (body: Proof) => this.#client.call<Done>("/auth/mfa/disable", { method: "POST", body });
 
   exportData = (body: Proof) => this.#client.download("/auth/export", { method: "POST", body });
@@ -125,7 +71,7 @@ export class Identity {
   resetPassword = (id: string) =>
     this.#client.call<CreatedUser>(`/users/${id}/password-reset`, { method: "POST", body: {} });
   unlock = (id: string) => this.#client.call<Done>(`/users/${id}/unlock`, { method: "POST", body: {} });
-  eraseUser = (id: string) => this.#client.call<unknown>(`/users/${id}`, { method: "DELETE" });
+  eraseUser = (id: string) => this.#client.call<Done>(`/users/${id}`, { method: "DELETE" });
 
   audit = (query: AuditQuery) => this.#client.call<Page<AuditRow>>("/audit", { query: { ...query } });
   verifyAudit = () => this.#client.call<ChainCheck>("/audit/verify");
@@ -134,13 +80,12 @@ export class Identity {
   lift = (ip: string) =>
     this.#client.call<Done>(`/security/blocked-ips/${encodeURIComponent(ip)}`, { method: "DELETE" });
   alerts = (query: { cursor?: string }) => this.#client.call<Page<Alert>>("/security/alerts", { query });
-  configuration = () => this.#client.call<{ registration: Registration }>("/system/configuration");
+  configuration = () => this.#client.call<Schemas["Configuration"]>("/system/configuration");
   configure = (body: { registration: Registration }) =>
-    this.#client.call<{ registration: Registration }>("/system/configuration", { method: "PATCH", body });
-  jobs = () => this.#client.call<{ jobs?: Job[] }>("/system/status");
+    this.#client.call<Schemas["Configuration"]>("/system/configuration", { method: "PATCH", body });
+  jobs = () => this.#client.call<Schemas["SystemStatus"]>("/system/status");
 
-  people = (session: string) =>
-    this.#client.call<{ participants: Person[]; participant_count: number }>(`/sessions/${session}/state`);
+  people = (session: string) => this.#client.call<Schemas["State"]>(`/sessions/${session}/state`);
   share = (session: string, user: string, relation: "participant" | "viewer") =>
     this.#client.call<Person>(`/sessions/${session}/participants/${encodeURIComponent(user)}`, {
       method: "PUT",
@@ -150,13 +95,4 @@ export class Identity {
     this.#client.call<undefined>(`/sessions/${session}/participants/${encodeURIComponent(user)}`, {
       method: "DELETE",
     });
-}
-
-/** What sign-in and refresh answer. */
-export interface SignInAnswer extends Omit<Schemas["TokenAnswer"], "user"> {
-  user: SignedInUser;
-  /** Seconds: with fewer left the tokens are renewed in the background. */
-  renew_before?: number;
-  /** The role demands a second factor that is not set up: only the own account's pages work. */
-  must_enrol?: boolean;
 }

@@ -13,6 +13,8 @@ export type Permission =
   | `data:${"export" | "import" | "delete"}`;
 
 export type SignedInUser = Schemas["SignedInUser"];
+export type TokenAnswer = Schemas["TokenAnswer"];
+export type SetupState = Schemas["SetupState"];
 export type ErrorEnvelope = Schemas["ErrorEnvelope"];
 
 export interface Page<T> {

@@ -10,6 +10,7 @@ const row = (seq: number, more: Partial<AuditRow> = {}): AuditRow => ({
   timestamp: new Date(2026, 10, 22, 12, 0).toISOString(),
   user_id: "u1",
   outcome: "failure",
+  request_id: "r1",
   details: {},
   ...more,
 });

@@ -1,10 +1,10 @@
 /** What administrators hear live about the whole system: new audit rows and alerts. */
-import type { Alert, AuditRow } from "$lib/api/identity";
+import type { FrameOf } from "$lib/api/types";
 import { Connection, type Link } from "$lib/realtime/connection";
 import { socketUrl } from "$lib/realtime/url";
 import { signIn } from "./app";
 
-export type News = ({ type: "audit" } & AuditRow) | ({ type: "alert" } & Alert);
+export type News = FrameOf<"audit"> | FrameOf<"alert">;
 
 export class SystemNews {
   link = $state<Link>("connecting");
@@ -19,8 +19,7 @@ export class SystemNews {
       token: () => signIn.accessToken(),
       renewToken: () => signIn.renew(),
       onFrame: (frame) => {
-        const { type } = frame as { type: string };
-        if (type === "audit" || type === "alert") onNews(frame as unknown as News);
+        if (frame.type === "audit" || frame.type === "alert") onNews(frame);
       },
       onLink: (link) => {
         this.link = link;
