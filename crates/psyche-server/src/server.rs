@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -119,6 +119,11 @@ impl Server {
     /// Open sockets at this moment.
     pub fn sockets(&self) -> usize {
         self.app.socket_count()
+    }
+
+    /// Passwords that were looked at since the start.
+    pub fn password_checks(&self) -> u64 {
+        self.app.hasher.checks.load(Ordering::Relaxed)
     }
 
     /// Serves until the token is cancelled; then sockets say goodbye, and answers under way may end.

@@ -161,3 +161,55 @@ fn no_route_is_listed_twice_and_only_the_agreed_ones_are_open() {
     ];
     assert_eq!(open, agreed.map(str::to_owned).into());
 }
+
+/// Every message a client can send, by the permission it needs. A new one fails to compile in `ClientMessage::permission`,
+/// and has no words here.
+const MESSAGES: [(&str, Permission); 5] = [
+    (r#"{"type": "subscribe", "id": "m"}"#, Permission::SessionRead),
+    (r#"{"type": "agent_command", "id": "m", "command": "dance", "args": {}}"#, Permission::SessionControl),
+    (r#"{"type": "ui_interaction", "id": "m", "action": "annotate", "data": {}}"#, Permission::SessionAnnotate),
+    (r#"{"type": "ui_interaction", "id": "m", "action": "select", "data": {}}"#, Permission::SessionRead),
+    (r#"{"type": "ping", "id": "m"}"#, Permission::Public),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_for_every_role_and_relation() {
+    let app = TestApp::start().await;
+    for (kind, session_type) in [("shared", SessionType::Shared), ("observer_only", SessionType::ObserverOnly)] {
+        for role in ROLES {
+            for relation in RELATIONS {
+                let name = format!("{kind}-{role:?}-{relation:?}").replace('_', "-");
+                let owner = app.person(&format!("owner-{name}"), Role::Researcher).await;
+                let made = app.post("/sessions", Some(&owner), json!({"session_type": kind})).await.expect(201);
+                let id = made["session_id"].as_str().unwrap();
+                let subject = if relation == Relation::Owner {
+                    let patch = psyche_core::port::UserPatch { role: Some(role), ..Default::default() };
+                    app.store.update_user(owner.id, patch).await.unwrap();
+                    app.sign_in(&format!("owner-{name}"), owner.id).await
+                } else {
+                    let other = app.person(&name, role).await;
+                    app.store.set_relation(id.parse().unwrap(), other.id, relation).await.unwrap();
+                    other
+                };
+                let may = |permission| verdict(Some(role), permission, relation, session_type).is_allowed();
+                let mut socket = app.socket(&format!("/ws/{id}")).await;
+                socket.say(json!({"type": "auth", "token": subject.token})).await;
+                if !may(Permission::SessionRead) {
+                    assert_eq!(socket.farewell().await["code"], 4004, "{name}");
+                    continue;
+                }
+                socket.until(|f| f["type"] == "snapshot").await;
+                for (message, permission) in MESSAGES {
+                    socket.say_text(message.to_owned()).await;
+                    // The pong comes after the answer, if there is one.
+                    socket.say(json!({"type": "ping", "id": "after"})).await;
+                    let frames = socket.until(|f| f["type"] == "pong" && f["id"] == "after").await;
+                    let answer = frames.iter().find(|f| f["id"] == "m" && f["type"] == "error");
+                    let refused = answer.is_some_and(|f| f["code"] == "forbidden");
+                    let allowed = permission == Permission::Public || may(permission);
+                    assert_eq!(refused, !allowed, "{name}: {message}: {answer:?}");
+                }
+            }
+        }
+    }
+}
