@@ -17,12 +17,19 @@ const NEVER: [&str; 1] = ["rsa"];
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
+const WEB_LOCK: &str = "web/package-lock.json";
+const NPM: &str = "https://registry.npmjs.org/";
+/// Licences of what the dashboard ships; OFL-1.1 is the fonts'. Tools that only build it are not shipped.
+const WEB_LICENCES: [&str; 4] = ["Apache-2.0", "ISC", "MIT", "OFL-1.1"];
+
 pub fn run() -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for name in LOCKS {
         let text = fs::read_to_string(root().join(name)).with_context(|| format!("read {name}"))?;
         findings.extend(lock(name, &text)?);
     }
+    let text = fs::read_to_string(root().join(WEB_LOCK)).with_context(|| format!("read {WEB_LOCK}"))?;
+    findings.extend(web_lock(&text)?);
     findings.extend(deny(&["--locked", "check", "licenses", "bans", "sources"])?);
     if snapshot() {
         findings.extend(deny(&["--locked", "--offline", "check", "advisories"])?);
@@ -77,9 +84,54 @@ fn lock(name: &str, text: &str) -> Result<Vec<String>> {
     Ok(findings)
 }
 
+fn web_lock(text: &str) -> Result<Vec<String>> {
+    let lock: serde_json::Value = serde_json::from_str(text).with_context(|| format!("read {WEB_LOCK}"))?;
+    let packages = lock["packages"].as_object().with_context(|| format!("{WEB_LOCK} is empty"))?;
+    let mut findings = Vec::new();
+    // The first, without a name, is the dashboard itself.
+    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+        let field = |field: &str| package[field].as_str();
+        if field("integrity").is_none() {
+            findings.push(format!("{WEB_LOCK}: {name} has no checksum"));
+        }
+        if let Some(from) = field("resolved").filter(|from| !from.starts_with(NPM)) {
+            findings.push(format!("{WEB_LOCK}: {name} comes from {from}, not from npm"));
+        }
+        let licence = field("license").unwrap_or("none that it names");
+        if package["dev"] != true && !WEB_LICENCES.contains(&licence) {
+            findings.push(format!("{WEB_LOCK}: {name} is shipped, and its licence is {licence}"));
+        }
+    }
+    Ok(findings)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_web_lock_file_is_whole_and_ships_known_licences() {
+        let cases = [
+            (r#""a": {"integrity": "x", "license": "MIT"}"#, None),
+            (r#""a": {"integrity": "x", "license": "MIT", "resolved": "https://registry.npmjs.org/a"}"#, None),
+            (r#""a": {"integrity": "x", "license": "GPL-3.0", "dev": true}"#, None),
+            (r#""a": {"integrity": "x", "license": "GPL-3.0"}"#, Some("GPL-3.0")),
+            (r#""a": {"integrity": "x"}"#, Some("none that it names")),
+            (r#""a": {"license": "MIT"}"#, Some("no checksum")),
+            (
+                r#""a": {"integrity": "x", "license": "MIT", "resolved": "git+ssh://example.org/a"}"#,
+                Some("not from npm"),
+            ),
+        ];
+        for (package, expected) in cases {
+            let findings = web_lock(&format!(r#"{{"packages": {{"": {{}}, {package}}}}}"#)).unwrap();
+            match expected {
+                None => assert!(findings.is_empty(), "{findings:?}"),
+                Some(words) => assert!(findings.iter().any(|f| f.contains(words)), "{package}: {findings:?}"),
+            }
+        }
+        assert!(web_lock("{}").is_err(), "an empty lock file tells nothing");
+    }
 
     #[test]
     fn lock_files_hold_no_rsa_and_nothing_from_elsewhere() {
