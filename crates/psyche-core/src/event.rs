@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::cast::{Cast, Path, PathKind, StimulusKind};
 use crate::ids::{AgentId, SessionId, UserId};
-use crate::measure::Gauges;
+use crate::measure::{Gauges, Sentiment};
 use crate::port::{Determinism, Finish, ModelErrorKind, Parent, PromptStyle, Sampling, Usage};
 use crate::prompt::Rule;
 use crate::record::{Record, Text};
@@ -372,6 +372,39 @@ pub struct SentimentScore {
     pub standard_error: f64,
     /// `score` ± 1.96 standard errors.
     pub band: [f64; 2],
+    /// The scorer gave what is no number: the utterance counts as neutral.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flagged: bool,
+}
+
+impl From<Sentiment> for SentimentScore {
+    /// What is no number could be written and never read again.
+    fn from(s: Sentiment) -> Self {
+        let numbers = [s.compound, s.positive, s.negative, s.neutral, s.standard_error, s.band[0], s.band[1]];
+        if !numbers.iter().all(|n| n.is_finite()) {
+            return Self {
+                score: 0.0,
+                label: crate::measure::Label::Neutral,
+                positive: 0.0,
+                negative: 0.0,
+                neutral: 0.0,
+                standard_error: 0.0,
+                band: [0.0; 2],
+                flagged: true,
+            };
+        }
+        let share = |part: f64| part.clamp(0.0, 1.0);
+        Self {
+            score: s.compound.clamp(-1.0, 1.0),
+            label: s.label,
+            positive: share(s.positive),
+            negative: share(s.negative),
+            neutral: share(s.neutral),
+            standard_error: s.standard_error.max(0.0),
+            band: s.band.map(|side| side.clamp(-1.0, 1.0)),
+            flagged: false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

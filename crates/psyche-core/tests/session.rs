@@ -517,3 +517,82 @@ fn the_conscious_voice_is_known_from_the_next_round_on_and_named_in_the_prompt()
         assert!(persona(&sim).event_seqs.contains(&first));
     }
 }
+
+/// LLM-01: what cannot be seen changes nothing in a prompt.
+#[test]
+fn hidden_characters_reach_no_prompt() {
+    const HIDDEN: [char; 9] =
+        ['\u{200B}', '\u{202E}', '\u{2066}', '\u{FEFF}', '\u{AD}', '\u{7}', '\u{1B}', '\u{E0041}', '\r'];
+    let trick = |text: &str| format!("{}{text}{}", HIDDEN.iter().collect::<String>(), '\u{200D}');
+    for style in [PromptStyle::Full, PromptStyle::Compact] {
+        let mut cast = psyche_core::cast::Cast::jungian();
+        let seen = cast.agents[0].system_prompt.clone();
+        cast.texts_mut().into_iter().for_each(|text| *text = trick(text));
+        for agent in &mut cast.agents {
+            agent.example = Some(trick("An example."));
+        }
+        let mut sim = Sim::shaped(Shape { cast, ..Shape::default() });
+        sim.style = style;
+        sim.inject(&trick("A letter arrives."), None);
+        sim.start();
+        sim.rounds(2);
+        let facts = psyche_core::session::ModelFacts { id: "scripted".to_owned(), style };
+        for agent in sim.session.order.clone() {
+            let prompt = psyche_core::prompt::build(&sim.session, &agent, facts.style, &[], None);
+            let contents = prompt.messages.iter().map(|m| m.content.as_str());
+            for text in contents.chain(prompt.stop.iter().map(String::as_str)) {
+                let hidden = |c: char| c != '\n' && psyche_core::speech::has_hidden(&c.to_string());
+                assert!(!text.contains(hidden), "{text:?}");
+            }
+        }
+        let said = &psyche_core::prompt::build(&sim.session, &"ego".into(), style, &[], None).messages[0].content;
+        assert!(
+            said.starts_with(psyche_core::speech::first_sentences(seen.trim(), 1)),
+            "the visible part stays: {said}"
+        );
+        let openers = sim.events.iter().filter_map(|e| match &e.payload {
+            Payload::TurnStarted(s) => s.opener.as_ref().map(|o| o.as_str().to_owned()),
+            _ => None,
+        });
+        for opener in openers {
+            assert!(!opener.contains(HIDDEN), "{opener:?}");
+        }
+    }
+}
+
+/// LLM-01: a score that is no number is neutral and flagged; what a model says of itself is bounded.
+#[test]
+fn numbers_that_are_none_do_no_harm() {
+    use psyche_core::event::SentimentScore;
+    let sound = psyche_core::measure::Vader::new().score("A lovely, wonderful day.");
+    assert!(!SentimentScore::from(sound.clone()).flagged);
+    for broken in [f64::NAN, f64::INFINITY] {
+        let score = SentimentScore::from(psyche_core::measure::Sentiment { compound: broken, ..sound.clone() });
+        assert_eq!((score.score, score.label, score.flagged), (0.0, psyche_core::measure::Label::Neutral, true));
+        let json = serde_json::to_string(&score).unwrap();
+        assert_eq!(serde_json::from_str::<SentimentScore>(&json).unwrap(), score, "it can be read again");
+    }
+    let far = SentimentScore::from(psyche_core::measure::Sentiment { compound: -7.0, positive: 3.0, ..sound });
+    assert_eq!((far.score, far.positive), (-1.0, 1.0));
+
+    for (said, kept) in [(f64::NAN, None), (f64::INFINITY, None), (7.0, Some(1.0)), (-1.0, Some(0.0))] {
+        let mut sim = Sim::shaped(Shape::default());
+        sim.start();
+        sim.begin();
+        let reply = psyche_core::session::Reply {
+            text: "I am sure of it.".to_owned(),
+            reasoning: None,
+            finish: psyche_core::port::Finish::Stop,
+            usage: None,
+            cost: f64::NAN,
+            confidence: Some(said),
+            latency_ms: 1,
+        };
+        let events = sim.step(&psyche_core::session::Command::Commit { turn: 1, attempt: 1, reply }).unwrap();
+        let Payload::TurnCommitted(committed) = &events.last().unwrap().payload else { panic!("{events:?}") };
+        assert_eq!((committed.confidence, committed.cost), (kept, 0.0));
+        for record in &sim.records {
+            Event::decode(record).unwrap();
+        }
+    }
+}

@@ -45,10 +45,9 @@ impl Call {
         let result = self.generate().await;
         self.live(Live::AgentProcessingComplete { agent_id, turn, attempt });
         let result = result.map_err(|error| {
-            tracing::warn!(
-                session = %self.session, agent = %self.agent, turn, attempt, kind = ?error.kind,
-                detail = error.detail.as_deref().unwrap_or(""), "{}", error.message
-            );
+            // The kind alone: what a provider answers may quote the prompt, and so people's words.
+            let Self { session, agent, .. } = &self;
+            tracing::warn!(%session, %agent, turn, attempt, kind = ?error.kind, "a model call failed");
             let tokens = if may_cost(&error) { self.reserved } else { 0 };
             let failure = Failure { kind: error.kind, retryable: error.retryable, message: error.message, tokens };
             (failure, error.retry_after_ms)
@@ -177,5 +176,92 @@ impl<'a> Deltas<'a> {
         self.call.live(Live::Delta { agent_id, turn, attempt, index, text });
         self.index += 1;
         self.last = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+
+    use psyche_bus::LocalBus;
+    use psyche_core::Timestamp;
+    use psyche_core::port::Sampling;
+    use psyche_core::words::Hash;
+    use psyche_llm::scripted::{Scripted, ScriptedModel};
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn monotonic_ms(&self) -> u64 {
+            0
+        }
+        fn entropy(&self) -> [u8; 32] {
+            [0; 32]
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_says_of_a_failed_call_its_kind_alone() {
+        const CANARY: &str = "CANARY my grandmother kept a lighthouse";
+        let error = ModelError { detail: Some(format!("prompt refused: {CANARY}")), ..bad(CANARY) };
+        let model = ScriptedModel::with_replies(vec![Scripted::fails(error)]);
+        let sampling = Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram: 0,
+            max_tokens: 1,
+            stop: Vec::new(),
+        };
+        let request = GenerateRequest {
+            messages: Vec::new(),
+            opener: None,
+            sampling,
+            seed: 1,
+            avoid: Vec::new(),
+            digest: Hash::ZERO,
+            agent: AgentId::new("ego"),
+            turn: 1,
+        };
+        let call = Call {
+            session: SessionId(uuid::Uuid::nil()),
+            agent: AgentId::new("ego"),
+            turn: 1,
+            attempt: 1,
+            reserved: 1,
+            request,
+            model: Ok(Arc::new(model)),
+            bus: Arc::new(LocalBus::new()),
+            clock: Arc::new(Still),
+        };
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        assert!(call.run().await.result.is_err());
+        drop(guard);
+        let log =
+            String::from_utf8(written.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default();
+        assert!(log.contains("BadAnswer") && log.contains("a model call failed"), "{log}");
+        assert!(!log.contains("CANARY"), "{log}");
     }
 }

@@ -73,7 +73,7 @@ pub struct ModelConfig {
     /// The model's name at its server.
     pub model: Option<String>,
     pub api_key: Option<Secret>,
-    /// Hosts, or hosts with ports, that may be spoken to without encryption.
+    /// Hosts, or hosts with ports, that may be spoken to without encryption and on addresses that are not public.
     #[serde(default)]
     pub allow_http_hosts: Vec<String>,
     /// A GGUF file for `embedded`.

@@ -126,7 +126,11 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// A reading that is no number is no reading.
     fn new(value: f64, standardised: f64, null: [f64; 2]) -> Self {
+        if ![value, standardised, null[0], null[1]].iter().all(|n| n.is_finite()) {
+            return Self::default();
+        }
         let standardised = four_digits(standardised.clamp(0.0, 1.0));
         let null = null.map(four_digits);
         Self {

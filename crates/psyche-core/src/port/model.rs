@@ -102,7 +102,8 @@ pub enum ModelErrorKind {
     Cancelled,
 }
 
-/// A failed generation. `message` is ours and safe to show; `detail` may hold the provider's text and goes to the log only.
+/// A failed generation. `message` is ours and safe to show; `detail` may hold the provider's text, which may
+/// quote the prompt: it is shown by `doctor` and written nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ModelError {

@@ -58,16 +58,7 @@ pub struct Failure {
 
 /// Sentiment of an utterance as events carry it.
 pub(super) fn score(vader: &Vader, text: &str) -> SentimentScore {
-    let s = vader.score(text);
-    SentimentScore {
-        score: s.compound,
-        label: s.label,
-        positive: s.positive,
-        negative: s.negative,
-        neutral: s.neutral,
-        standard_error: s.standard_error,
-        band: s.band,
-    }
+    vader.score(text).into()
 }
 
 impl Session {
@@ -247,6 +238,9 @@ impl Session {
             let failure = Failure { kind: ModelErrorKind::BadAnswer, retryable: true, message, tokens };
             return self.fail(turn, attempt, &failure);
         }
+        // A number that is none could be written and never read again.
+        let confidence = reply.confidence.filter(|c| c.is_finite()).map(|c| c.clamp(0.0, 1.0));
+        let cost = Some(reply.cost).filter(|cost| cost.is_finite()).map_or(0.0, |cost| cost.max(0.0));
         let agent_id = &flight.agent_id;
         let is_sentence = cleaned.ends_with(['.', '!', '?', '…', '"', '”']);
         let message = AgentMessage {
@@ -285,7 +279,7 @@ impl Session {
             AgentStateUpdate {
                 agent_id: agent_id.clone(),
                 state: activity,
-                confidence: reply.confidence,
+                confidence,
                 last_action: format!("spoke to {}", started.recipient),
                 metadata: BTreeMap::new(),
             }
@@ -303,7 +297,7 @@ impl Session {
         }
         next.unfinished.remove(&turn);
         next.spent.tokens += tokens;
-        next.spent.cost += reply.cost;
+        next.spent.cost += cost;
         next.turns_committed += 1;
         payloads.extend(next.boundary(round_over));
         payloads.push(
@@ -314,8 +308,8 @@ impl Session {
                 agent_id: agent_id.clone(),
                 finish: reply.finish,
                 tokens,
-                cost: reply.cost,
-                confidence: reply.confidence,
+                cost,
+                confidence,
                 reasoning: reply
                     .reasoning
                     .as_ref()

@@ -1,14 +1,17 @@
 //! Which addresses a model server may have.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use reqwest::dns::Resolve;
 use reqwest::{Client, Url, redirect, retry};
 
-/// Decides which addresses a host name may lead to, at the moment of dialling.
+use super::dial::{self, Public};
+
+/// Finds the addresses of a host name, at the moment of dialling.
 ///
-/// Without one the system's resolver answers and every address is dialled. Host names that are addresses already do not
-/// pass through a resolver; they are decided by the URL alone.
+/// Without one the system's resolver answers, and what is not of the public internet is dialled for listed hosts alone.
+/// Host names that are addresses already do not pass through a resolver; they are judged with the URL.
 pub type Resolver = Arc<dyn Resolve>;
 
 /// The chat-completions address under `base_url`: https, or http where the operator listed the host.
@@ -25,9 +28,16 @@ pub fn endpoint(base_url: &str, allow_http_hosts: &[String]) -> Result<Url, Stri
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
         return Err("`base_url` names no host: expected something like https://api.example.com/v1".to_owned());
     };
+    let listed = is_listed(host, url.port_or_known_default(), allow_http_hosts);
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if let Some(why) = literal.ok().and_then(dial::refusal).filter(|_| !listed && url.scheme() == "https") {
+        return Err(format!(
+            "`base_url` leads to {host}, {why}: if you trust it, say so with allow_http_hosts = [\"{host}\"]"
+        ));
+    }
     match url.scheme() {
         "https" => {}
-        "http" if is_listed(host, url.port_or_known_default(), allow_http_hosts) => {}
+        "http" if listed => {}
         "http" => {
             return Err(format!(
                 "`base_url` is plain http: use https, or trust the way to this host with allow_http_hosts = [\"{host}\"]"
@@ -44,15 +54,16 @@ pub fn endpoint(base_url: &str, allow_http_hosts: &[String]) -> Result<Url, Stri
 }
 
 /// A listed host may carry its port.
-fn is_listed(host: &str, port: Option<u16>, listed: &[String]) -> bool {
+pub fn is_listed(host: &str, port: Option<u16>, listed: &[String]) -> bool {
     let bare = |host: &str| host.trim().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let with_port = port.map(|port| format!("{host}:{port}").to_ascii_lowercase());
     listed.iter().any(|entry| bare(entry) == bare(host) || Some(entry.trim().to_ascii_lowercase()) == with_port)
 }
 
 /// A client for one server: no redirects, no proxies from the environment, no retries of its own.
-pub fn client(url: &Url, resolver: Option<Resolver>) -> Result<Client, String> {
+pub fn client(url: &Url, allow_http_hosts: &[String], resolver: Option<Resolver>) -> Result<Client, String> {
     let is_https = url.scheme() == "https";
+    let listed = is_listed(url.host_str().unwrap_or_default(), url.port_or_known_default(), allow_http_hosts);
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
@@ -63,6 +74,7 @@ pub fn client(url: &Url, resolver: Option<Resolver>) -> Result<Client, String> {
         // A plain server needs no certificates, and a small container may have none.
         builder = builder.tls_certs_only([]);
     }
+    let resolver = resolver.or_else(|| (!listed).then(|| Arc::new(Public::new()) as Resolver));
     if let Some(resolver) = resolver {
         builder = builder.dns_resolver(resolver);
     }
@@ -76,7 +88,7 @@ mod tests {
     #[test]
     fn https_or_a_listed_host() {
         let none: &[&str] = &[];
-        let cases: [(&str, &[&str], Result<&str, &str>); 17] = [
+        let cases: [(&str, &[&str], Result<&str, &str>); 23] = [
             ("https://api.example.com/v1", none, Ok("https://api.example.com/v1/chat/completions")),
             ("https://api.example.com/v1/", none, Ok("https://api.example.com/v1/chat/completions")),
             ("https://api.example.com", none, Ok("https://api.example.com/chat/completions")),
@@ -90,6 +102,12 @@ mod tests {
             ("http://localhost:11434/v1", &["localhost:1"], Err("allow_http_hosts")),
             ("http://localhost.evil.example/v1", &["localhost"], Err("allow_http_hosts")),
             ("http://[::1]:8000/v1", &["::1"], Ok("http://[::1]:8000/v1/chat/completions")),
+            ("https://127.0.0.1/v1", none, Err("this machine itself: if you trust it")),
+            ("https://2130706433/v1", none, Err("this machine itself")),
+            ("https://[::ffff:10.0.0.1]/v1", none, Err("a private address")),
+            ("https://169.254.169.254/v1", none, Err("metadata")),
+            ("https://10.0.0.1/v1", &["10.0.0.1"], Ok("https://10.0.0.1/v1/chat/completions")),
+            ("https://1.1.1.1/v1", none, Ok("https://1.1.1.1/v1/chat/completions")),
             ("https://user:pass@h/v1", none, Err("api_key")),
             ("https://h/v1?key=1", none, Err("query")),
             ("ftp://h/v1", none, Err("https")),

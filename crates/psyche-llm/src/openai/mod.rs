@@ -2,6 +2,7 @@
 
 mod address;
 mod chunk;
+mod dial;
 mod exchange;
 mod probe;
 mod reply;
@@ -31,7 +32,7 @@ use self::chunk::Payload;
 use self::reply::ReplyReader;
 use self::request::Declined;
 use crate::config::Secret;
-use crate::failure::{Explain, bad_answer, server_error};
+use crate::failure::{Explain, bad_answer, refused, server_error};
 
 /// As much of an error's body is read.
 const ERROR_CAP: usize = 16 * 1024;
@@ -42,7 +43,7 @@ pub struct Options {
     pub card: ModelCard,
     pub base_url: String,
     pub api_key: Option<Secret>,
-    /// Hosts that may be spoken to without encryption, loopback included.
+    /// Hosts that may be spoken to without encryption, and whose addresses may be private or of this machine.
     pub allow_http_hosts: Vec<String>,
     pub timeouts: Timeouts,
 }
@@ -84,7 +85,7 @@ impl OpenAi {
         }
         Ok(Self {
             card: options.card,
-            client: address::client(&url, resolver)?,
+            client: address::client(&url, &options.allow_http_hosts, resolver)?,
             url,
             key: Key(key.map(Arc::new)),
             timeouts: options.timeouts,
@@ -161,12 +162,27 @@ impl fmt::Debug for OpenAi {
 
 fn no_answer(error: reqwest::Error, url: &Url) -> ModelError {
     let host = url.host_str().unwrap_or_default();
-    let failure = if error.is_connect() {
+    let failure = if let Some(why) = refused_address(&error) {
+        let message = "the model server is on an address that may not be dialled; whoever runs this installation can trust it in `allow_http_hosts`";
+        return refused(message).not_sent().detail(why.to_string());
+    } else if error.is_connect() {
         server_error("the model server cannot be reached: is it running, and is `base_url` right?").not_sent()
     } else {
         server_error("the model server broke off before it answered")
     };
     failure.detail(format!("{host}: {}", causes(&error.without_url())))
+}
+
+/// The address that kept a request from being sent.
+fn refused_address<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dial::Refused> {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref() {
+            return Some(refused);
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 /// An error with its causes, since the outermost one alone says little.

@@ -206,6 +206,32 @@ async fn a_resolver_of_ones_own_decides_what_is_dialled() {
     assert!(server.seen().is_empty());
 }
 
+/// `localhost` leads to this machine: dialled when it is listed, never otherwise.
+#[tokio::test]
+async fn what_is_not_public_is_dialled_for_listed_hosts_alone() {
+    let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
+    let local = server.base_url().replace("127.0.0.1", "localhost");
+    let model = |base_url: &str, listed: &[&str]| {
+        let options = Options {
+            card: card("m"),
+            base_url: base_url.to_owned(),
+            api_key: None,
+            allow_http_hosts: listed.iter().map(|&host| host.to_owned()).collect(),
+            timeouts: PATIENT,
+        };
+        OpenAi::new(options, Arc::new(FixedClock::default()), None).unwrap()
+    };
+    let error = ask(&model(&local.replace("http:", "https:"), &["127.0.0.1"])).await.1.unwrap();
+    assert_eq!((error.kind, error.retryable, error.sent), (Refused, false, false));
+    assert!(error.message.contains("allow_http_hosts") && !error.message.contains("localhost"), "{}", error.message);
+    let detail = error.detail.unwrap();
+    assert!(detail.starts_with("localhost leads to ") && detail.contains("this machine itself"), "{detail}");
+    assert!(server.seen().is_empty());
+
+    assert_eq!(ask(&model(&local, &["localhost"])).await.1, None);
+    assert_eq!(server.seen().len(), 1);
+}
+
 #[tokio::test]
 async fn proxies_from_the_environment_are_ignored() {
     // Runs another test of this file in a process whose environment names a proxy that nobody serves.

@@ -210,6 +210,9 @@ pub struct Sentiment {
     pub neutral: f64,
     pub standard_error: f64,
     pub band: Vec<f64>,
+    /// Present when the scorer gave what is no number: the utterance counts as neutral.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flagged: Option<bool>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

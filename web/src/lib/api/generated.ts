@@ -967,6 +967,8 @@ export interface components {
         };
         Sentiment: {
             band: number[];
+            /** @description Present when the scorer gave what is no number: the utterance counts as neutral. */
+            flagged?: boolean | null;
             label: components["schemas"]["SentimentLabel"];
             /** Format: double */
             negative: number;
