@@ -366,6 +366,64 @@ test("the last administrator is not erased, and is told why", async () => {
   await context.close();
 });
 
+test("what an erased person wrote reads [erased], also for those who are watching", async () => {
+  const tove = { username: "tove", password: "a lamp behind the window" };
+  const user = await newPerson(admin, tove.username, "observer", tove.password);
+  const { session_id: id } = await admin.call("POST", "/sessions", {
+    session_type: "shared",
+    name: "Erased",
+    max_rounds: 2,
+  });
+  await admin.call("PUT", `/sessions/${id}/participants/${user.user_id}`, { relation: "participant" });
+  const canary = "the heron at the seventh lock";
+  const theirs = await new Caller(world.url).signIn(tove.username, tove.password);
+  await theirs.call("POST", `/sessions/${id}/annotations`, { seq: 1, text: canary });
+  const { page, context, complaints } = await openPage(browser);
+  await signIn(page, PERSON);
+  await sessions(page).waitFor();
+  await page.goto(`${world.url}#/s/${id}/conversation`);
+  await page.getByText(canary).first().waitFor({ state: "attached" });
+  await theirs.call("POST", "/auth/erase", { password: tove.password });
+  await page.getByText(canary).waitFor({ state: "detached" });
+  await page.getByText("[erased]").first().waitFor({ state: "attached" });
+  await page.reload();
+  await page.getByText("[erased]").first().waitFor({ state: "attached" });
+  assert.equal(await page.getByText(canary).count(), 0);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test("the sign-in is renewed in the background before it ends, once for all, and nobody notices", async () => {
+  // Nine seconds to live, renewed with less than six left.
+  const short = await startPsyche({
+    settings: "jwt_expiration_hours = 0.0025\njwt_refresh_threshold_hours = 0.001667",
+  });
+  try {
+    await firstAdmin(short.url);
+    const { page, context, complaints } = await openPage(browser);
+    const renewals = [];
+    const refused = [];
+    page.on("request", (request) => {
+      if (request.url().endsWith("/auth/refresh")) renewals.push(Date.now());
+    });
+    page.on("response", (response) => response.status() === 401 && refused.push(response.url()));
+    await signInWith(page, short.url, PERSON.username, PERSON.password);
+    await sessions(page).waitFor();
+    // The list asks again and again by itself.
+    await page.waitForTimeout(14_000);
+    await page.goto(`${short.url}#/account/devices`);
+    await page.getByText("This device").waitFor();
+    assert.ok(renewals.length >= 2 && renewals.length <= 5, `renewed ${renewals.length} times`);
+    for (const [at, time] of renewals.entries())
+      if (at > 0) assert.ok(time - renewals[at - 1] > 1500, "renewed twice at once");
+    assert.deepEqual(refused, []);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  } finally {
+    await stopPsyche(short);
+  }
+});
+
 test("nothing complained", () => {
   assert.deepEqual(main.complaints, []);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { SignIn } from "./auth.svelte";
+import { renewAfterS, SignIn } from "./auth.svelte";
 import { Client, type TokenSource, type Transport } from "./client";
 import type { ApiError } from "./errors";
 
@@ -58,6 +58,46 @@ describe("a 401", () => {
   });
 });
 
+describe("a 401 that names a field", () => {
+  it("is about what was typed: nothing is renewed, nothing is sent twice", async () => {
+    const source = tokens(true);
+    const details = [{ field: "otp", message: "is not right" }];
+    const transport = vi
+      .fn<Transport>()
+      .mockResolvedValue(json(401, { error: { code: 401, kind: "unauthenticated", message: "", details } }));
+    await expect(new Client(source, transport).call("/auth/erase", { method: "POST" })).rejects.toMatchObject(
+      {
+        status: 401,
+        details,
+      },
+    );
+    expect(transport).toHaveBeenCalledTimes(1);
+    expect(source.renewals).toBe(0);
+  });
+});
+
+describe("a download", () => {
+  const file = (disposition?: string) =>
+    new Response("PK", {
+      status: 200,
+      headers: disposition === undefined ? {} : { "Content-Disposition": disposition },
+    });
+  const load = (answer: Response) =>
+    new Client(tokens(true), vi.fn<Transport>().mockResolvedValue(answer)).download("/auth/export");
+
+  it("has the name the server gave it, and no path from it", async () => {
+    expect((await load(file('attachment; filename="psyche-my-data.zip"'))).name).toBe("psyche-my-data.zip");
+    expect((await load(file("attachment; filename=a.zip"))).name).toBe("a.zip");
+    expect((await load(file('attachment; filename="../../a.zip"'))).name).toBeNull();
+    expect((await load(file())).name).toBeNull();
+    expect(await (await load(file())).blob.text()).toBe("PK");
+  });
+
+  it("that is refused is an error in words", async () => {
+    await expect(load(refusal(403, "forbidden"))).rejects.toMatchObject({ status: 403 });
+  });
+});
+
 describe("an error", () => {
   it("carries the cause, the request id and the time to wait", async () => {
     const transport = vi
@@ -99,8 +139,65 @@ describe("renewing", () => {
     refresh_token: null,
     token_type: "bearer",
     expires_in: 86_400,
+    renew_before: 14_400,
+    must_enrol: false,
     user: { permissions: [] },
   };
+
+  it.each([
+    [86_400, 14_400, 72_000],
+    // A life shorter than the threshold is not renewed without end.
+    [3600, 14_400, 1800],
+    [3600, 0, 3600],
+    [3600, undefined, 2400],
+    [1, 1, 1],
+    // Longer than a timer can be.
+    [10_000_000, 10, 1_728_000],
+  ])("of a token with %d s to live, %s s before its end, comes after %d s", (life, before, after) => {
+    expect(renewAfterS(life, before)).toBe(after);
+  });
+
+  it("comes by itself, in the background, when the server said it should", async () => {
+    vi.useFakeTimers();
+    let calls = 0;
+    vi.stubGlobal("fetch", () => {
+      calls += 1;
+      return Promise.resolve(json(200, { ...answer, must_enrol: calls === 1 }));
+    });
+    const signIn = new SignIn();
+    await signIn.renew();
+    expect([calls, signIn.mustEnrol]).toEqual([1, true]);
+    await vi.advanceTimersByTimeAsync(71_999_000);
+    expect(calls).toBe(1);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect([calls, signIn.mustEnrol]).toEqual([2, false]);
+    signIn.ended();
+    await vi.advanceTimersByTimeAsync(100_000_000);
+    expect([calls, signIn.user, signIn.expired]).toEqual([2, null, false]);
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+
+  it("is made up for when a computer wakes after the time for it", async () => {
+    vi.useFakeTimers();
+    let calls = 0;
+    vi.stubGlobal("fetch", () => {
+      calls += 1;
+      return Promise.resolve(json(200, answer));
+    });
+    const signIn = new SignIn();
+    await signIn.renew();
+    document.dispatchEvent(new Event("visibilitychange"));
+    expect(calls).toBe(1);
+    // The clock went on, the timers did not.
+    vi.setSystemTime(Date.now() + 80_000_000);
+    document.dispatchEvent(new Event("visibilitychange"));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(calls).toBe(2);
+    signIn.ended();
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
 
   it("happens once for all who wait", async () => {
     let calls = 0;

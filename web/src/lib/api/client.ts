@@ -39,7 +39,7 @@ export class Client {
     const response = await this.#send(path, call);
     if (!response.ok) throw await readError(response);
     const disposition = response.headers.get("Content-Disposition") ?? "";
-    const name = /filename="?([\w.-]+)"?/u.exec(disposition)?.[1] ?? null;
+    const name = /filename="?(\w[\w.-]*)"?\s*(?:;|$)/u.exec(disposition)?.[1] ?? null;
     return { blob: await response.blob(), name };
   }
 
