@@ -565,9 +565,9 @@ fn hidden_characters_reach_no_prompt() {
 fn numbers_that_are_none_do_no_harm() {
     use psyche_core::event::SentimentScore;
     let sound = psyche_core::measure::Vader::new().score("A lovely, wonderful day.");
-    assert!(!SentimentScore::from(sound.clone()).flagged);
+    assert!(!SentimentScore::from(sound).flagged);
     for broken in [f64::NAN, f64::INFINITY] {
-        let score = SentimentScore::from(psyche_core::measure::Sentiment { compound: broken, ..sound.clone() });
+        let score = SentimentScore::from(psyche_core::measure::Sentiment { compound: broken, ..sound });
         assert_eq!((score.score, score.label, score.flagged), (0.0, psyche_core::measure::Label::Neutral, true));
         let json = serde_json::to_string(&score).unwrap();
         assert_eq!(serde_json::from_str::<SentimentScore>(&json).unwrap(), score, "it can be read again");
