@@ -264,6 +264,12 @@ test("people: names, addresses and devices are words on every page about them", 
   await page.getByRole("dialog").waitFor();
   await settled(page);
   await page.keyboard.press("Escape");
+  // What strangers type ends up in the record of refused sign-ins.
+  for (const at of [0, 12, 26])
+    await assert.rejects(
+      new Caller(world.url, { "User-Agent": PAYLOADS[at] }).signIn(PAYLOADS[at], PAYLOADS[at]),
+      { status: 401 },
+    );
   const strange = new Caller(world.url, { "User-Agent": PAYLOADS[12] });
   await strange.signIn(PERSON.username, PERSON.password, { device_id: PAYLOADS[26] });
   await admin.call("PATCH", "/auth/me", { display_name: fit(PAYLOADS[13], 80) });

@@ -20,7 +20,7 @@ describe("a change of role", () => {
     for (const from of ROLES)
       for (const to of ROLES) {
         const [there, back] = [roleChange(from, to), roleChange(to, from)];
-        expect(there.gained).toEqual(back.lost);
+        expect(there.gained).toEqual(back.lost.map(({ title, words }) => ({ title, words })));
         expect(there.gainedNames).toEqual(back.lostNames);
       }
   });
@@ -31,6 +31,8 @@ describe("a change of role", () => {
       "Users, roles, blocked addresses, alerts, audit, settings",
     );
     expect(lost.find((each) => each.title.startsWith("Read"))?.words).toMatch(/^all/);
+    expect(lost.find((each) => each.title.startsWith("Read"))?.still).toMatch(/^their own/);
+    expect(lost.find((each) => each.title.startsWith("Users"))?.still).toBeNull();
     expect(lostNames).toEqual(["system:admin", "system:config", "system:monitor"]);
   });
 });

@@ -74,7 +74,8 @@ export function reaches(cell: Cell): boolean {
 
 export interface RoleChange {
   gained: { title: string; words: string }[];
-  lost: { title: string; words: string }[];
+  /** `still` is what remains of it, where something does. */
+  lost: { title: string; words: string; still: string | null }[];
   /** As the API lists them under `permissions`. */
   gainedNames: string[];
   lostNames: string[];
@@ -90,8 +91,11 @@ export function roleChange(from: Role, to: Role): RoleChange {
     all.filter((name) => !some.includes(name));
   return {
     gained: more(from, to),
-    // What is lost is told as it was.
-    lost: more(to, from),
+    // What is lost is told as it was, and what is left of it.
+    lost: more(to, from).map((each) => {
+      const left = RIGHTS.find(({ title }) => title === each.title)?.cells[to] ?? "-";
+      return { ...each, still: reaches(left) ? reachWords(left, to) : null };
+    }),
     gainedNames: without(NAMES[to], NAMES[from]),
     lostNames: without(NAMES[from], NAMES[to]),
   };
