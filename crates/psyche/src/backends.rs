@@ -10,7 +10,7 @@ use psyche_core::port::{AuditLog, Bus, Clock, Directory, EphemeralStore, EventLo
 use psyche_engine::Ports;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
-use psyche_store::sqlite::{Access, Options, SqliteStore};
+use psyche_store::sqlite::{Access, OpenError, Options, SqliteStore};
 
 use crate::config::Config;
 
@@ -151,26 +151,88 @@ fn master_key(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<[u8;
         Some(digits) => digits.to_owned(),
         None => kept_secret(&config.data_dir().join("master.key"), may_make, clock)?,
     };
+    key_of(&digits)
+}
+
+fn key_of(digits: &str) -> Result<[u8; 32]> {
     let mut key = [0; 32];
-    hex::decode_to_slice(digits, &mut key).context("the master key must be 64 hex digits")?;
+    hex::decode_to_slice(digits.trim(), &mut key).context("the master key must be 64 hex digits")?;
     Ok(key)
 }
 
-/// The key of access tokens, as raw bytes.
-pub fn jwt_secret(config: &Config, clock: &dyn Clock) -> Result<Vec<u8>> {
-    let secret = match config.text("jwt_secret") {
-        Some(secret) => secret.to_owned(),
+/// Makes another master key and has it wrap all others. The new key is kept in `master.key.new` before anything is
+/// changed and takes the old one's place afterwards: a crash in between loses neither.
+pub async fn rotate_master_key(config: &Config, clock: Arc<dyn Clock>) -> Result<u64> {
+    if config.text("master_key").is_some() {
+        bail!("master_key is configured, so it is not kept here; to change it, see docs/security");
+    }
+    let file = config.data_dir().join("master.key");
+    let fresh = file.with_extension("key.new");
+    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
+        Ok(store) => store,
+        // A rotation was interrupted after the database had changed: the new key is the one.
+        Err(error) if fresh.exists() && matches!(error.downcast_ref(), Some(OpenError::WrongMasterKey(_))) => {
+            std::fs::rename(&fresh, &file).with_context(|| format!("rename {}", fresh.display()))?;
+            bail!("an interrupted rotation was completed; start it again for another key");
+        }
+        Err(error) => return Err(error),
+    };
+    let Store::Sqlite(sqlite) = &store else { bail!("a store in memory has no master key to change") };
+    // Left by a rotation that was interrupted before the database had changed.
+    let _ = std::fs::remove_file(&fresh);
+    let key = key_of(&kept_secret(&fresh, true, clock.as_ref())?)?;
+    let changed = sqlite.change_master_key(key).await;
+    store.close().await;
+    let changed = changed?;
+    std::fs::rename(&fresh, &file).with_context(|| format!("rename {}", fresh.display()))?;
+    Ok(changed)
+}
+
+/// Secrets that stand in examples and tutorials.
+const SAMPLES: [&str; 6] =
+    ["changeme", "secret", "your-256-bit-secret", "your-secret-key", "supersecret", "jwt_secret"];
+
+/// The keys of access tokens, as raw bytes: the first signs, the others still verify.
+pub fn jwt_secrets(config: &Config, clock: &dyn Clock) -> Result<Vec<Vec<u8>>> {
+    let text = match config.text("jwt_secret") {
+        Some(secret) => {
+            let sample = SAMPLES.iter().any(|sample| secret.to_lowercase().contains(sample));
+            if sample || secret.bytes().all(|byte| secret.starts_with(char::from(byte))) {
+                bail!("jwt_secret is a sample value that anybody could try; give 32 random bytes, or leave it out");
+            }
+            let before = config.text("jwt_secret_before").map(str::to_owned);
+            return Ok([secret.to_owned()].into_iter().chain(before).map(String::into_bytes).collect());
+        }
         None => kept_secret(&config.data_dir().join("jwt.key"), true, clock)?,
     };
-    Ok(secret.into_bytes())
+    Ok(text.lines().map(|line| line.trim().as_bytes().to_vec()).filter(|line| !line.is_empty()).collect())
+}
+
+/// Puts a new key of access tokens before the one in force, which goes on to verify until the next rotation.
+pub fn rotate_jwt_key(config: &Config, clock: &dyn Clock) -> Result<()> {
+    if config.text("jwt_secret").is_some() {
+        bail!("jwt_secret is configured: give the new one there, and the old one as jwt_secret_before");
+    }
+    let file = config.data_dir().join("jwt.key");
+    let before = kept_secret(&file, true, clock)?;
+    let fresh = file.with_extension("key.new");
+    let _ = std::fs::remove_file(&fresh);
+    let new = hex::encode(clock.entropy());
+    let old = before.lines().next().unwrap_or_default();
+    write_secret(&fresh, &format!("{new}\n{old}\n"))?;
+    std::fs::rename(&fresh, &file).with_context(|| format!("rename {}", fresh.display()))
 }
 
 /// A secret of 64 hex digits in a file that only its owner may read.
 fn kept_secret(file: &Path, may_make: bool, clock: &dyn Clock) -> Result<String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
     match std::fs::read_to_string(file) {
-        Ok(text) => return Ok(text.trim().to_owned()),
+        Ok(text) => {
+            if std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
+                tracing::warn!("{} can be read by others than its owner; `chmod 600` it", file.display());
+            }
+            return Ok(text.trim().to_owned());
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => {}
         Err(error) => {
             return Err(error).with_context(|| format!("read {}; is this the data directory?", file.display()));
@@ -181,10 +243,17 @@ fn kept_secret(file: &Path, may_make: bool, clock: &dyn Clock) -> Result<String>
         std::fs::create_dir_all(directory).with_context(making)?;
     }
     let digits = hex::encode(clock.entropy());
+    write_secret(file, &digits)?;
+    Ok(digits)
+}
+
+/// Makes a file that only its owner may read.
+fn write_secret(file: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut handle = options.open(file).with_context(|| format!("make {}", file.display()))?;
-    handle.write_all(digits.as_bytes())?;
-    handle.sync_all()?;
-    Ok(digits)
+    handle.write_all(text.as_bytes())?;
+    Ok(handle.sync_all()?)
 }

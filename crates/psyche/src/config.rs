@@ -59,6 +59,7 @@ const KEYS: &[Key] = &[
     secret("admin_password", "password of that admin"),
     key("registration", Kind::Text, Some("closed"), "closed or open"),
     secret("jwt_secret", "key of access tokens; without it one is made and kept in data_dir"),
+    secret("jwt_secret_before", "the key before a change: tokens under it are good until they expire"),
     key("jwt_expiration_hours", Kind::Number, Some("24"), "life of an access token"),
     key("jwt_refresh_threshold_hours", Kind::Number, Some("4"), "the web app renews tokens with less left"),
     key("refresh_idle_hours", Kind::Number, Some("24"), "a sign-in ends when unused for this long"),

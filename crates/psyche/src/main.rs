@@ -65,6 +65,9 @@ enum Command {
     /// The audit trail
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Keys of the installation
+    #[command(subcommand)]
+    Key(commands::key::Command),
     /// Language models
     #[command(subcommand)]
     Model(commands::model::Command),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,
                 Command::Audit(command) => commands::audit::run(&config, command).await,
+                Command::Key(command) => commands::key::run(&config, command).await,
                 Command::Model(command) => commands::model::run(&config, command).await,
             }
         })

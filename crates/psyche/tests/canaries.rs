@@ -55,7 +55,7 @@ impl Program {
         let output = Arc::new(Mutex::new(String::new()));
         let (mut log, kept) = (child.stderr.take().unwrap(), Arc::clone(&output));
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = [0; 8_192];
             while let Ok(n) = log.read(&mut buffer) {
                 if n == 0 {
                     return;
@@ -288,4 +288,35 @@ fn a_weak_bootstrap_password_stops_the_start() {
         let said = String::from_utf8_lossy(&start.stderr).into_owned();
         assert!(!start.status.success() && said.contains(why) && !said.contains(password), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_rotated_and_everything_goes_on() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("psyche.toml"), "[models.default]\nprovider = \"scripted\"\n").unwrap();
+    let program = Program::start(data.path());
+    let signed_in = admin(&program).await;
+    let token = text(&signed_in, "access_token").to_owned();
+    let busy = psyche(data.path()).args(["key", "rotate", "master"]).output().unwrap();
+    assert!(!busy.status.success() && String::from_utf8_lossy(&busy.stderr).contains("stop the server first"));
+    program.stop();
+    let keys = || ["master.key", "jwt.key"].map(|file| std::fs::read_to_string(data.path().join(file)).unwrap());
+    let before = keys();
+    for which in ["master", "jwt"] {
+        let done = psyche(data.path()).args(["key", "rotate", which]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert!(before.iter().zip(keys()).all(|(old, new)| *old != new));
+    let program = Program::start(data.path());
+    // The token of the key before is good still, new ones are signed by the new key.
+    program.fine("GET", "/auth/me", Some(&token), Value::Null).await;
+    let again = program.fine("POST", "/auth/login", None, json!({"username": "mira", "password": PASSWORD})).await;
+    let header = |token: &str| token.split('.').next().unwrap().to_owned();
+    assert_ne!(header(text(&again, "access_token")), header(&token));
+    program.stop();
+    // After another rotation the oldest key is gone.
+    assert!(psyche(data.path()).args(["key", "rotate", "jwt"]).output().unwrap().status.success());
+    let program = Program::start(data.path());
+    assert_eq!(program.call("GET", "/auth/me", Some(&token), Value::Null).await.0, 401);
+    program.stop();
 }

@@ -89,6 +89,22 @@ impl Keys {
             .is_none_or(|(id, wrapped)| self.master.open(&about_key(id, TenantId::DEFAULT, CHECK), &wrapped).is_some()))
     }
 
+    /// Wraps every key by another master key. Returns how many.
+    pub fn rewrap(&self, db: &Connection, master: &Key) -> Result<u64, Fault> {
+        let mut select = db.prepare("SELECT key_id, tenant, scope, wrapped FROM subject_key")?;
+        let rows = select.query_map([], |row| {
+            Ok((row.get::<_, Uuid>(0)?, TenantId(row.get(1)?), row.get::<_, String>(2)?, row.get(3)?))
+        })?;
+        let mut count = 0;
+        for (id, tenant, scope, wrapped) in rows.collect::<Result<Vec<_>, _>>()? {
+            let key = self.unwrap(id, tenant, &scope, wrapped)?;
+            let wrapped = master.seal(self.clock.entropy(), &about_key(id, tenant, &scope), key.bytes());
+            db.execute("UPDATE subject_key SET wrapped = ?2 WHERE key_id = ?1", params![id, wrapped])?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     fn unwrap(&self, id: Uuid, tenant: TenantId, scope: &str, wrapped: Vec<u8>) -> Result<Arc<Key>, Fault> {
         if let Some(key) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Arc::clone(key));

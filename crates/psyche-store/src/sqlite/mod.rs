@@ -142,6 +142,12 @@ impl SqliteStore {
         &self.inner.erased
     }
 
+    /// Wraps all keys by another master key, in one transaction. From then on the database opens with that one only: close
+    /// this store, and keep the new key before calling this. Returns how many keys there are.
+    pub async fn change_master_key(&self, master: [u8; 32]) -> Result<u64, StoreError> {
+        Ok(self.write(move |write| write.keys.rewrap(write.db, &seal::Key::new(master))).await?)
+    }
+
     /// Transactions that wrote something since the store was opened. Fewer than the writes: they share commits.
     pub fn commits(&self) -> u64 {
         self.inner.writer.as_ref().map_or(0, Writer::commits)

@@ -158,3 +158,19 @@ async fn another_master_key_opens_nothing() {
     other.master_key = master;
     assert!(matches!(SqliteStore::open(other), Err(OpenError::WrongMasterKey(_))));
 }
+
+#[tokio::test]
+async fn a_changed_master_key_opens_everything_and_the_old_one_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(dir.path()).unwrap();
+    somebody(&store).await;
+    assert!(store.change_master_key([7; 32]).await.unwrap() >= 4);
+    store.close().await;
+    assert!(matches!(open_in(dir.path()), Err(OpenError::WrongMasterKey(_))));
+    let mut other = options(dir.path());
+    other.master_key = [7; 32];
+    let store = SqliteStore::open(other).unwrap();
+    assert!(store.user_by_name(TENANT, "leonora").await.unwrap().is_some());
+    assert!(store.verify().await.unwrap().problems.is_empty());
+    store.close().await;
+}

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod config;
 pub mod doctor;
+pub mod key;
 pub mod model;
 pub mod replay;
 pub mod run;

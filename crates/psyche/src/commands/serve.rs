@@ -145,10 +145,10 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
         let time = Duration::try_from_secs_f64(config.number(name) * 3600.0);
         time.map_err(|_| anyhow::anyhow!("`{name}` is {}: more hours than a clock can count", config.number(name)))
     };
-    let secret = backends::jwt_secret(config, parts.clock.as_ref())?;
+    let secrets = backends::jwt_secrets(config, parts.clock.as_ref())?;
     let public_url = config.text("public_url").map(str::to_owned);
     let alone = address.ip().is_loopback() && public_url.is_none() && config.list("trusted_proxies").is_empty();
-    let mut options = ServerOptions::new(env!("CARGO_PKG_VERSION"), vec![secret]);
+    let mut options = ServerOptions::new(env!("CARGO_PKG_VERSION"), secrets);
     options.url_tokens = match config.text("url_tokens") {
         Some("on") => true,
         Some("off") => false,
