@@ -6,7 +6,7 @@ use std::time::Duration;
 use psyche_core::SessionId;
 use psyche_core::TenantId;
 
-use crate::{Inner, Mail, task};
+use crate::{Inner, Mail, Order, task};
 
 /// Sessions taken up at one look, so that a dead replica's load spreads.
 const TAKE_AT_ONCE: usize = 32;
@@ -29,7 +29,7 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
                 for lost in held.iter().filter(|id| !kept.contains(id)) {
                     let resident = inner.residents().get(lost).cloned();
                     if let Some(resident) = resident {
-                        let _ = resident.mailbox.try_send(Mail::Fenced);
+                        let _ = resident.mailbox.try_send(Mail::Order(Order::Fenced));
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! Runs minds. One task owns a running session and decides its events; everything it needs from outside is a port.
 
 mod error;
+mod expiry;
 mod generation;
 mod leases;
 mod load;
@@ -26,11 +27,12 @@ use psyche_core::speech;
 use psyche_core::words::{Hash, Salts, Subject, Words};
 use psyche_core::{OwnerId, SessionId, TenantId, UserId};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::EngineError;
+pub use expiry::Expired;
 pub use load::{Loaded, fold};
 pub use rerun::{Difference, Rerun};
 pub use retry::delay as retry_delay;
@@ -63,6 +65,10 @@ pub struct Options {
     pub idle: Duration,
     /// Events between snapshots of the state.
     pub snapshot_every: u64,
+    /// A running or paused session that nobody asked anything of for this long is paused; `None`: never.
+    pub expire_after: Option<Duration>,
+    /// How often to look for such sessions.
+    pub expire_every: Duration,
     /// First pause before a failed turn is tried again; it doubles with each attempt.
     pub retry_base: Duration,
 }
@@ -75,6 +81,8 @@ impl Default for Options {
             claim_every: Some(Duration::from_secs(2)),
             idle: Duration::from_mins(2),
             snapshot_every: 500,
+            expire_after: None,
+            expire_every: Duration::from_mins(1),
             retry_base: Duration::from_secs(1),
         }
     }
@@ -117,10 +125,17 @@ pub struct Context {
 
 pub(crate) enum Mail {
     Command(UserCommand, oneshot::Sender<Result<u64, EngineError>>),
+    Order(Order),
+}
+
+/// What the engine itself asks of a session.
+pub(crate) enum Order {
     /// The lease is lost: another owner decides now.
     Fenced,
     /// Words were erased: what is remembered of them is forgotten. Answered when it is.
     Forget(oneshot::Sender<()>),
+    /// Paused when nobody touched it for so many milliseconds; answered with whether it was.
+    Expire(u64, oneshot::Sender<bool>),
 }
 
 /// A session that lives in memory.
@@ -144,6 +159,8 @@ pub(crate) struct Inner {
     /// Turns under way are abandoned once this is cancelled.
     pub closed: CancellationToken,
     pub running: AtomicUsize,
+    /// Tells of sessions that were paused because nobody touched them.
+    pub expired: broadcast::Sender<Expired>,
 }
 
 /// The engine's handle: cheap to clone.
@@ -183,12 +200,21 @@ impl Engine {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             running: AtomicUsize::new(0),
+            expired: broadcast::Sender::new(expiry::REMEMBERED),
         });
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
         if let Some(every) = inner.options.claim_every {
             inner.tracker.spawn(leases::take_up(Arc::clone(&inner), every));
         }
+        if let Some(after) = inner.options.expire_after {
+            inner.tracker.spawn(expiry::watch(Arc::clone(&inner), after));
+        }
         Self { inner }
+    }
+
+    /// Sessions that are paused from now on because nobody touched them. A listener that is far behind loses the oldest.
+    pub fn expirations(&self) -> broadcast::Receiver<Expired> {
+        self.inner.expired.subscribe()
     }
 
     /// Creates a session; it waits for `start`.
@@ -353,7 +379,7 @@ impl Engine {
             if let Some(resident) = residents.get(id) {
                 let (forgotten, done) = oneshot::channel();
                 // A task that ends meanwhile has nothing left to forget.
-                if resident.mailbox.send(Mail::Forget(forgotten)).await.is_ok() {
+                if resident.mailbox.send(Mail::Order(Order::Forget(forgotten))).await.is_ok() {
                     let _ = done.await;
                 }
             }

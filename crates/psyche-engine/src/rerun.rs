@@ -9,7 +9,7 @@ use psyche_core::event::{Event, Payload};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::prompt::PROMPTS_VERSION;
 use psyche_core::record::Record;
-use psyche_core::session::{Action, Command, Failure, Inputs, ModelFacts, Reply, Session, UserCommand};
+use psyche_core::session::{Action, Command, EXPIRED, Failure, Inputs, ModelFacts, Reply, Session, UserCommand};
 use psyche_core::words::Salts;
 
 /// Where the log and its re-run part.
@@ -131,6 +131,11 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         let action = Action::recorded(received).map_err(invalid)?;
         let actor = received.actor.parse().map_err(|_| invalid("the actor is not a user's id".to_owned()))?;
         return Ok(Some(Command::User(UserCommand { id: CommandId::new(&received.command_id), actor, action })));
+    }
+    let expired = |p: &Payload| matches!(p, Payload::SessionStatusChanged(s) if s.reason.as_deref() == Some(EXPIRED));
+    if find(expired).is_some() {
+        // How long it had to be untouched is not recorded; that it was paused for it is.
+        return Ok(Some(Command::Expire { untouched_ms: 0 }));
     }
     if let Some(Payload::TurnCommitted(committed)) = find(|p| matches!(p, Payload::TurnCommitted(_))) {
         let Some(Payload::AgentMessage(message)) = find(|p| matches!(p, Payload::AgentMessage(_))) else {

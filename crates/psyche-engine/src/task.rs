@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::generation::{Call, Outcome};
-use crate::{EngineError, Inner, Mail, Resident, load, peek, retry};
+use crate::{EngineError, Inner, Mail, Order, Resident, load, peek, retry};
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
@@ -190,12 +190,12 @@ impl Task {
                             return End::Fenced;
                         }
                     }
-                    Some(Mail::Forget(forgotten)) => {
-                        if self.forget(Some(forgotten)).await.is_err() {
+                    Some(Mail::Order(order)) => {
+                        if self.obey(order).await.is_err() {
                             return End::Fenced;
                         }
                     }
-                    Some(Mail::Fenced) | None => return End::Fenced,
+                    None => return End::Fenced,
                 },
                 Some(outcome) = self.calls.join_next(), if !self.calls.is_empty() => {
                     // A call that was aborted has no outcome; one that panicked is a failed turn.
@@ -412,6 +412,31 @@ impl Task {
         }
         self.show(&events, next);
         Ok(())
+    }
+
+    /// What the engine itself asks of the session. `Err` when the session was lost.
+    async fn obey(&mut self, order: Order) -> Result<(), ()> {
+        match order {
+            Order::Fenced => Err(()),
+            Order::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop),
+            Order::Expire(untouched_ms, answer) => {
+                let expired = match self.decide_and_append(&Command::Expire { untouched_ms }).await {
+                    Ok(decided) => !decided.events.is_empty(),
+                    Err(AppendError::Fenced) => return Err(()),
+                    Err(error) => {
+                        tracing::warn!(session = %self.id, %error, "a session that nobody touched could not be paused");
+                        false
+                    }
+                };
+                if expired {
+                    self.calls = JoinSet::new();
+                    self.outcomes.clear();
+                }
+                // Nobody may wait for it any more.
+                let _ = answer.send(expired);
+                Ok(())
+            }
+        }
     }
 
     /// Takes the state from the log again, and drops what models answer to prompts made from the old one: their turns are

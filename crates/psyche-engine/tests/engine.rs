@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "engine/expiry.rs"]
+mod expiry;
 mod support;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,7 @@ mod client;
 mod context;
 mod envelope;
 mod error;
+mod expiry;
 mod idempotency;
 mod json;
 mod limits;

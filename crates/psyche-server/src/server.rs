@@ -27,6 +27,7 @@ use crate::api::health;
 use crate::app::{App, Ports, Shared};
 use crate::blocks::Blocks;
 use crate::envelope;
+use crate::expiry;
 use crate::live::{Hub, watch_changes, watch_system};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -134,6 +135,7 @@ impl Server {
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
+        self.app.tracker.spawn(expiry::watch(Arc::clone(&self.app), self.app.ports.engine.expirations()));
         let limits = self.app.options.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));
         loop {

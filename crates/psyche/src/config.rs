@@ -64,7 +64,7 @@ const KEYS: &[Key] = &[
     key("jwt_refresh_threshold_hours", Kind::Number, Some("4"), "the web app renews tokens with less left"),
     key("refresh_idle_hours", Kind::Number, Some("24"), "a sign-in ends when unused for this long"),
     key("refresh_absolute_hours", Kind::Number, Some("720"), "a sign-in ends after this long"),
-    waiting("session_timeout_hours", Kind::Number, Some("24"), "a session nobody touches is paused; 0 = never"),
+    key("session_timeout_hours", Kind::Number, Some("24"), "a session nobody touches is paused; 0 = never"),
     key("max_concurrent_sessions", Kind::Count, Some("5"), "sign-ins of a user"),
     secret("master_key", "64 hex digits that wrap all other keys; without it one is made and kept in data_dir"),
     secret("metrics_token", "scrape token for /metrics on the public listener"),

@@ -39,7 +39,10 @@ impl Session {
         // The hash belongs to the record; whoever folds records sets it.
         self.hash = Hash::ZERO;
         match &event.payload {
-            Payload::CommandReceived(received) => self.received(&received.command, &received.actor, &received.args),
+            Payload::CommandReceived(received) => {
+                self.touched_at = event.at;
+                self.received(&received.command, &received.actor, &received.args);
+            }
             Payload::SessionStatusChanged(changed) => {
                 self.status = changed.status;
                 self.reason.clone_from(&changed.reason);

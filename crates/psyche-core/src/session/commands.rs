@@ -13,10 +13,11 @@ use crate::event::{
 use crate::ids::{AgentId, CommandId, UserId};
 use crate::random;
 use crate::speech;
+use crate::time::Timestamp;
 use crate::words::{Salts, Subject, Words};
 
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
-use super::{Budget, Inputs, Session, SessionStatus};
+use super::{Budget, EXPIRED, Inputs, Session, SessionStatus};
 use crate::port::ModelErrorKind;
 
 /// The `agent_id` of a person's words.
@@ -263,6 +264,10 @@ pub enum Command {
     },
     /// The owner of the turns under way is gone.
     Abandon,
+    /// The session is paused when nobody touched it for so long.
+    Expire {
+        untouched_ms: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,6 +299,7 @@ impl Session {
             Command::Commit { turn, attempt, reply } => self.commit(*turn, *attempt, reply, inputs),
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),
+            Command::Expire { untouched_ms } => Ok(self.expire(*untouched_ms, inputs.now)),
         }
     }
 
@@ -593,6 +599,15 @@ impl Session {
         if running && payloads.iter().any(|p| matches!(p, Payload::TurnFailed(_))) {
             payloads.push(status(SessionStatus::Paused, Some("model_unavailable"), "system"));
         }
+        payloads
+    }
+
+    fn expire(&self, untouched_ms: u64, now: Timestamp) -> Vec<Payload> {
+        if !self.has_expired(untouched_ms, now) {
+            return Vec::new();
+        }
+        let mut payloads: Vec<Payload> = self.abandon(EXPIRED).collect();
+        payloads.push(status(SessionStatus::Paused, Some(EXPIRED), "system"));
         payloads
     }
 

@@ -251,6 +251,8 @@ pub struct Session {
     pub hash: Hash,
     pub created_at: Timestamp,
     pub last_at: Timestamp,
+    /// When somebody last asked something of it.
+    pub touched_at: Timestamp,
     pub parent: Option<Parent>,
 }
 
@@ -274,8 +276,11 @@ pub struct Initial {
     pub prompts_version: u16,
 }
 
+/// Why a session was paused that nobody touched.
+pub const EXPIRED: &str = "expired";
+
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
-pub const STATE_FORM: u16 = 2;
+pub const STATE_FORM: u16 = 3;
 
 impl Session {
     /// The session after its first event.
@@ -341,6 +346,7 @@ impl Session {
             hash: Hash::ZERO,
             created_at: event.at,
             last_at: event.at,
+            touched_at: event.at,
             parent: None,
             initial: Arc::new(initial),
         };
@@ -420,6 +426,14 @@ impl Session {
 
     pub fn presets(&self) -> &[StimulusPreset] {
         &self.initial.cast.stimuli
+    }
+
+    /// Whether nobody has asked anything of the session for so long that it is to be paused, and was not paused for that.
+    pub fn has_expired(&self, untouched_ms: u64, now: Timestamp) -> bool {
+        let untouched = (now.micros() - self.touched_at.micros()) / 1_000;
+        matches!(self.status, SessionStatus::Running | SessionStatus::Paused)
+            && self.reason.as_deref() != Some(EXPIRED)
+            && u64::try_from(untouched).is_ok_and(|untouched| untouched >= untouched_ms)
     }
 
     /// The id of the model an agent speaks with.

@@ -42,8 +42,7 @@ impl Task {
         {
             match mail {
                 Mail::Command(command, answer) => waiting.push_back((command, answer)),
-                Mail::Fenced => return Err(()),
-                Mail::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop)?,
+                Mail::Order(order) => self.obey(order).await?,
             }
         }
         loop {

@@ -6,6 +6,7 @@ mod accounts;
 mod casts;
 mod document;
 mod erased;
+mod expired;
 mod failures;
 mod guards;
 mod matrix;

@@ -139,6 +139,14 @@ impl TestApp {
     }
 
     pub async fn with_model(change: impl FnOnce(&mut ServerOptions), model: impl LanguageModel + 'static) -> Self {
+        Self::with_engine(change, model, Options::default()).await
+    }
+
+    pub async fn with_engine(
+        change: impl FnOnce(&mut ServerOptions),
+        model: impl LanguageModel + 'static,
+        engine: Options,
+    ) -> Self {
         let clock = Arc::new(TestClock::new());
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let bus = Arc::new(LocalBus::new());
@@ -152,7 +160,7 @@ impl TestApp {
                 models: models.clone(),
                 vader: Arc::new(Vader::new()),
             },
-            Options::default(),
+            engine,
         );
         let ports = Ports {
             engine: engine.clone(),

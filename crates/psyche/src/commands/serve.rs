@@ -59,7 +59,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     }
     parts.models.0.warm_up();
     let setup_code = first_admin(config, &parts).await?;
-    let engine = Engine::start(parts.ports(), Options::default());
+    let engine = Engine::start(parts.ports(), engine_options(config)?);
     let ports = Ports {
         engine: engine.clone(),
         log: parts.store.log(),
@@ -140,11 +140,19 @@ async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
     }
 }
 
+/// Hours, fractions allowed.
+fn hours(config: &Config, name: &str) -> Result<Duration> {
+    let time = Duration::try_from_secs_f64(config.number(name) * 3600.0);
+    time.map_err(|_| anyhow::anyhow!("`{name}` is {}: more hours than a clock can count", config.number(name)))
+}
+
+fn engine_options(config: &Config) -> Result<Options> {
+    let expire_after = Some(hours(config, "session_timeout_hours")?).filter(|after| !after.is_zero());
+    Ok(Options { expire_after, ..Options::default() })
+}
+
 fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Option<String>) -> Result<ServerOptions> {
-    let hours = |name| {
-        let time = Duration::try_from_secs_f64(config.number(name) * 3600.0);
-        time.map_err(|_| anyhow::anyhow!("`{name}` is {}: more hours than a clock can count", config.number(name)))
-    };
+    let hours = |name| hours(config, name);
     let secrets = backends::jwt_secrets(config, parts.clock.as_ref())?;
     let public_url = config.text("public_url").map(str::to_owned);
     let alone = address.ip().is_loopback() && public_url.is_none() && config.list("trusted_proxies").is_empty();

@@ -1,0 +1,42 @@
+//! Sessions that were paused because nobody touched them, in the audit trail.
+
+use psyche_core::TenantId;
+use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_engine::Expired;
+use serde_json::json;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::app::Shared;
+
+pub async fn watch(app: Shared, mut expirations: broadcast::Receiver<Expired>) {
+    loop {
+        let expired = tokio::select! {
+            () = app.leaving.cancelled() => return,
+            expired = expirations.recv() => expired,
+        };
+        let Expired { session, owner } = match expired {
+            Ok(expired) => expired,
+            Err(RecvError::Lagged(lost)) => {
+                tracing::warn!(lost, "more sessions expired than could be noted in the audit trail; their logs say so");
+                continue;
+            }
+            Err(RecvError::Closed) => return,
+        };
+        let row = AuditDraft {
+            tenant: TenantId::DEFAULT,
+            event_type: AuditType::SessionExpired,
+            severity: Severity::Low,
+            at: app.ports.clock.now(),
+            user_id: Some(owner),
+            session_id: Some(session),
+            request_id: String::new(),
+            outcome: Outcome::Success,
+            personal: Personal { username: None, ip_address: None },
+            details: json!({}),
+        };
+        if let Err(error) = app.record(vec![row]).await {
+            tracing::warn!(%session, error = %error.message, "an expired session could not be noted in the audit trail");
+        }
+    }
+}
