@@ -1,6 +1,6 @@
 //! What is known of a request before anybody looks at what it asks for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -19,6 +19,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// For what the server does by itself.
+    pub fn of_the_server() -> Self {
+        Self { request_id: "server".into(), address: IpAddr::V6(Ipv6Addr::LOCALHOST) }
+    }
+
     /// A row of the audit trail about this request, with the severity that is usual for its type.
     pub fn row(&self, app: &App, event_type: AuditType, outcome: Outcome) -> AuditDraft {
         AuditDraft {

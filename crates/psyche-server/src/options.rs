@@ -39,6 +39,8 @@ pub struct ServerOptions {
     pub renew_before: Duration,
     /// Audit rows older than this are removed; `None` keeps them.
     pub audit_retention: Option<Duration>,
+    /// Sessions in which nothing has happened for longer are removed; `None` keeps them.
+    pub session_retention: Option<Duration>,
     /// Whether `?token=` is accepted on sockets. The binary resolves `auto`: only on loopback, without proxy or public URL.
     pub url_tokens: bool,
     /// Keys of access tokens; the first one signs, the others still verify. At least 32 bytes each.
@@ -69,6 +71,7 @@ impl ServerOptions {
             consent_version: "1".to_owned(),
             renew_before: 4 * HOUR,
             audit_retention: Some(30 * 24 * HOUR),
+            session_retention: None,
             url_tokens: false,
             jwt_secrets,
             setup_code: None,

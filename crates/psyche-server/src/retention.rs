@@ -1,16 +1,22 @@
-//! What is not kept for ever: rows of the audit trail, dead sign-ins, used-up tokens and blocks. Once at the start, then
+//! What is not kept for ever: rows of the audit trail, dead sign-ins, used-up tokens and blocks, and sessions where the
+//! operator says so. Once at the start, then
 //! each hour.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use psyche_core::Timestamp;
-use psyche_core::port::StoreError;
+use psyche_core::audit::{AuditDraft, AuditType, Outcome};
+use psyche_core::port::{SessionFilter, StoreError};
+use psyche_core::session::SessionStatus;
+use psyche_core::{TenantId, Timestamp};
 use serde::Serialize;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
 use utoipa::ToSchema;
 
 use crate::api::auth::millis;
 use crate::app::{App, Shared};
+use crate::context::Context;
 
 const EVERY: Duration = Duration::from_hours(1);
 /// Ended sign-ins are shown to nobody, but a new one is compared with them for a while.
@@ -58,11 +64,68 @@ pub async fn run(app: Shared) {
     }
 }
 
-async fn sweep(app: &App) {
+pub async fn sweep(app: &App) {
     let now = app.ports.clock.now();
     let before = |age: Duration| now.plus_ms(-millis(age));
     app.jobs.note("sign-ins", now, app.ports.directory.sweep(before(DEAD_FOR)).await);
     if let Some(age) = app.options.audit_retention {
         app.jobs.note("audit", now, app.ports.audit.prune(before(age)).await);
+    }
+    if let Some(age) = app.options.session_retention {
+        app.jobs.note("sessions", now, old_sessions(app, before(age)).await);
+    }
+}
+
+/// Removes sessions that nothing has happened in since `before`. Those that run are not old.
+async fn old_sessions(app: &App, before: Timestamp) -> Result<u64, StoreError> {
+    let (mut cursor, mut old) = (None, Vec::new());
+    loop {
+        let page = app.ports.directory.sessions(TenantId::DEFAULT, SessionFilter::default(), cursor, 200).await?;
+        let done = page.items.into_iter().map(|row| row.summary).filter(|session| session.last_activity < before);
+        old.extend(done.filter(|session| session.status != SessionStatus::Running).map(|session| session.session_id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut removed = 0;
+    for session in old {
+        let row = AuditDraft {
+            session_id: Some(session),
+            details: json!({"message": "Nothing had happened for as long as sessions are kept."}),
+            ..Context::of_the_server().row(app, AuditType::SessionTerminated, Outcome::Success)
+        };
+        app.ports.audit.record(vec![row]).await?;
+        let deleted = app.ports.engine.delete(session).await;
+        deleted.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Records sessions that the engine paused because nobody touched them, until the server leaves.
+pub async fn record_expirations(app: Shared) {
+    let mut expirations = app.ports.engine.expirations();
+    loop {
+        let expired = tokio::select! {
+            () = app.leaving.cancelled() => return,
+            expired = expirations.recv() => expired,
+        };
+        let expired = match expired {
+            Ok(expired) => expired,
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "sessions expired faster than they could be recorded");
+                continue;
+            }
+            Err(RecvError::Closed) => return,
+        };
+        let row = AuditDraft {
+            user_id: Some(expired.owner),
+            session_id: Some(expired.session),
+            ..Context::of_the_server().row(&app, AuditType::SessionExpired, Outcome::Success)
+        };
+        if let Err(error) = app.ports.audit.record(vec![row]).await {
+            tracing::warn!(%error, "an expired session could not be recorded");
+        }
     }
 }

@@ -127,6 +127,11 @@ impl Server {
         self.app.hasher.checks.load(Ordering::Relaxed)
     }
 
+    /// Removes what has had its time, now. The server does so by itself each hour.
+    pub async fn sweep(&self) {
+        retention::sweep(&self.app).await;
+    }
+
     /// Serves until the token is cancelled; then sockets say goodbye, and answers under way may end.
     pub async fn run(self, listener: TcpListener, token: CancellationToken) -> std::io::Result<()> {
         // Listening before the first socket comes: no change of rights is missed.
@@ -135,6 +140,7 @@ impl Server {
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
+        self.app.tracker.spawn(retention::record_expirations(Arc::clone(&self.app)));
         self.app.tracker.spawn(expiry::watch(Arc::clone(&self.app), self.app.ports.engine.expirations()));
         let limits = self.app.options.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));

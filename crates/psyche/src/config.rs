@@ -86,7 +86,7 @@ const KEYS: &[Key] = &[
     key("alert_webhook", Kind::Text, None, "https address that alerts are posted to"),
     secret("alert_webhook_secret", "signs what is posted there (HMAC-SHA256 in X-Psyche-Signature)"),
     key("audit_log_retention_days", Kind::Number, Some("30"), "days audit rows are kept"),
-    waiting("data_retention_days", Kind::Number, Some("0"), "days sessions are kept; 0 = for ever"),
+    key("data_retention_days", Kind::Number, Some("0"), "days sessions are kept; 0 = for ever"),
     key("models_dir", Kind::Text, None, "weights of embedded models (default <data_dir>/models)"),
     key("max_connections", Kind::Count, Some("4096"), "HTTP connections and sockets at once; more wait"),
     key("max_sockets", Kind::Count, Some("2000"), "WebSockets at once"),

@@ -417,3 +417,18 @@ async fn old_rows_go_and_the_trail_stays_whole() {
     assert!(status["jobs"].as_array().unwrap().iter().any(|job| job["name"] == "audit"), "{status}");
     assert!(app.store.has_admin(TenantId::DEFAULT).await.unwrap());
 }
+
+#[tokio::test]
+async fn sessions_are_kept_as_long_as_the_operator_says() {
+    let app = TestApp::with(|o| o.session_retention = Some(Duration::from_hours(24))).await;
+    let admin = app.person("root", Role::Admin).await;
+    let old = app.session(&admin, 1).await;
+    app.clock.advance(Duration::from_hours(20));
+    let young = app.session(&app.sign_in("root", admin.id).await, 1).await;
+    app.clock.advance(Duration::from_hours(5));
+    app.server.sweep().await;
+    let admin = app.sign_in("root", admin.id).await;
+    app.get(&format!("/sessions/{old}"), Some(&admin)).await.expect(404);
+    app.get(&format!("/sessions/{young}"), Some(&admin)).await.expect(200);
+    assert!(types(&app).await.contains(&AuditType::SessionTerminated));
+}

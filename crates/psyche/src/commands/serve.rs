@@ -175,8 +175,10 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
         version.clone_into(&mut options.consent_version);
     }
     options.renew_before = hours("jwt_refresh_threshold_hours")?;
-    let days = config.number("audit_log_retention_days");
-    options.audit_retention = (days > 0.0).then(|| Duration::from_secs_f64(days.min(36_500.0) * 86_400.0));
+    let days = |name| Some(config.number(name)).filter(|days| *days > 0.0);
+    let time = |days: f64| Duration::from_secs_f64(days.min(36_500.0) * 86_400.0);
+    options.audit_retention = days("audit_log_retention_days").map(time);
+    options.session_retention = days("data_retention_days").map(time);
     options.setup_code = setup_code;
     options.metrics_token = config.text("metrics_token").map(str::to_owned);
     options.access_token_life = hours("jwt_expiration_hours")?;
