@@ -45,31 +45,34 @@ async fn failed_sign_ins_take_the_same_time() {
     })
     .await;
     let admin = app.person("root", Role::Admin).await;
-    app.account("ada", Role::Researcher).await;
-    let off = app.account("off", Role::Researcher).await;
-    app.patch(&format!("/users/{off}"), Some(&admin), json!({"status": "disabled"})).await.expect(200);
-    let ways = [("ada", "not the password"), ("nobody", PASSWORD), ("off", PASSWORD)];
-    let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    // Interleaved, so that whatever else the machine does meets all alike. A busy one gets a second and a third try.
-    for _ in 0..3 {
+    let mut said = Vec::new();
+    // A busy machine gets a second and a third try, with names of their own: a hundred failures of one name slow it down.
+    for round in 0..3 {
+        let names = ["ada", "nobody", "off"].map(|name| format!("{name}-{round}"));
+        app.account(&names[0], Role::Researcher).await;
+        let off = app.account(&names[2], Role::Researcher).await;
+        app.patch(&format!("/users/{off}"), Some(&admin), json!({"status": "disabled"})).await.expect(200);
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        // Interleaved, so that whatever else the machine does meets all alike.
         for _ in 0..40 {
-            for ((name, password), times) in ways.iter().zip(&mut times) {
+            for ((name, password), times) in names.iter().zip(["not the password", PASSWORD, PASSWORD]).zip(&mut times)
+            {
                 let began = Instant::now();
                 app.post("/auth/login", None, json!({"username": name, "password": password})).await.expect(401);
                 times.push(began.elapsed().as_secs_f64());
             }
         }
-        let medians = times.each_mut().map(|times| {
+        let medians = times.map(|mut times| {
             times.sort_by(f64::total_cmp);
             times[times.len() / 2]
         });
-        let (least, most) =
-            (medians.iter().copied().fold(f64::MAX, f64::min), medians.iter().copied().fold(0.0, f64::max));
-        if most / least <= 1.15 {
+        let least = medians.iter().copied().fold(f64::MAX, f64::min);
+        if medians.iter().all(|median| median / least <= 1.15) {
             return;
         }
+        said.push(medians);
     }
-    panic!("medians differ by more than 15 %: {times:?}");
+    panic!("medians differ by more than 15 %: {said:?}");
 }
 
 /// AUTH-04.
