@@ -221,6 +221,7 @@ test("alerts come as they happen", async () => {
   const { page } = main;
   await open("alerts");
   await page.getByText("Live").waitFor();
+  await page.locator("main li").first().waitFor();
   const before = await page.locator("main li").count();
   assert.ok(before > 0, "the blocked address is no alert");
   const from = "198.51.100.10";
@@ -243,8 +244,10 @@ test("the audit: filtered by type and person, kept in the URL, read page by page
 
   await page.getByLabel("Type").selectOption("data.erased");
   await page.waitForURL(/type=data\.erased/u);
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll("td.event")].every((cell) => cell.textContent === "data.erased"),
+  await page.waitForFunction(
+    () =>
+      document.querySelector("td.event") !== null &&
+      [...document.querySelectorAll("td.event")].every((cell) => cell.textContent === "data.erased"),
   );
   assert.equal(await rows.count(), 1);
   await page.locator("button.when").click();
@@ -262,8 +265,10 @@ test("the audit: filtered by type and person, kept in the URL, read page by page
   await page.waitForFunction(() => document.querySelectorAll("td.event").length > 1);
 
   await page.getByLabel("Type").selectOption("auth.login.failure");
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll("td.event")].every((cell) => cell.textContent === "auth.login.failure"),
+  await page.waitForFunction(
+    () =>
+      document.querySelector("td.event") !== null &&
+      [...document.querySelectorAll("td.event")].every((cell) => cell.textContent === "auth.login.failure"),
   );
   await page.getByText("Live").waitFor();
   const newest = () => page.locator("td.time time").first().getAttribute("datetime");
@@ -279,8 +284,10 @@ test("the audit: filtered by type and person, kept in the URL, read page by page
 
   const { user_id } = await person("ben");
   await page.goto(`${world.url}#/admin/audit?user=${user_id}`);
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll("td.who")].every((cell) => cell.textContent.trim() === "ben"),
+  await page.waitForFunction(
+    () =>
+      document.querySelector("td.who") !== null &&
+      [...document.querySelectorAll("td.who")].every((cell) => cell.textContent.trim() === "ben"),
   );
   assert.ok((await page.locator("td.who").count()) > 0);
 });
@@ -368,6 +375,7 @@ test("an administrator lets people in by name", async () => {
   const { page } = main;
   const { session_id } = await admin.call("POST", "/sessions", { session_type: "shared", name: "By name" });
   await page.goto(`${world.url}#/s/${session_id}/conversation`);
+  await page.getByRole("button", { name: "Share…" }).waitFor();
   await page.keyboard.press("Control+k");
   await page.getByRole("combobox", { name: "Find a command" }).waitFor();
   await page.keyboard.type("share");

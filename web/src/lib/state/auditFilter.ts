@@ -78,10 +78,10 @@ export function matches(filter: AuditFilter, row: AuditRow): boolean {
   );
 }
 
-/** Newest first, each once, at most `most`: a live row may also come with the next page. */
-export function withRow(rows: readonly AuditRow[], row: AuditRow, most: number): AuditRow[] {
+/** Newest first, each once. */
+export function withRow(rows: readonly AuditRow[], row: AuditRow): AuditRow[] {
   if (rows.some((each) => each.seq === row.seq)) return [...rows];
-  return [row, ...rows].toSorted((a, b) => b.seq - a.seq).slice(0, most);
+  return [row, ...rows].toSorted((a, b) => b.seq - a.seq);
 }
 
 function instant(local: string): Date | null {
