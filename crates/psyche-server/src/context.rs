@@ -19,11 +19,6 @@ pub struct Context {
 }
 
 impl Context {
-    /// For what the server does by itself.
-    pub fn of_the_server() -> Self {
-        Self { request_id: "server".into(), address: IpAddr::V6(Ipv6Addr::LOCALHOST) }
-    }
-
     /// A row of the audit trail about this request, with the severity that is usual for its type.
     pub fn row(&self, app: &App, event_type: AuditType, outcome: Outcome) -> AuditDraft {
         AuditDraft {
@@ -39,6 +34,12 @@ impl Context {
             details: json!({}),
         }
     }
+}
+
+/// A row about what the server did by itself.
+pub fn own_row(app: &App, event_type: AuditType) -> AuditDraft {
+    let nobody = Context { request_id: "server".into(), address: IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    AuditDraft { personal: Personal::default(), ..nobody.row(app, event_type, Outcome::Success) }
 }
 
 fn severity(event_type: AuditType, outcome: Outcome) -> Severity {

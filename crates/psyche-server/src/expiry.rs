@@ -1,13 +1,12 @@
 //! Sessions that were paused because nobody touched them, in the audit trail.
 
-use psyche_core::TenantId;
-use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_engine::Expired;
-use serde_json::json;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::Shared;
+use crate::context;
 
 pub async fn watch(app: Shared, mut expirations: broadcast::Receiver<Expired>) {
     loop {
@@ -24,16 +23,9 @@ pub async fn watch(app: Shared, mut expirations: broadcast::Receiver<Expired>) {
             Err(RecvError::Closed) => return,
         };
         let row = AuditDraft {
-            tenant: TenantId::DEFAULT,
-            event_type: AuditType::SessionExpired,
-            severity: Severity::Low,
-            at: app.ports.clock.now(),
             user_id: Some(owner),
             session_id: Some(session),
-            request_id: String::new(),
-            outcome: Outcome::Success,
-            personal: Personal { username: None, ip_address: None },
-            details: json!({}),
+            ..context::own_row(&app, AuditType::SessionExpired)
         };
         if let Err(error) = app.record(vec![row]).await {
             tracing::warn!(%session, error = %error.message, "an expired session could not be noted in the audit trail");

@@ -5,18 +5,17 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use psyche_core::audit::{AuditDraft, AuditType, Outcome};
+use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::port::{SessionFilter, StoreError};
 use psyche_core::session::SessionStatus;
 use psyche_core::{TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::broadcast::error::RecvError;
 use utoipa::ToSchema;
 
 use crate::api::auth::millis;
 use crate::app::{App, Shared};
-use crate::context::Context;
+use crate::context;
 
 const EVERY: Duration = Duration::from_hours(1);
 /// Ended sign-ins are shown to nobody, but a new one is compared with them for a while.
@@ -93,7 +92,7 @@ async fn old_sessions(app: &App, before: Timestamp) -> Result<u64, StoreError> {
         let row = AuditDraft {
             session_id: Some(session),
             details: json!({"message": "Nothing had happened for as long as sessions are kept."}),
-            ..Context::of_the_server().row(app, AuditType::SessionTerminated, Outcome::Success)
+            ..context::own_row(app, AuditType::SessionTerminated)
         };
         app.ports.audit.record(vec![row]).await?;
         let deleted = app.ports.engine.delete(session).await;
@@ -101,31 +100,4 @@ async fn old_sessions(app: &App, before: Timestamp) -> Result<u64, StoreError> {
         removed += 1;
     }
     Ok(removed)
-}
-
-/// Records sessions that the engine paused because nobody touched them, until the server leaves.
-pub async fn record_expirations(app: Shared) {
-    let mut expirations = app.ports.engine.expirations();
-    loop {
-        let expired = tokio::select! {
-            () = app.leaving.cancelled() => return,
-            expired = expirations.recv() => expired,
-        };
-        let expired = match expired {
-            Ok(expired) => expired,
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "sessions expired faster than they could be recorded");
-                continue;
-            }
-            Err(RecvError::Closed) => return,
-        };
-        let row = AuditDraft {
-            user_id: Some(expired.owner),
-            session_id: Some(expired.session),
-            ..Context::of_the_server().row(&app, AuditType::SessionExpired, Outcome::Success)
-        };
-        if let Err(error) = app.ports.audit.record(vec![row]).await {
-            tracing::warn!(%error, "an expired session could not be recorded");
-        }
-    }
 }

@@ -140,7 +140,6 @@ impl Server {
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
-        self.app.tracker.spawn(retention::record_expirations(Arc::clone(&self.app)));
         self.app.tracker.spawn(expiry::watch(Arc::clone(&self.app), self.app.ports.engine.expirations()));
         let limits = self.app.options.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));
