@@ -6,7 +6,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder, Schema};
 
 use crate::envelope::ErrorEnvelope;
 use crate::live::ClientMessage;
@@ -50,6 +50,7 @@ pub fn complete(operations: OpenApi, rows: &[routes::Row]) -> OpenApi {
             if let Some(operation) = operation {
                 operation.operation_id = Some(operation_id(method, path));
                 let permission = rights.get(&(path.clone(), method.to_owned())).copied();
+                widen(operation);
                 describe_failures(path, operation, permission.unwrap_or(Permission::Public));
             }
         }
@@ -57,6 +58,18 @@ pub fn complete(operations: OpenApi, rows: &[routes::Row]) -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
     document
+}
+
+/// Unsigned parameters get the formats of signed ones, which hold half as much.
+fn widen(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+            && schema.minimum.is_some()
+        {
+            schema.format = None;
+        }
+    }
 }
 
 /// A name for generated clients, unique as method and path are: `get_sessions_session_id_state`.

@@ -100,6 +100,7 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(history::messages))
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
+        .add(P::SessionConfigure, routes!(participants::accesses))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))

@@ -65,6 +65,13 @@ pub struct AuditView {
     details: Value,
 }
 
+impl AuditView {
+    pub fn without_address(mut self) -> Self {
+        self.ip_address = None;
+        self
+    }
+}
+
 impl From<AuditRow> for AuditView {
     fn from(row: AuditRow) -> Self {
         let erased = row.personal.is_none();

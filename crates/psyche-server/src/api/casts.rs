@@ -103,7 +103,7 @@ pub async fn find(app: &App, id: &str) -> Answer<Cast> {
 /// Stores a new cast. Owner, version and date are the server's.
 #[utoipa::path(
     post, path = "/api/v1/casts", tag = "casts", request_body = schema::CastDraft,
-    responses((status = 201, body = schema::Cast))
+    responses((status = 201, body = schema::Cast), (status = 409, description = "There is a cast with this id already."))
 )]
 pub async fn create(State(app): State<Shared>, caller: Caller, text: CastText) -> Answer<(StatusCode, Json<Cast>)> {
     let cast = text.read()?;

@@ -2,19 +2,25 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use psyche_core::port::Relation;
+use psyche_core::audit::AuditType;
+use psyche_core::port::{AuditFilter, Relation};
 use psyche_core::{TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{Reader, Sharer};
+use crate::access::{Configurer, Reader, Sharer};
 use crate::app::{App, Shared};
 use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::Json;
+use crate::list::List;
 use crate::schema;
 
+use super::audit::AuditView;
 use super::views::{Participant, participants};
+
+/// Rows shown to an owner.
+const SHOWN: usize = 200;
 
 /// One participant.
 #[utoipa::path(
@@ -63,6 +69,24 @@ pub async fn put(
     };
     sharer.relate(&context, user_id, relation).await?;
     Ok(Json(Participant { user_id, username, relation }))
+}
+
+/// Which admins were let in to this session without belonging to it, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/accesses", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 200, body = List<schema::Audit>))
+)]
+pub async fn accesses(State(app): State<Shared>, configurer: Configurer) -> Answer<Json<List<AuditView>>> {
+    let filter = AuditFilter {
+        session_id: Some(configurer.access().id()),
+        event_types: vec![AuditType::AccessGranted],
+        newest_first: true,
+        ..AuditFilter::default()
+    };
+    let rows = app.ports.audit.rows(TenantId::DEFAULT, filter, SHOWN).await?;
+    // Where an admin sat is for admins to know.
+    let views = rows.into_iter().map(|row| AuditView::from(row).without_address());
+    Ok(Json(List::whole(views.collect())))
 }
 
 /// Takes somebody out. Their sockets close.

@@ -250,8 +250,11 @@ pub struct Path {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Thresholds {
+    #[schema(required = false)]
     pub emergency: f64,
+    #[schema(required = false)]
     pub critical: f64,
+    #[schema(required = false, value_type = i64, minimum = 0)]
     pub path_switch_delay: u32,
 }
 
@@ -281,7 +284,8 @@ pub struct StimulusPreset {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CastDraft {
     pub id: String,
-    #[schema(required = false)]
+    /// Wider than what is taken: unsigned numbers have no format of their own.
+    #[schema(required = false, value_type = i64, minimum = 0)]
     pub version: u32,
     pub name: String,
     #[schema(required = false)]

@@ -383,6 +383,9 @@ async fn rights_an_admin_has_only_as_such_are_recorded_and_refusals_too() {
     for row in rows["items"].as_array().unwrap() {
         assert!(row["request_id"].as_str().unwrap().len() >= 8 && row["ip_address"] == "127.0.0.1", "{row}");
     }
+    // The owner sees who came in.
+    let seen = app.get(&format!("/sessions/{session}/accesses"), Some(&owner)).await.expect(200);
+    assert_eq!((seen["items"].as_array().unwrap().len(), &seen["items"][0]["username"]), (2, &json!("root")));
     let check = app.get("/audit/verify", Some(&admin)).await.expect(200);
     assert_eq!((&check["whole"], &check["problems"]), (&json!(true), &json!([])));
     app.get("/audit", Some(&owner)).await.expect(403);

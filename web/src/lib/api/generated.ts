@@ -182,7 +182,10 @@ export interface components {
             situation?: string;
             stimuli?: components["schemas"]["StimulusPreset"][];
             thresholds?: components["schemas"]["Thresholds"] | null;
-            /** Format: int32 */
+            /**
+             * Format: int64
+             * @description Wider than what is taken: unsigned numbers have no format of their own.
+             */
             version?: number;
         };
         ChatMessage: {
@@ -1450,11 +1453,11 @@ export interface components {
         };
         Thresholds: {
             /** Format: double */
-            critical: number;
+            critical?: number;
             /** Format: double */
-            emergency: number;
-            /** Format: int32 */
-            path_switch_delay: number;
+            emergency?: number;
+            /** Format: int64 */
+            path_switch_delay?: number;
         };
         Ticket: {
             /** Format: date-time */
