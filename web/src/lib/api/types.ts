@@ -26,9 +26,10 @@ export interface Page<T> {
 type Whole<T, K extends keyof T> = T & { [P in K]-?: NonNullable<T[P]> };
 export type Agent = Whole<Schemas["Agent"], "colour" | "shape" | "temperature" | "muted">;
 export type PathRule = Whole<Schemas["Path"], "kind">;
-export type Cast = Omit<Whole<Schemas["Cast"], "thresholds" | "stimuli">, "agents" | "paths"> & {
+export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | "thresholds"> & {
   agents: Agent[];
   paths: PathRule[];
+  thresholds: Required<Schemas["Thresholds"]>;
 };
 export type Model = Schemas["Model"];
 export type Session = Schemas["Session"];
