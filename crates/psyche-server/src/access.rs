@@ -154,7 +154,8 @@ async fn denied(
             ..caller.row(app, context, AuditType::AccessDenied, Outcome::Denied)
         };
         let rule = ("denied_burst", "Somebody asked for many things that are not allowed.");
-        let many = alerts::burst(app, context, caller.user_id, rule, (20, Duration::from_mins(5))).await?;
+        let many =
+            alerts::burst(app, context, (caller.user_id, &caller.username), rule, (20, Duration::from_mins(5))).await?;
         app.record([row].into_iter().chain(many).collect()).await
     };
     recorded.await.err().unwrap_or(error)

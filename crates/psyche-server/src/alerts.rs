@@ -32,29 +32,28 @@ pub trait Courier: Send + Sync {
 pub fn suspicion(
     app: &App,
     context: &Context,
-    user: Option<UserId>,
+    (user, username): (UserId, &str),
     severity: Severity,
     (rule, message): (&str, &str),
 ) -> AuditDraft {
-    AuditDraft {
-        user_id: user,
-        severity,
-        details: json!({"rule": rule, "message": message}),
-        ..context.row(app, AuditType::Suspicious, Outcome::Success)
-    }
+    let mut row = context.row(app, AuditType::Suspicious, Outcome::Success);
+    (row.user_id, row.severity) = (Some(user), severity);
+    row.personal.username = Some(username.to_owned());
+    row.details = json!({"rule": rule, "message": message});
+    row
 }
 
 /// Counts something of somebody; the row when it has happened often enough within the time.
 pub async fn burst(
     app: &App,
     context: &Context,
-    user: UserId,
+    (user, username): (UserId, &str),
     (rule, message): (&str, &str),
     (times, within): (u64, Duration),
 ) -> Answer<Option<AuditDraft>> {
     let ttl = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
     let count = app.ports.counters.increment(&format!("rule:{rule}:{user}"), ttl).await?;
-    Ok((count == times).then(|| suspicion(app, context, Some(user), Severity::High, (rule, message))))
+    Ok((count == times).then(|| suspicion(app, context, (user, username), Severity::High, (rule, message))))
 }
 
 /// An alert as clients see it.

@@ -33,8 +33,9 @@ pub async fn begin(app: &App, username: &str, address: IpAddr, device: Option<Us
     let name = psyche_core::port::folded(username);
     // A device that was signed in before has tries of its own: nobody else can lock its owner out.
     let from = device.map_or_else(|| bucket(address).to_string(), |user| format!("device:{user}"));
-    let attempt = Try { client: key("client", &[&name, &from]), name: key("name", &[&name]) };
     let counters = &app.ports.counters;
+    let era = counters.get(&key("era", &[&name])).await?.unwrap_or_default();
+    let attempt = Try { client: key("client", &[&name, &from, &hex::encode(era)]), name: key("name", &[&name]) };
     let ttl = u64::try_from(rules.lockout.as_millis()).unwrap_or(u64::MAX);
     let tries = counters.increment(&attempt.client, ttl).await?;
     let now = app.ports.clock.monotonic_ms();
@@ -61,14 +62,14 @@ impl Try {
     }
 }
 
-/// Forgives what was tried for a name, from everywhere that is known.
-pub async fn unlock(app: &App, username: &str, addresses: &[IpAddr], user: UserId) -> Answer<()> {
+/// Forgives what was tried for a name, from everywhere: counts of the era before are not looked at any more.
+pub async fn unlock(app: &App, username: &str) -> Answer<()> {
     let name = psyche_core::port::folded(username);
-    app.ports.counters.take(&key("name", &[&name])).await?;
-    forget(app, &key("client", &[&name, &format!("device:{user}")])).await?;
-    for address in addresses {
-        forget(app, &key("client", &[&name, &bucket(*address).to_string()])).await?;
-    }
+    let counters = &app.ports.counters;
+    counters.take(&key("name", &[&name])).await?;
+    // Longer than any count of that era lives.
+    let ttl = u64::try_from(app.options.limits.lockout.as_millis()).unwrap_or(u64::MAX).saturating_mul(2);
+    counters.increment(&key("era", &[&name]), ttl).await?;
     Ok(())
 }
 

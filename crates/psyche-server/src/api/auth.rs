@@ -196,10 +196,10 @@ async fn begin(
     let mut rows = vec![about(app, context, user, AuditType::LoginSuccess, json!({"sign_in": sign_in.id}))];
     if is_new {
         let rule = ("new_device", "Somebody signed in from a device that was not seen before.");
-        rows.push(alerts::suspicion(app, context, Some(user.user_id), Severity::Medium, rule));
+        rows.push(alerts::suspicion(app, context, (user.user_id, &user.username), Severity::Medium, rule));
     }
     let rule = ("many_sign_ins", "Somebody signed in more often within a minute than a person does.");
-    rows.extend(alerts::burst(app, context, user.user_id, rule, (10, Duration::from_mins(1))).await?);
+    rows.extend(alerts::burst(app, context, (user.user_id, &user.username), rule, (10, Duration::from_mins(1))).await?);
     let (id, keep) = (sign_in.id, app.options.limits.sign_ins_per_user);
     let ended = app.directory_with(rows).create_sign_in(NewSignIn { sign_in, refresh_hash }, keep).await?;
     if !ended.is_empty() {

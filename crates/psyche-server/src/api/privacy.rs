@@ -62,7 +62,7 @@ pub async fn export(
     let mut rows = vec![caller.row(&app, &context, AuditType::DataExported, Outcome::Success)];
     let rule = ("export_volume", "Somebody exported data several times within an hour.");
     let within = (3, std::time::Duration::from_hours(1));
-    rows.extend(alerts::burst(&app, &context, caller.user_id, rule, within).await?);
+    rows.extend(alerts::burst(&app, &context, (caller.user_id, &caller.username), rule, within).await?);
     app.record(rows).await?;
     let archive = archive(&app, user).await?;
     let headers = [

@@ -102,7 +102,7 @@ pub async fn confirm(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Proof {
+pub struct BothFactors {
     password: String,
     /// A code of the device, or a recovery code.
     otp: String,
@@ -110,16 +110,16 @@ pub struct Proof {
 
 /// Removes the second factor.
 #[utoipa::path(
-    post, path = "/api/v1/auth/mfa/disable", tag = "identity", request_body = Proof,
+    post, path = "/api/v1/auth/mfa/disable", tag = "identity", request_body = BothFactors,
     responses((status = 200, body = schema::Done), (status = 409, description = "Not in this state of the second factor."))
 )]
 pub async fn disable(
     State(app): State<Shared>,
     context: Context,
     caller: Caller,
-    body: SmallJson<Proof>,
+    body: SmallJson<BothFactors>,
 ) -> Answer<SmallJson<Value>> {
-    let Proof { password, otp } = body.0;
+    let BothFactors { password, otp } = body.0;
     let user = proved(&app, &context, &caller, password, Some(otp), "password").await?;
     if user.second_factor.is_none() {
         return Err(ApiError::conflict("There is no second factor to remove."));

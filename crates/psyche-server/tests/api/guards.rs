@@ -128,8 +128,14 @@ async fn a_known_device_has_tries_of_its_own_and_an_admin_can_forgive() {
     // Somebody else's token, or a made-up one, is none.
     from_device(format!("{device}x")).await.expect(429);
     from_device(format!("psyche_device={}.AAAA", admin.id)).await.expect(429);
+    let elsewhere = || login(&app, "203.0.113.77", "ada", "a wrong guess");
+    for _ in 0..6 {
+        elsewhere().await;
+    }
+    assert_eq!(elsewhere().await.status, 429);
     app.post(&format!("/users/{ada}/unlock"), Some(&admin), json!({})).await.expect(200);
     app.post("/auth/login", None, body.clone()).await.expect(200);
+    assert_eq!(elsewhere().await.status, 401, "forgiven where nobody had ever signed in, too");
 }
 
 /// IP-01.

@@ -145,6 +145,11 @@ export interface components {
             /** Format: date-time */
             until: string;
         };
+        BothFactors: {
+            /** @description A code of the device, or a recovery code. */
+            otp: string;
+            password: string;
+        };
         Budget: {
             /** Format: double */
             cost?: number | null;
