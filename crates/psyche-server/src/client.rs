@@ -46,6 +46,13 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> I
     client
 }
 
+/// Whether a trusted proxy got the request over TLS. It writes its word last, or alone; what others claim does not count.
+pub fn came_encrypted(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
+    let lines = headers.get_all("x-forwarded-proto");
+    let last = lines.iter().next_back().and_then(|line| line.to_str().ok()?.rsplit(',').next());
+    trusted.contain(peer.to_canonical()) && last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
 /// An address as proxies write it, with or without a port.
 fn parse(text: &str) -> Option<IpAddr> {
     let bare = text.parse::<IpAddr>().ok();
@@ -98,6 +105,29 @@ mod tests {
             assert_eq!(address(peer.parse().unwrap(), &headers, &trusted).to_string(), expected, "{peer} {lines:?}");
         }
         assert!(TrustedProxies::parse(&["10.0.0.0/33".into()]).is_err());
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_a_request_came_encrypted() {
+        let trusted = TrustedProxies::parse(&["10.0.0.0/8".into()]).unwrap();
+        let cases: [(&str, &[&str], bool); 9] = [
+            ("10.1.1.1", &["https"], true),
+            ("::ffff:10.1.1.1", &["HTTPS"], true),
+            ("10.1.1.1", &["http, https"], true),
+            ("10.1.1.1", &[], false),
+            ("10.1.1.1", &["http"], false),
+            ("10.1.1.1", &["https, http"], false),
+            ("10.1.1.1", &["https", "http"], false),
+            ("203.0.113.5", &["https"], false),
+            ("127.0.0.1", &["https"], false),
+        ];
+        for (peer, lines, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-proto", line.parse().unwrap());
+            }
+            assert_eq!(came_encrypted(peer.parse().unwrap(), &headers, &trusted), expected, "{peer} {lines:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
      connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'";
 
+const PLAIN: &str = "This server is used over HTTPS alone, and this request came over plain HTTP. Use the https address; a proxy must \
+                     be named in trusted_proxies and send X-Forwarded-Proto.";
+
 /// Marks an answer whose body the protocol defines although its status is an error's.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnBody;
@@ -66,6 +69,8 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
     let origin = request.headers().get(header::ORIGIN).cloned();
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
     let address = client::address(peer, request.headers(), &app.options.trusted_proxies);
+    let encrypted =
+        app.options.tls.is_some() || client::came_encrypted(peer, request.headers(), &app.options.trusted_proxies);
     let context = Context { request_id: request_id.as_str().into(), address };
     let class = Class::of(&path, request.headers());
     request.extensions_mut().insert(context.clone());
@@ -74,7 +79,10 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
 
     let allowed_origin = origin.filter(|o| is_listed(&app, o));
     let mut allowance = None;
-    let mut response = if is_preflight(&request) && allowed_origin.is_some() {
+    let mut response = if app.options.is_https() && !encrypted && class != Class::Health {
+        // What such a request carries has been readable on its way: nothing is done with it (TLS-01).
+        ApiError::new(ErrorKind::Forbidden, PLAIN).into_response()
+    } else if is_preflight(&request) && allowed_origin.is_some() {
         preflight()
     } else if let Some(refusal) = refused(&app, &context, class, &mut allowance).await {
         refusal.into_response()

@@ -11,6 +11,7 @@ mod app;
 mod blocks;
 mod client;
 mod context;
+mod door;
 mod envelope;
 mod error;
 mod expiry;
@@ -31,6 +32,7 @@ mod retention;
 mod routes;
 pub mod schema;
 mod server;
+mod tls;
 mod tokens;
 mod totp;
 mod web_files;
@@ -43,6 +45,7 @@ pub use limits::Rate;
 pub use openapi::openapi;
 pub use options::{Limits, Registration, ServerOptions};
 pub use server::{Server, StartError};
+pub use tls::{Tls, TlsError};
 
 /// The permission table of the routes: method, path template, permission.
 pub fn permission_table() -> Vec<(&'static str, String, psyche_core::permission::Permission)> {

@@ -8,6 +8,7 @@ use crate::client::TrustedProxies;
 use crate::limits::Rate;
 use crate::live::Patience;
 use crate::passwords;
+use crate::tls::Tls;
 
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -24,6 +25,8 @@ pub struct ServerOptions {
     pub version: String,
     /// How people reach the server, such as `https://psyche.example.org`.
     pub public_url: Option<String>,
+    /// Connections are encrypted here; without it they come plain, or a proxy does it.
+    pub tls: Option<Tls>,
     /// Names, besides loopback and IP addresses, under which a browser may reach the server.
     pub trusted_hosts: Vec<String>,
     pub cors_allowed_origins: Vec<String>,
@@ -62,6 +65,7 @@ impl ServerOptions {
         Self {
             version: version.to_owned(),
             public_url: None,
+            tls: None,
             trusted_hosts: Vec::new(),
             cors_allowed_origins: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
@@ -86,7 +90,7 @@ impl ServerOptions {
 
     /// Whether people reach the server over TLS.
     pub(crate) fn is_https(&self) -> bool {
-        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+        self.tls.is_some() || self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
@@ -95,6 +99,7 @@ impl std::fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServerOptions")
             .field("public_url", &self.public_url)
+            .field("tls", &self.tls)
             .field("registration", &self.registration)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

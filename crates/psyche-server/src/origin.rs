@@ -16,7 +16,7 @@ pub fn is_ours(options: &ServerOptions, headers: &HeaderMap) -> bool {
     }
     // A page reached under a foreign name must not talk to us: that name may have been pointed here (DNS rebinding).
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let same = origin == format!("http://{host}") || origin == format!("https://{host}");
+    let same = origin == format!("https://{host}") || (options.tls.is_none() && origin == format!("http://{host}"));
     same && is_trusted(options, host)
 }
 

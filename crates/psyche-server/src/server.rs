@@ -1,31 +1,24 @@
 //! The server's life: bind elsewhere, run here, leave in order.
 
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse as _;
 use axum::routing::get;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use psyche_core::audit::sign;
 use psyche_core::words::Hash;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use crate::accounts::{Accounts, watch_rights};
 use crate::alerts;
-use crate::api::auth::Peer;
 use crate::api::health;
 use crate::app::{App, Ports, Shared};
 use crate::blocks::Blocks;
+use crate::door::Door;
 use crate::envelope;
 use crate::expiry;
 use crate::live::{Hub, watch_changes, watch_system};
@@ -39,9 +32,8 @@ use crate::routes;
 use crate::tokens::Keys;
 use crate::web_files;
 
-/// Request heads larger than this are refused (LIM-01).
-const HEAD_BYTES: usize = 16 * 1024;
-const HEADERS: usize = 100;
+/// Connections at once to the listener for metrics.
+const SCRAPERS: usize = 64;
 
 /// Why a server could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -108,13 +100,26 @@ impl Server {
         self.router.clone()
     }
 
-    /// `/metrics` without a question, and the probes: for the operator's own listener.
-    pub fn metrics_router(&self) -> Router {
-        Router::new()
+    /// `/metrics` without a question, and the probes: for the operator's own listener. Ends when the token is cancelled
+    /// and the answers under way are out.
+    pub async fn run_metrics(self, listener: TcpListener, token: CancellationToken) {
+        let router = Router::new()
             .route("/metrics", get(health::open_metrics))
             .route("/live", get(health::live))
             .route("/ready", get(health::ready))
-            .with_state(Arc::clone(&self.app))
+            .with_state(Arc::clone(&self.app));
+        let tracker = TaskTracker::new();
+        let door = Door {
+            router,
+            tls: None,
+            places: SCRAPERS,
+            header_timeout: self.app.options.limits.header_timeout,
+            tracker: tracker.clone(),
+            leaving: token.clone(),
+        };
+        door.open(listener, &token).await;
+        tracker.close();
+        tracker.wait().await;
     }
 
     /// Open sockets at this moment.
@@ -141,62 +146,21 @@ impl Server {
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
         self.app.tracker.spawn(expiry::watch(Arc::clone(&self.app), self.app.ports.engine.expirations()));
-        let limits = self.app.options.limits.clone();
-        let places = Arc::new(Semaphore::new(limits.connections));
-        loop {
-            let place = tokio::select! {
-                () = token.cancelled() => break,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
-            let Ok(place) = place else { break };
-            let accepted = tokio::select! {
-                () = token.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    self.app.tracker.spawn(self.clone().connection(stream, peer, place));
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: others may end soon.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                }
-            }
-        }
+        let limits = &self.app.options.limits;
+        let door = Door {
+            router: self.router.clone(),
+            tls: self.app.options.tls.clone(),
+            places: limits.connections,
+            header_timeout: limits.header_timeout,
+            tracker: self.app.tracker.clone(),
+            leaving: self.app.leaving.clone(),
+        };
+        door.open(listener, &token).await;
         self.app.leaving.cancel();
         self.app.tracker.close();
         if tokio::time::timeout(limits.drain, self.app.tracker.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and are dropped");
         }
         Ok(())
-    }
-
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let _place = place;
-        // Frames are small and somebody waits for each.
-        let _ = stream.set_nodelay(true);
-        let (router, tracker) = (self.router.clone(), self.app.tracker.clone());
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            let answer = router.clone().oneshot(request.map(axum::body::Body::new));
-            // A client that breaks off does not break off what it asked for: half a password change is worse than none.
-            let work = tracker.spawn(answer);
-            async move { work.await.unwrap_or_else(|_| Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())) }
-        });
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(self.app.options.limits.header_timeout)
-            .max_headers(HEADERS)
-            .max_buf_size(HEAD_BYTES);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        tokio::select! {
-            // Clients break off as they like.
-            _ = connection.as_mut() => {}
-            () = self.app.leaving.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-        }
     }
 }

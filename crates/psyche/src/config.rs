@@ -48,8 +48,8 @@ const KEYS: &[Key] = &[
     key("listen", Kind::Address, Some("127.0.0.1:8080"), "address of the dashboard and the API"),
     key("metrics_addr", Kind::Address, Some("127.0.0.1:9464"), "address of /metrics; empty: none"),
     key("public_url", Kind::Text, None, "the address people type, when a proxy stands before psyche"),
-    waiting("tls_cert", Kind::Text, None, "certificate file"),
-    waiting("tls_key", Kind::Text, None, "key file of the certificate"),
+    key("tls_cert", Kind::Text, None, "PEM file of the certificate and those that signed it; psyche then speaks HTTPS"),
+    key("tls_key", Kind::Text, None, "PEM file of its key; SIGHUP reads both again"),
     key("data_dir", Kind::Text, Some("data"), "where everything lies that must survive"),
     key("store", Kind::Text, None, "sqlite:<file> or memory: (default sqlite:<data_dir>/psyche.db)"),
     key("bus", Kind::Text, Some("local:"), "the live feed between replicas"),
@@ -234,8 +234,13 @@ impl Config {
         if self.flag("cluster") {
             bail!("cluster = true needs PostgreSQL and Redis, which this version does not have yet; leave it out");
         }
-        if self.text("tls_cert").is_some() || self.text("tls_key").is_some() {
-            bail!("TLS is not built in yet: put a proxy with TLS before psyche and set public_url");
+        if self.text("tls_cert").is_some() != self.text("tls_key").is_some() {
+            bail!("tls_cert and tls_key belong together; give both or neither");
+        }
+        if self.text("tls_cert").is_some() && self.text("public_url").is_some_and(|url| !url.starts_with("https://")) {
+            bail!(
+                "public_url does not begin with https:// although tls_cert is set; people reach psyche over HTTPS then"
+            );
         }
         if self.text("alert_webhook").is_some() != self.text("alert_webhook_secret").is_some() {
             bail!("alert_webhook and alert_webhook_secret belong together: what is posted is signed");
@@ -432,7 +437,12 @@ mod tests {
             (sources(&[], &[("listen", "here")]), "an address such as"),
             (sources(&[], &[("cluster", "true")]), "PostgreSQL and Redis"),
             (sources(&[], &[("setup_code", "letmein")]), "could be guessed"),
-            (sources(&[], &[("tls_cert", "a.pem")]), "TLS is not built in yet"),
+            (sources(&[], &[("tls_cert", "a.pem")]), "tls_cert and tls_key belong together"),
+            (sources(&[], &[("tls_key", "a.pem")]), "tls_cert and tls_key belong together"),
+            (
+                sources(&[], &[("tls_cert", "a.pem"), ("tls_key", "b.pem"), ("public_url", "http://a.example")]),
+                "public_url does not begin with https://",
+            ),
             (sources(&[], &[("url_tokens", "maybe")]), "auto, on, off"),
             (sources(&[], &[("registration", "maybe")]), "open, closed"),
             (sources(&[], &[("second_factor_roles", "admin,root")]), "observer, researcher, admin"),

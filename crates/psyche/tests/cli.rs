@@ -226,8 +226,8 @@ fn doctor_and_config_speak_json_to_scripts() {
     assert!(model["finding"].as_str().unwrap().contains("psyche model fetch"));
     let config = psyche(data.path(), &["config", "--json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&config.stdout).unwrap();
-    let tls = rows.iter().find(|r| r["key"] == "tls_cert").unwrap();
-    assert_eq!(tls["in_force"], false, "what is not built yet says so");
+    let cluster = rows.iter().find(|r| r["key"] == "cluster").unwrap();
+    assert_eq!(cluster["in_force"], false, "what is not built yet says so");
 }
 
 /// A server that answers every request with one document.

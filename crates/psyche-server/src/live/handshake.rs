@@ -9,6 +9,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
+
+use super::stream::Stream;
 
 /// Appended to the client's key (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -23,7 +26,7 @@ pub struct Handshake {
 /// The socket after the answer went out, and what the client has sent already.
 #[derive(Debug)]
 pub struct Taken {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub read: bytes::Bytes,
 }
 
@@ -86,11 +89,17 @@ impl Handshake {
 }
 
 /// Waits for the answer to be out and takes the socket from the HTTP library. `None` when the client went.
-pub async fn take(upgrade: OnUpgrade) -> Option<Taken> {
-    let upgraded = upgrade.await.ok()?;
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Some(Taken { stream: parts.io.into_inner(), read: parts.read_buf }),
-        Err(_) => unreachable!("the server serves on TCP streams"),
+pub async fn take(upgrade: OnUpgrade, tracker: &TaskTracker) -> Option<Taken> {
+    match upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => Some(Taken { stream: Stream::Tcp(parts.io.into_inner()), read: parts.read_buf }),
+        // Over TLS. What the client has sent already comes with the rest.
+        Err(upgraded) => match Stream::carry(TokioIo::new(upgraded), tracker) {
+            Ok(stream) => Some(Taken { stream, read: bytes::Bytes::new() }),
+            Err(error) => {
+                tracing::warn!(%error, "a socket over TLS could not be opened");
+                None
+            }
+        },
     }
 }
 

@@ -15,7 +15,6 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use serde_json::json;
 use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -24,6 +23,7 @@ use crate::metrics::Metrics;
 use super::frame;
 use super::lane::{Class, Lane, LaneCursor, Slot};
 use super::ring::{Pending, Ring};
+use super::stream::Stream;
 use super::view::View;
 
 const FRAMES_PER_WRITE: usize = 256;
@@ -101,7 +101,7 @@ pub struct Patience {
 }
 
 pub struct Link {
-    pub stream: TcpStream,
+    pub stream: Stream,
     bell: Notify,
     errands: AtomicU8,
     out: Mutex<Out>,
@@ -242,7 +242,7 @@ impl Joined {
 }
 
 impl Link {
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         // Events are small. A reader that stalls is to cost little memory of the kernel's too.
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let now = Instant::now();

@@ -11,6 +11,7 @@ mod link;
 mod messages;
 mod pump;
 mod ring;
+mod stream;
 mod upgrade;
 mod view;
 

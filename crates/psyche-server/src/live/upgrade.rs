@@ -92,7 +92,7 @@ fn open(app: &Shared, target: Target, query: SocketQuery, mut request: Request) 
     let shared = Arc::clone(app);
     app.tracker.spawn(async move {
         let _seat = seat;
-        if let Some(taken) = handshake::take(upgrade).await {
+        if let Some(taken) = handshake::take(upgrade, &shared.tracker).await {
             serve(shared, context, taken, target, entry).await;
         }
     });

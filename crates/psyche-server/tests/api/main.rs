@@ -5,6 +5,7 @@
 mod accounts;
 mod casts;
 mod document;
+mod door;
 mod erased;
 mod expired;
 mod failures;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use psyche_core::port::Role;
-use psyche_server::Registration;
+use psyche_server::{Registration, TrustedProxies};
 use reqwest::Method;
 use serde_json::json;
 
@@ -137,10 +137,16 @@ async fn the_cookie_carries_the_refresh_token_out_of_scripts_reach() {
     assert!(renewed.header("set-cookie").starts_with("psyche_refresh="));
     assert_ne!(renewed.header("set-cookie"), cookie);
 
-    let app = TestApp::with(|o| o.public_url = Some("https://psyche.example".into())).await;
+    // A proxy does TLS here.
+    let app = TestApp::with(|o| {
+        o.public_url = Some("https://psyche.example".into());
+        o.trusted_proxies = TrustedProxies::parse(&["127.0.0.1".into()]).unwrap();
+    })
+    .await;
     app.account("ada", Role::Researcher).await;
     let body = json!({"username": "ada", "password": PASSWORD, "refresh": "cookie"});
-    let reply = app.post("/auth/login", None, body).await;
+    let request = app.request(Method::POST, "/auth/login", None).header("X-Forwarded-Proto", "https");
+    let reply = send(request.json(&body)).await;
     let cookie = reply.header("set-cookie");
     assert!(
         cookie.starts_with("__Host-psyche_refresh=") && cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Strict"),

@@ -44,6 +44,7 @@ struct Check {
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let mut checks = vec![directory(&config.data_dir()), disk(&config.data_dir()), store(config).await];
+    checks.extend(certificate(config));
     checks.extend(models(config).await);
     for key in ["listen", "metrics_addr"] {
         checks
@@ -130,6 +131,14 @@ async fn store(config: &Config) -> Check {
     match page {
         Ok(_) => check(what, Verdict::Good, format!("{url} opens and answers")),
         Err(error) => check(what, Verdict::Bad, format!("{url}: {error}")),
+    }
+}
+
+fn certificate(config: &Config) -> Option<Check> {
+    match super::serve::tls(config, &SystemClock::new()) {
+        Ok(None) => None,
+        Ok(Some(_)) => Some(check("certificate", Verdict::Good, "certificate and key fit each other")),
+        Err(error) => Some(check("certificate", Verdict::Bad, error.to_string())),
     }
 }
 

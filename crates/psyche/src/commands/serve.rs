@@ -10,9 +10,9 @@ use clap::Args;
 use psyche_core::TenantId;
 use psyche_core::port::{Clock, NewUser, Role, StoreError};
 use psyche_engine::{Engine, Options};
-use psyche_server::{Limits, Ports, Rate, Registration, Server, ServerOptions, TrustedProxies};
+use psyche_server::{Limits, Ports, Rate, Registration, Server, ServerOptions, Tls, TrustedProxies};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::user;
@@ -43,6 +43,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         None => None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let tls = tls(config, clock.as_ref())?;
     let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
     let parts = Parts::open(config, models, arguments.accept_loss, clock)?;
     if let Store::Sqlite(sqlite) = &parts.store {
@@ -72,19 +73,17 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         clock: parts.clock.clone(),
         models: parts.models.clone(),
     };
-    let server = Server::new(ports, options(config, &parts, address, setup_code.clone())?)?;
-    welcome(config, listener.local_addr()?, setup_code.as_deref());
+    let options = options(config, &parts, address, tls.clone(), setup_code.clone())?;
+    let server = Server::new(ports, options)?;
+    welcome(config, listener.local_addr()?, tls.is_some(), setup_code.as_deref());
 
     let token = CancellationToken::new();
     let tracker = tokio_util::task::TaskTracker::new();
     if let Some(metrics) = metrics {
-        let (router, token) = (server.metrics_router(), token.clone());
-        tracker.spawn(async move {
-            let leave = async move { token.cancelled().await };
-            if let Err(error) = axum::serve(metrics, router).with_graceful_shutdown(leave).await {
-                tracing::warn!(%error, "the metrics listener ended");
-            }
-        });
+        tracker.spawn(server.clone().run_metrics(metrics, token.clone()));
+    }
+    if let Some(tls) = tls {
+        tracker.spawn(renew(tls, signal(SignalKind::hangup())?, parts.clock.clone(), token.clone()));
     }
     let serving = tracker.spawn(server.run(listener, token.clone()));
     tracker.close();
@@ -105,6 +104,28 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
             // Whatever was acknowledged is durable; turns under way are abandoned at the next start.
             eprintln!("left at once");
             std::process::exit(1)
+        }
+    }
+}
+
+/// Certificate and key, where the configuration names them.
+pub fn tls(config: &Config, clock: &dyn Clock) -> Result<Option<Tls>> {
+    match (config.text("tls_cert"), config.text("tls_key")) {
+        (Some(certificate), Some(key)) => Ok(Some(Tls::read(certificate.into(), key.into(), clock.now())?)),
+        _ => Ok(None),
+    }
+}
+
+/// Reads certificate and key again at every SIGHUP.
+async fn renew(tls: Tls, mut hangup: Signal, clock: Arc<dyn Clock>, token: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            _ = hangup.recv() => {}
+        }
+        match tls.reload(clock.now()) {
+            Ok(()) => tracing::info!("certificate and key were read again; new connections get them"),
+            Err(error) => tracing::error!("certificate and key stay as they were: {error}"),
         }
     }
 }
@@ -151,7 +172,13 @@ fn engine_options(config: &Config) -> Result<Options> {
     Ok(Options { expire_after, ..Options::default() })
 }
 
-fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Option<String>) -> Result<ServerOptions> {
+fn options(
+    config: &Config,
+    parts: &Parts,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    setup_code: Option<String>,
+) -> Result<ServerOptions> {
     let hours = |name| hours(config, name);
     let secrets = backends::jwt_secrets(config, parts.clock.as_ref())?;
     let public_url = config.text("public_url").map(str::to_owned);
@@ -163,6 +190,7 @@ fn options(config: &Config, parts: &Parts, address: SocketAddr, setup_code: Opti
         _ => alone,
     };
     options.public_url = public_url;
+    options.tls = tls;
     options.cors_allowed_origins = config.list("cors_allowed_origins");
     options.trusted_proxies = TrustedProxies::parse(&config.list("trusted_proxies")).map_err(anyhow::Error::msg)?;
     options.block_addresses = config.flag("enable_ip_blacklisting");
@@ -232,9 +260,11 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn welcome(config: &Config, address: SocketAddr, setup_code: Option<&str>) {
-    let url =
-        config.text("public_url").map_or_else(|| format!("http://{address}"), |u| u.trim_end_matches('/').to_owned());
+fn welcome(config: &Config, address: SocketAddr, encrypted: bool, setup_code: Option<&str>) {
+    let scheme = if encrypted { "https" } else { "http" };
+    let url = config
+        .text("public_url")
+        .map_or_else(|| format!("{scheme}://{address}"), |u| u.trim_end_matches('/').to_owned());
     println!("psyche {} is listening on {url}", env!("CARGO_PKG_VERSION"));
     if let Some(code) = setup_code {
         println!("First time here? Open this link to make the first account:\n\n  {url}/#setup={code}\n");
