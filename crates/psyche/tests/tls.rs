@@ -101,14 +101,14 @@ impl Program {
     async fn sign_in(&self, trusted: &str) -> Client {
         let trusted = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([trusted]).build().unwrap();
-        let mut client = Client { http, base: format!("https://{}/api/v1", self.address), token: String::new() };
+        let client = Client { http, base: format!("https://{}/api/v1", self.address), token: String::new() };
         let account = json!({
             "setup_code": self.setup_code, "username": "mira", "email": "mira@example.org", "password": PASSWORD,
         });
         client.post("/setup", &account).await;
         let body = json!({"username": "mira", "password": PASSWORD});
-        client.token = client.post("/auth/login", &body).await["access_token"].as_str().unwrap().to_owned();
-        client
+        let token = client.post("/auth/login", &body).await["access_token"].as_str().unwrap().to_owned();
+        Client { token, ..client }
     }
 }
 
