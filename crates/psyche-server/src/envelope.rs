@@ -72,7 +72,7 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
     let encrypted =
         app.options.tls.is_some() || client::came_encrypted(peer, request.headers(), &app.options.trusted_proxies);
     let context = Context { request_id: request_id.as_str().into(), address };
-    let class = Class::of(&path, request.headers());
+    let class = Class::of(&method, &path, request.headers());
     request.extensions_mut().insert(context.clone());
     let template = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
     request.extensions_mut().insert(app.clone());

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use psyche_core::UserId;
 
 use crate::client::bucket;
@@ -33,12 +33,13 @@ pub enum Class {
 }
 
 impl Class {
-    pub fn of(path: &str, headers: &HeaderMap) -> Self {
+    pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Self {
         let api = path.strip_prefix("/api/v1").unwrap_or(path);
         match api {
             "/health" | "/live" | "/ready" => Self::Health,
-            "/auth/login" | "/auth/register" | "/auth/password-reset" => Self::SignIn,
-            "/setup" if path != api => Self::SignIn,
+            "/auth/login" | "/auth/register" | "/auth/password-reset" | "/setup" if method == Method::POST => {
+                Self::SignIn
+            }
             _ if path.starts_with("/ws/") => Self::Socket,
             _ if path == api && path != "/metrics" && !path.starts_with("/api/") => Self::File,
             _ if headers.contains_key(axum::http::header::AUTHORIZATION) => Self::Bearer,
@@ -100,6 +101,7 @@ mod tests {
     fn each_kind_of_request_has_its_bucket() {
         let none = HeaderMap::new();
         let bearer = HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
+        assert_eq!(Class::of(&Method::GET, "/api/v1/setup", &none), Class::Anonymous, "looking is no try");
         for (path, headers, class) in [
             ("/", &none, Class::File),
             ("/assets/index.js", &none, Class::File),
@@ -114,7 +116,7 @@ mod tests {
             ("/metrics", &none, Class::Anonymous),
             ("/ws/system", &none, Class::Socket),
         ] {
-            assert_eq!(Class::of(path, headers), class, "{path}");
+            assert_eq!(Class::of(&Method::POST, path, headers), class, "{path}");
         }
     }
 }

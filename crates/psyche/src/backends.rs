@@ -240,7 +240,10 @@ fn kept_secret(file: &Path, may_make: bool, clock: &dyn Clock) -> Result<String>
     }
     if let Some(directory) = file.parent() {
         let making = || format!("make the data directory {}", directory.display());
-        std::fs::create_dir_all(directory).with_context(making)?;
+        let mut builder = std::fs::DirBuilder::new();
+        // Nobody but its owner has any business in there.
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(directory).with_context(making)?;
     }
     let digits = hex::encode(clock.entropy());
     write_secret(file, &digits)?;

@@ -17,9 +17,14 @@ use crate::mint::{self, Person};
 const METRICS_TOKEN: &str = "scrape-token-of-the-load-tool";
 
 /// Limits raised for a load test: one person drives it all, and ten thousand read.
-const RAISED: [&str; 6] = [
+const RAISED: [&str; 11] = [
     "max_connections=60000",
     "max_sockets=60000",
+    "rate_limit_requests_per_minute=100000000",
+    "rate_limit_burst_size=10000000",
+    "rate_limit_user_requests_per_minute=100000000",
+    "rate_limit_sign_ins_per_minute=100000000",
+    "rate_limit_upgrades_per_minute=100000000",
     "max_sockets_per_user=60000",
     "socket_messages_per_minute=60000000",
     "socket_message_burst=1000000",

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Live, News, NewsStream, Relation, StoreError};
+use psyche_core::port::{Live, News, NewsStream, Relation, SessionSummary, StoreError};
 use psyche_core::record::Record;
+use psyche_core::session::StateView;
 use psyche_core::{AgentId, SessionId, UserId};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +40,9 @@ const GATHER: Duration = Duration::from_millis(10);
 const WRITING: Duration = Duration::from_millis(100);
 /// News taken before what they bring is written.
 const NEWS_AT_ONCE: usize = 256;
+/// A state in memory that is behind an erasure is asked for again so often, after such pauses.
+const FORGETTING: usize = 500;
+const FORGET_PAUSE: Duration = Duration::from_millis(10);
 /// How often presence is told again to so many, in ticks.
 const CROWD_TICKS: u64 = 5;
 
@@ -162,8 +166,7 @@ impl Feed {
         if let Some(snapshot) = made() {
             return Ok(snapshot);
         }
-        let (summary, state) =
-            app.ports.engine.read(self.session, |s| (s.summary(), s.view())).await.map_err(ApiError::from)?;
+        let (summary, state) = self.state_now(app).await?;
         let (generation, seq) = (summary.generation, summary.seq);
         let state = views::State::new(app, &summary, state).await?;
         let frame = json!({
@@ -183,6 +186,19 @@ impl Feed {
         }
         snapshots.frames.push((relation, reason, frame.clone()));
         Ok(Snapshot { generation, seq, frame })
+    }
+
+    /// The state in memory. After an erasure the log may be ahead of it for a moment: its words are not shown any more.
+    async fn state_now(&self, app: &Shared) -> Answer<(SessionSummary, StateView)> {
+        for _ in 0..FORGETTING {
+            let read = app.ports.engine.read(self.session, |s| (s.summary(), s.view())).await;
+            let (summary, state) = read.map_err(ApiError::from)?;
+            if self.head().is_none_or(|(generation, _)| summary.generation >= generation) {
+                return Ok((summary, state));
+            }
+            tokio::time::sleep(FORGET_PAUSE).await;
+        }
+        Err(ApiError::unavailable("a session's state in memory is still that of a past that was erased"))
     }
 
     pub fn enter(&self, caller: &Caller, relation: Relation) {
