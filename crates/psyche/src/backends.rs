@@ -189,15 +189,18 @@ pub async fn rotate_master_key(config: &Config, clock: Arc<dyn Clock>) -> Result
 }
 
 /// Secrets that stand in examples and tutorials.
-const SAMPLES: [&str; 6] =
-    ["changeme", "secret", "your-256-bit-secret", "your-secret-key", "supersecret", "jwt_secret"];
+const SAMPLES: [&str; 5] = ["changeme", "change-me", "your-256-bit-secret", "your-secret-key", "supersecret"];
+
+fn is_sample(secret: &str) -> bool {
+    let one_letter = secret.bytes().all(|byte| secret.as_bytes().first() == Some(&byte));
+    one_letter || SAMPLES.iter().any(|sample| secret.to_lowercase().contains(sample))
+}
 
 /// The keys of access tokens, as raw bytes: the first signs, the others still verify.
 pub fn jwt_secrets(config: &Config, clock: &dyn Clock) -> Result<Vec<Vec<u8>>> {
     let text = match config.text("jwt_secret") {
         Some(secret) => {
-            let sample = SAMPLES.iter().any(|sample| secret.to_lowercase().contains(sample));
-            if sample || secret.bytes().all(|byte| secret.starts_with(char::from(byte))) {
+            if is_sample(secret) {
                 bail!("jwt_secret is a sample value that anybody could try; give 32 random bytes, or leave it out");
             }
             let before = config.text("jwt_secret_before").map(str::to_owned);
@@ -259,4 +262,21 @@ fn write_secret(file: &Path, text: &str) -> Result<()> {
     let mut handle = options.open(file).with_context(|| format!("make {}", file.display()))?;
     handle.write_all(text.as_bytes())?;
     Ok(handle.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sample;
+
+    #[test]
+    fn samples_are_known_and_secrets_are_not_taken_for_them() {
+        for sample in ["ChangeMe-ChangeMe-ChangeMe-ChangeMe", "your-256-bit-secret", "00000000000000000000000000000000"]
+        {
+            assert!(is_sample(sample), "{sample}");
+        }
+        for secret in ["a throw-away secret of the load tool, never used elsewhere", "9f86d081884c7d659a2feaa0c55ad015"]
+        {
+            assert!(!is_sample(secret), "{secret}");
+        }
+    }
 }

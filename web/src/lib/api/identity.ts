@@ -91,6 +91,8 @@ export class Identity {
       method: "PUT",
       body: { relation },
     });
+  /** Which administrators were let in without belonging to the session, newest first. */
+  accesses = (session: string) => this.#client.call<Page<AuditRow>>(`/sessions/${session}/accesses`);
   unshare = (session: string, user: string) =>
     this.#client.call<undefined>(`/sessions/${session}/participants/${encodeURIComponent(user)}`, {
       method: "DELETE",
