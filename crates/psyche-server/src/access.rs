@@ -187,7 +187,25 @@ pub async fn enter(
     let directory = &app.ports.directory;
     let row = directory.session(id).await?.ok_or_else(ApiError::not_found)?;
     let relation = directory.relation(id, caller.user_id).await?;
-    let (access, verdict) = match admit_to(app, caller, (Arc::new(row), relation), permission) {
+    enter_with(app, context, caller, (Arc::new(row), relation), permission).await
+}
+
+/// The same for a socket that begins to read. Thousands may come at once, so what is remembered does.
+pub async fn enter_to_follow(app: &Shared, context: &Context, caller: &Caller, id: SessionId) -> Answer<SessionAccess> {
+    let standing = app.accounts.standing(app.ports.directory.as_ref(), id, caller.user_id).await?;
+    let standing = standing.ok_or_else(ApiError::not_found)?;
+    enter_with(app, context, caller, standing, Permission::SessionRead).await
+}
+
+async fn enter_with(
+    app: &Shared,
+    context: &Context,
+    caller: &Caller,
+    standing: Standing,
+    permission: Permission,
+) -> Answer<SessionAccess> {
+    let id = standing.0.summary.session_id;
+    let (access, verdict) = match admit_to(app, caller, standing, permission) {
         Ok(admitted) => admitted,
         Err(error) => return Err(denied(app, context, caller, Some(id), permission, error).await),
     };

@@ -16,7 +16,7 @@ use psyche_core::{SessionId, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::access::{Annotator, Controller, enter, enter_again, may_monitor, signed_in};
+use crate::access::{Annotator, Controller, enter_again, enter_to_follow, may_monitor, signed_in};
 use crate::accounts::Caller;
 use crate::api::views;
 use crate::app::Shared;
@@ -638,11 +638,10 @@ async fn check_rights(
 ) -> Result<Relation, Leave> {
     match target {
         Target::Session(session) => {
-            let read = Permission::SessionRead;
             let access = if first {
-                enter(app, context, caller, session, read).await
+                enter_to_follow(app, context, caller, session).await
             } else {
-                enter_again(app, context, caller, session, read).await
+                enter_again(app, context, caller, session, Permission::SessionRead).await
             };
             Ok(access.map_err(|e| refused(&e))?.relation)
         }
