@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use psyche_core::port::{SessionFilter, StoreError};
+use psyche_core::port::{SessionFilter, StoreError, for_each_session};
 use psyche_core::session::{EXPIRED, SessionStatus};
 use psyche_core::{SessionId, TenantId, UserId};
 use tokio::sync::oneshot;
@@ -12,8 +12,6 @@ use crate::{EngineError, Inner, Mail, Order, peek, task};
 
 /// Expirations that a listener may be behind.
 pub(crate) const REMEMBERED: usize = 1_024;
-/// Rows read at a time.
-const PAGE: usize = 200;
 
 /// A session was paused because nobody touched it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +61,15 @@ fn in_memory(inner: &Inner, untouched_ms: u64) -> Vec<SessionId> {
 async fn asleep(inner: &Inner, untouched_ms: u64) -> Result<Vec<SessionId>, StoreError> {
     let now = inner.ports.clock.now();
     let filter = SessionFilter { status: Some(SessionStatus::Paused), ..SessionFilter::default() };
-    let (mut due, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = inner.ports.directory.sessions(TenantId::DEFAULT, filter.clone(), cursor, PAGE).await?;
-        due.extend(page.items.into_iter().map(|row| row.summary).filter_map(|row| {
-            let quiet_ms = u64::try_from((now.micros() - row.last_activity.micros()) / 1_000).unwrap_or(0);
-            (quiet_ms >= untouched_ms && row.reason.as_deref() != Some(EXPIRED)).then_some(row.session_id)
-        }));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(due);
+    let mut due = Vec::new();
+    for_each_session(inner.ports.directory.as_ref(), TenantId::DEFAULT, filter, |row| {
+        let quiet_ms = u64::try_from((now.micros() - row.last_activity.micros()) / 1_000).unwrap_or(0);
+        if quiet_ms >= untouched_ms && row.reason.as_deref() != Some(EXPIRED) {
+            due.push(row.session_id);
         }
-    }
+    })
+    .await?;
+    Ok(due)
 }
 
 async fn expire(inner: &Arc<Inner>, session: SessionId, untouched_ms: u64) -> Result<Option<Expired>, EngineError> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use psyche_core::audit::{AuditDraft, AuditType};
-use psyche_core::port::{SessionFilter, StoreError};
+use psyche_core::port::{SessionFilter, StoreError, for_each_session};
 use psyche_core::session::SessionStatus;
 use psyche_core::{TenantId, Timestamp};
 use serde::Serialize;
@@ -77,16 +77,14 @@ pub async fn sweep(app: &App) {
 
 /// Removes sessions that nothing has happened in since `before`. Those that run are not old.
 async fn old_sessions(app: &App, before: Timestamp) -> Result<u64, StoreError> {
-    let (mut cursor, mut old) = (None, Vec::new());
-    loop {
-        let page = app.ports.directory.sessions(TenantId::DEFAULT, SessionFilter::default(), cursor, 200).await?;
-        let done = page.items.into_iter().map(|row| row.summary).filter(|session| session.last_activity < before);
-        old.extend(done.filter(|session| session.status != SessionStatus::Running).map(|session| session.session_id));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
+    let mut old = Vec::new();
+    let all = SessionFilter::default();
+    for_each_session(app.ports.directory.as_ref(), TenantId::DEFAULT, all, |session| {
+        if session.last_activity < before && session.status != SessionStatus::Running {
+            old.push(session.session_id);
         }
-    }
+    })
+    .await?;
     let mut removed = 0;
     for session in old {
         let row = AuditDraft {

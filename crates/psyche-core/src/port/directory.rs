@@ -325,3 +325,26 @@ pub trait Directory: Send + Sync {
     async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     async fn put_setting(&self, key: &str, value: Option<Vec<u8>>) -> Result<(), StoreError>;
 }
+
+/// Sessions asked for at once by [`for_each_session`].
+const PAGE: usize = 200;
+
+/// Hands on every session that fits, newest first. Only a page of them is held at a time.
+pub async fn for_each_session(
+    directory: &dyn Directory,
+    tenant: TenantId,
+    filter: SessionFilter,
+    mut take: impl FnMut(SessionSummary) + Send,
+) -> Result<(), StoreError> {
+    let mut cursor = None;
+    loop {
+        let page = directory.sessions(tenant, filter.clone(), cursor, PAGE).await?;
+        for row in page.items {
+            take(row.summary);
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

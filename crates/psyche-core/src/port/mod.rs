@@ -13,7 +13,7 @@ pub use clock::Clock;
 pub use directory::{
     AddressBlock, Consent, Directory, NewSignIn, NewUser, Page, Parent, Relation, ResetToken, Role, Rotation,
     SecondFactor, SessionFilter, SessionRow, SessionSummary, SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
-    folded,
+    folded, for_each_session,
 };
 pub use log::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
 pub use model::{

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use futures_util::StreamExt;
 use psyche_core::port::{
     ChatMessage, ChatRole, CircuitState, Finish, GenerateRequest, LanguageModel, ModelCard, ModelErrorKind, ModelEvent,
-    Sampling, SessionFilter, Usage,
+    Sampling, SessionFilter, Usage, for_each_session,
 };
 use psyche_core::session::SessionStatus;
 use psyche_core::words::Hash;
@@ -41,15 +41,8 @@ pub struct ModelView {
 pub async fn list(State(app): State<Shared>) -> Answer<Json<List<ModelView>>> {
     let running = SessionFilter { status: Some(SessionStatus::Running), ..SessionFilter::default() };
     let mut used = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = app.ports.directory.sessions(TenantId::DEFAULT, running.clone(), cursor, 200).await?;
-        used.extend(page.items.into_iter().map(|row| row.summary.model));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let directory = app.ports.directory.as_ref();
+    for_each_session(directory, TenantId::DEFAULT, running, |session| used.push(session.model)).await?;
     let items = app.ports.models.models().iter().map(|model| view(&app, model.as_ref(), &used)).collect();
     Ok(Json(List::whole(items)))
 }

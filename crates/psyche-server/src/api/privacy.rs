@@ -7,7 +7,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal};
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{AuditFilter, SessionFilter, SessionSummary, StoreError, User, UserPatch, UserStatus};
+use psyche_core::port::{
+    AuditFilter, SessionFilter, SessionSummary, StoreError, User, UserPatch, UserStatus, for_each_session,
+};
 use psyche_core::record::Record;
 use psyche_core::words::Subject;
 use psyche_core::{TenantId, UserId};
@@ -101,15 +103,9 @@ async fn archive(app: &App, user: User) -> Answer<Vec<u8>> {
 }
 
 async fn sessions(app: &App, filter: SessionFilter) -> Answer<Vec<SessionSummary>> {
-    let (mut cursor, mut all) = (None, Vec::new());
-    loop {
-        let page = app.ports.directory.sessions(TenantId::DEFAULT, filter.clone(), cursor, 200).await?;
-        all.extend(page.items.into_iter().map(|row| row.summary));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(all);
-        }
-    }
+    let mut all = Vec::new();
+    for_each_session(app.ports.directory.as_ref(), TenantId::DEFAULT, filter, |session| all.push(session)).await?;
+    Ok(all)
 }
 
 /// What a person did and said in a session.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
-use psyche_core::port::{SessionFilter, SessionSummary};
+use psyche_core::port::{SessionFilter, for_each_session};
 use psyche_core::{TenantId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{App, Shared};
+use crate::app::Shared;
 use crate::error::Answer;
 use crate::json::Json;
 use crate::monitor::ResourceUsage;
@@ -77,7 +77,8 @@ pub async fn statistics(State(app): State<Shared>) -> Answer<Json<Statistics>> {
         live_frames_dropped: app.metrics.live_dropped.load(Ordering::Relaxed),
         ..Statistics::default()
     };
-    for_each_session(&app, |session| {
+    let all = SessionFilter::default();
+    for_each_session(app.ports.directory.as_ref(), TenantId::DEFAULT, all, |session| {
         sums.sessions += 1;
         *sums.sessions_by_status.entry(session.status.name()).or_default() += 1;
         sums.events += session.seq;
@@ -88,19 +89,4 @@ pub async fn statistics(State(app): State<Shared>) -> Answer<Json<Statistics>> {
     })
     .await?;
     Ok(Json(sums))
-}
-
-async fn for_each_session(app: &App, mut take: impl FnMut(SessionSummary) + Send) -> Answer<()> {
-    let mut cursor = None;
-    loop {
-        let all = SessionFilter::default();
-        let page = app.ports.directory.sessions(TenantId::DEFAULT, all, cursor, 200).await?;
-        for row in page.items {
-            take(row.summary);
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(());
-        }
-    }
 }

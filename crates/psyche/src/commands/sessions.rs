@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
-use psyche_core::port::{SessionFilter, SessionSummary};
+use psyche_core::port::{SessionFilter, SessionSummary, for_each_session};
 use psyche_core::{SessionId, TenantId};
 
 use crate::backends::Store;
@@ -13,15 +13,10 @@ const LISTED: usize = 10;
 
 /// All sessions, the newest first.
 pub async fn all(store: &Store) -> Result<Vec<SessionSummary>> {
-    let (directory, mut cursor, mut all) = (store.directory(), None, Vec::new());
-    loop {
-        let page = directory.sessions(TenantId::DEFAULT, SessionFilter::default(), cursor, 200).await?;
-        all.extend(page.items.into_iter().map(|row| row.summary));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(all);
-        }
-    }
+    let (directory, mut all) = (store.directory(), Vec::new());
+    let filter = SessionFilter::default();
+    for_each_session(directory.as_ref(), TenantId::DEFAULT, filter, |session| all.push(session)).await?;
+    Ok(all)
 }
 
 /// The session with the id that was typed; otherwise an error that lists those there are.
