@@ -1,2 +1,3 @@
 export { default as ConversationTab } from "./ConversationTab.svelte";
+export { default as InjectPanel } from "./InjectPanel.svelte";
 export { default as Inspector } from "./Inspector.svelte";

@@ -56,6 +56,9 @@ export interface Now {
   turn: number;
   messages: number;
   tokens: number;
+  cost: number;
+  /** Attempts that failed, over all agents. */
+  failures: number;
   /** Running time of finished stretches, and when the present one began. */
   ranMs: number;
   runningSinceMs: number | null;
@@ -89,6 +92,8 @@ export function initial(situation: string, cast: Cast | null): Now {
     turn: 0,
     messages: 0,
     tokens: 0,
+    cost: 0,
+    failures: 0,
     ranMs: 0,
     runningSinceMs: null,
     situation,
@@ -137,6 +142,7 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
     gauges: state.gauges,
     emergency: state.emergency,
     tokens: session.spent.tokens,
+    cost: session.spent.cost,
     messages: Math.max(
       before.messages,
       Object.values(agents).reduce((sum, agent) => sum + agent.utterances, 0),
@@ -229,9 +235,11 @@ export function apply(now: Now, event: StoredEvent): Now {
       return withAgent(next, event.agent_id, () => ({ state: "processing" as const }));
     case "turn_committed":
       next.tokens += event.tokens;
+      next.cost += event.cost;
       return next;
     case "turn_failed":
       next.tokens += event.tokens;
+      next.failures += 1;
       next.inFlight = without(now.inFlight, event.agent_id);
       next.failure = {
         seq: event.seq,
@@ -271,6 +279,8 @@ export function applyFrom(beginning: Now): (now: Now, event: StoredEvent) => Now
       turn: now.turn,
       messages: now.messages,
       tokens: now.tokens,
+      cost: now.cost,
+      failures: now.failures,
       ranMs: now.ranMs,
     };
   };

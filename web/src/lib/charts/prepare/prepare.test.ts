@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { AgentMessage, StoredEvent } from "$lib/api/types";
 import { Columns } from "$lib/state/columns";
+import type { FeedItem } from "$lib/state/feed";
+import { stretches } from "./emergencies";
 import { gaugeMeans, meanSentiment, shares, talkMatrix } from "./analysis";
 import { judge } from "./gauges";
 import { modelFigures, quantile } from "./latency";
@@ -176,4 +178,32 @@ it.each([
 it("no level, no judgement", () => {
   expect(judge("conflict", null)).toBeNull();
   expect(judge("conflict", undefined)).toBeNull();
+});
+
+describe("stretches", () => {
+  const emergency = (seq: number, action: "opened" | "closed", level: "emergency" | "critical") =>
+    ({
+      kind: "emergency",
+      seq,
+      at: new Date(seq * 1000).toISOString(),
+      event: { action, level, stagnation: 0.7 },
+    }) as unknown as FeedItem;
+  const feed = [
+    emergency(10, "opened", "emergency"),
+    emergency(14, "opened", "critical"),
+    emergency(20, "closed", "critical"),
+    emergency(30, "opened", "emergency"),
+  ];
+
+  it("joins a rise of the level into the stretch that is open, newest first", () => {
+    expect(stretches(feed, Infinity)).toEqual([
+      expect.objectContaining({ seq: 30, level: "emergency", closedSeq: null, lastedMs: null }),
+      expect.objectContaining({ seq: 10, level: "critical", closedSeq: 20, lastedMs: 10_000 }),
+    ]);
+  });
+
+  it("knows nothing after the playhead", () => {
+    expect(stretches(feed, 15)).toEqual([expect.objectContaining({ seq: 10, closedSeq: null })]);
+    expect(stretches(feed, 9)).toEqual([]);
+  });
 });

@@ -1,0 +1,5 @@
+import { catalogue } from "../catalogue";
+
+export const uiText = catalogue({
+  notShown: "{what} could not be shown",
+});
