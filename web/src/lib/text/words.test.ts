@@ -6,14 +6,14 @@ import ts from "typescript";
 import { expect, it } from "vitest";
 
 const SRC = resolve(import.meta.dirname, "../..");
-const CONVERTED = ["features/health"];
+const CONVERTED = ["features/health", "features/visualizations", "lib/charts"];
 
 /** Attributes of elements, and properties of our components, whose words are seen or heard. */
 const SEEN =
   /^(?:title|label|alt|placeholder|summary|what|hint|name|heading|text|aria-(?:label|description|roledescription|valuetext|placeholder))$/u;
 const WORD = /\p{L}{2,}/u;
 /** Two words, or one that begins like a sentence: what is written for people. Names in code have neither. */
-const PROSE = /\p{L}{2,}[\s,;:–-]+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
+const PROSE = /\p{L}{2,}[,;:–]?\s+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
 /** Names of keys, as the browser gives them. */
 const KEYS = /^(?:Enter|Escape|Home|End|Tab|Space|Infinity)$/u;
 
