@@ -121,7 +121,7 @@ export async function fake(
           provider: "embedded",
           name: "SmolLM2 135M",
           context: 2048,
-          price: null,
+          price: { input: 0, output: 0 },
           determinism: "local",
           prompt_style: "compact",
           status: "ready",

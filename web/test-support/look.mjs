@@ -1,4 +1,4 @@
-// Takes pictures of every page in every state, for a person to judge. Usage: node test-support/look.mjs [folder] [filter]
+// Takes pictures of every page in every state, for a person to judge. Usage: node test-support/look.mjs [folder] [pattern of names]
 import { mkdir } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,7 +7,7 @@ import { fake, serveDist, signedIn } from "./fake.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.argv[2] ?? "test-results/looks";
-const only = process.argv[3] ?? "";
+const only = new RegExp(process.argv[3] ?? "", "u");
 await mkdir(folder, { recursive: true });
 // `WEB_DIST` names another build than dist/.
 const dist = await serveDist(process.env.WEB_DIST);
@@ -175,7 +175,7 @@ async function violations(page) {
 
 async function shot(name, { scheme, size, options, hash, out = false, before }) {
   const file = `${name}-${scheme}-${size}`;
-  if (!file.includes(only)) return;
+  if (!only.test(file)) return;
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,

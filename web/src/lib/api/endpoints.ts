@@ -5,7 +5,9 @@ import type {
   Command,
   Model,
   NewSession,
+  ExportQuery,
   Page,
+  Path,
   Session,
   SessionPatch,
   SetupState,
@@ -31,6 +33,9 @@ export class Api {
   changeAgent = (id: string, agentId: string, body: AgentPatch) =>
     this.#client.call<unknown>(`/sessions/${id}/agents/${agentId}`, { method: "PATCH", body });
 
+  changePaths = (id: string, paths: Path[]) =>
+    this.#client.call<unknown>(`/sessions/${id}/paths`, { method: "PUT", body: { paths } });
+
   command = (id: string, command: Command, args: Record<string, unknown>, commandId: string) =>
     this.#client.call<{ seq: number }>(`/sessions/${id}/commands`, {
       method: "POST",
@@ -44,6 +49,15 @@ export class Api {
 
   casts = () => this.#client.call<Page<Cast>>("/casts");
   cast = (id: string) => this.#client.call<Cast>(`/casts/${id}`);
+  castAsToml = (id: string) => this.#client.download(`/casts/${id}`, { accept: "application/toml" });
+  createCast = (type: "application/json" | "application/toml", text: string) =>
+    this.#client.call<Cast>("/casts", { method: "POST", raw: { type, body: text } });
+  exportSession = (id: string, query: ExportQuery, onbytes?: (bytes: number) => void) =>
+    this.#client.download(`/sessions/${id}/export`, {
+      query: { ...query },
+      accept: "*/*",
+      ...(onbytes === undefined ? {} : { onbytes }),
+    });
   models = () => this.#client.call<Page<Model>>("/models");
   systemStatus = () => this.#client.call<Record<string, unknown>>("/system/status");
 }

@@ -31,6 +31,8 @@ export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | 
   paths: PathRule[];
   thresholds: Required<Schemas["Thresholds"]>;
 };
+/** A path as it is sent; what may be left out is left out. */
+export type Path = Schemas["Path"];
 export type Model = Schemas["Model"];
 export type Session = Schemas["Session"];
 export type SessionStatus = Schemas["SessionStatus"];
@@ -88,3 +90,16 @@ export type InterventionSuggested = EventOf<"intervention_suggested">;
 export type StimulusInjected = EventOf<"stimulus_injected">;
 export type TurnFailed = EventOf<"turn_failed">;
 export type SystemStatus = FrameOf<"system_status">;
+
+export const EXPORT_FORMATS = ["jsonl", "json", "csv", "markdown"] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+export interface ExportQuery {
+  format: ExportFormat;
+  /** First and last event; all of them when absent. */
+  from?: number;
+  to?: number;
+  /** Comma-separated: `words`, `names`. */
+  redact?: string;
+  /** A look at the first utterances, instead of the file. */
+  limit?: number;
+}

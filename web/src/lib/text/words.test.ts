@@ -6,7 +6,7 @@ import ts from "typescript";
 import { expect, it } from "vitest";
 
 const SRC = resolve(import.meta.dirname, "../..");
-const CONVERTED = ["features/health", "features/visualizations", "lib/charts"];
+const CONVERTED = ["features/health", "features/visualizations", "features/settings", "lib/charts"];
 
 /** Attributes of elements, and properties of our components, whose words are seen or heard. */
 const SEEN =
@@ -50,6 +50,7 @@ function wordsOfComponent(source: string): string[] {
       return;
     }
     if (!isNode(node)) return;
+    if (node.type === "StyleDirective" || node.type === "ClassDirective") return;
     if (node.type === "Text") found.push(...[node.data as string].filter((text) => WORD.test(text)));
     else if (node.type === "ExpressionTag")
       found.push(...literals(node.expression).filter((text) => WORD.test(text)));
