@@ -2,7 +2,9 @@
 
 mod error;
 mod expiry;
+mod fork;
 mod generation;
+mod interview;
 mod leases;
 mod load;
 mod rerun;
@@ -18,7 +20,8 @@ use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{
-    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Usage,
+    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Spent,
+    Usage,
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
@@ -33,6 +36,8 @@ use tokio_util::task::TaskTracker;
 
 pub use error::EngineError;
 pub use expiry::Expired;
+pub use fork::ForkDraft;
+pub use interview::Answered;
 pub use load::{Loaded, fold};
 pub use rerun::{Difference, Rerun};
 pub use retry::delay as retry_delay;
@@ -159,6 +164,10 @@ pub(crate) struct Inner {
     /// Turns under way are abandoned once this is cancelled.
     pub closed: CancellationToken,
     pub running: AtomicUsize,
+    /// Interviews that may begin now.
+    pub interviews: tokio::sync::Semaphore,
+    /// What interviews have spent of sessions' budgets.
+    pub asked: Mutex<HashMap<SessionId, Spent>>,
     /// Tells of sessions that were paused because nobody touched them.
     pub expired: broadcast::Sender<Expired>,
 }
@@ -178,6 +187,10 @@ impl std::fmt::Debug for Engine {
 impl Inner {
     pub fn residents(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Resident>> {
         self.residents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Spent>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,6 +213,8 @@ impl Engine {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             running: AtomicUsize::new(0),
+            interviews: tokio::sync::Semaphore::new(interview::AT_ONCE),
+            asked: Mutex::default(),
             expired: broadcast::Sender::new(expiry::REMEMBERED),
         });
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
@@ -361,6 +376,7 @@ impl Engine {
             resident.mailbox.closed().await;
         }
         self.inner.ports.log.delete(session).await?;
+        self.inner.asked().remove(&session);
         self.inner.ports.bus.publish(session, News::Deleted);
         Ok(())
     }

@@ -177,6 +177,10 @@ impl From<EngineError> for ApiError {
             EngineError::Refused(refusal) => refusal.into(),
             EngineError::Invalid { field, message } => Self::invalid(field, message),
             EngineError::Busy => Self::too_many("The session has more commands waiting than it can take.", 1),
+            EngineError::OverBudget => Self::conflict(error.to_string()),
+            EngineError::NoAnswer(message) => {
+                Self { retry_after_s: Some(1), ..Self::new(ErrorKind::Unavailable, message) }
+            }
             EngineError::Unavailable(cause) => Self::unavailable(cause),
             EngineError::Corrupt(cause) => Self::internal(cause),
         }

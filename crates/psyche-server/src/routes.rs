@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, audit, auth, casts, configuration, docs, health, history, models, participants, privacy, second_factor,
-    sessions, setup, system, tickets, users,
+    account, audit, auth, casts, comparison, configuration, docs, forks, health, history, models, participants,
+    privacy, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -89,7 +89,10 @@ pub fn all() -> Routes {
         .add(P::ModelTest, routes!(models::test))
         .add(P::SessionCreate, routes!(sessions::create))
         .add(P::SessionList, routes!(sessions::list))
+        // Asks for each of the sessions itself.
+        .add(P::SessionList, routes!(comparison::compare))
         .add(P::SessionRead, routes!(sessions::get))
+        .add(P::SessionFork, routes!(forks::fork))
         .add(P::SessionConfigure, routes!(sessions::change))
         .add(P::SessionDelete, routes!(sessions::delete))
         .add(P::SessionConfigure, routes!(sessions::change_agent))
@@ -98,6 +101,7 @@ pub fn all() -> Routes {
         .add(P::SessionAnnotate, routes!(sessions::annotate))
         .add(P::SessionRead, routes!(history::events))
         .add(P::SessionRead, routes!(history::messages))
+        .add(P::SessionRead, routes!(timeline::timeline))
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
         .add(P::SessionConfigure, routes!(participants::accesses))

@@ -75,6 +75,68 @@ fn run_verify_replay() {
     assert_eq!(words(&run.stdout), words(&again.stdout));
 }
 
+/// `psyche serve` that has said where it listens.
+fn serving(data: &Path) -> Running {
+    let mut serve = command(data, &["--set", "metrics_addr=", "serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = Running(serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(serve.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("is listening on")), "it says where it listens");
+    std::thread::spawn(move || lines.count());
+    serve
+}
+
+#[test]
+fn a_conversation_is_forked_spoken_in_and_asked_about() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("psyche.toml"), QUICK_MODEL).unwrap();
+    let run = psyche(data.path(), &["run", "--rounds", "2", "--json"]);
+    let frames: Vec<serde_json::Value> = text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let id = frames[0]["session_id"].as_str().unwrap();
+    let turn = |n: u64| frames.iter().find(|f| f["type"] == "turn_committed" && f["turn"] == n).unwrap()["seq"].clone();
+    let fork = |arguments: &[&str]| psyche(data.path(), &[&["fork", id, "--json"], arguments].concat());
+
+    let made = fork(&["--at", "turn:7", "--situation", "The tide comes in.", "--name", "Tide"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["parent"], serde_json::json!({"session_id": id, "gen": 1, "seq": turn(7)}));
+    let copy = made["session_id"].as_str().unwrap();
+    assert!(fork(&["--at", "3"]).status.success());
+    assert!(fork(&[]).status.success());
+    for (at, expected) in [("turn:70", "its last one is turn 10"), ("0", "the log has events 1 to"), ("soon", "turn:7")]
+    {
+        let refused = fork(&["--at", at]);
+        assert_eq!(refused.status.code(), Some(2), "{at}");
+        assert!(text(&refused.stderr).contains(expected), "{at}: {}", text(&refused.stderr));
+    }
+
+    let said = psyche(data.path(), &["speak", copy, "Who is there?", "--to", "ego"]);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let nobody = psyche(data.path(), &["speak", copy, "Who is there?", "--to", "nobody"]);
+    assert!(text(&nobody.stderr).contains("there is no agent"), "{}", text(&nobody.stderr));
+    let verify = psyche(data.path(), &["verify", "--json"]);
+    let findings = text(&verify.stdout);
+    assert_eq!(findings.matches("\"rerun\": \"same\"").count(), 4, "{findings}");
+
+    // Only what writes is the server's while one runs.
+    let server = serving(data.path());
+    let before = psyche(data.path(), &["verify", copy]).stdout;
+    let asked = psyche(data.path(), &["interview", copy, "shadow", "What do you want?", "--json"]);
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
+    let answered: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
+    assert!(answered["messages"].to_string().contains("What do you want?"));
+    assert!(!answered["answer"].as_str().unwrap().is_empty());
+    let nobody = psyche(data.path(), &["interview", copy, "nobody", "Who?"]);
+    assert!(text(&nobody.stderr).contains("there is no agent"), "{}", text(&nobody.stderr));
+    assert_eq!(psyche(data.path(), &["verify", copy]).stdout, before, "nothing of it is in the log");
+    for arguments in [vec!["fork", id], vec!["speak", id, "Hello?"]] {
+        let refused = psyche(data.path(), &arguments);
+        assert_eq!(refused.status.code(), Some(2));
+        let why = text(&refused.stderr);
+        assert!(why.contains("a running server does this") && why.contains("in use by process"), "{why}");
+    }
+    drop(server);
+}
+
 #[test]
 fn a_changed_log_is_found_and_one_that_cannot_be_read_is_not_called_broken() {
     let data = tempfile::tempdir().unwrap();

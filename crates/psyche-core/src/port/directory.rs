@@ -229,6 +229,8 @@ pub struct SessionFilter {
     /// Case-insensitive part of the name.
     pub query: Option<String>,
     pub tag: Option<String>,
+    /// Forks of this session.
+    pub parent: Option<SessionId>,
 }
 
 /// One page of a list, newest first. `next_cursor` is opaque.
@@ -305,6 +307,8 @@ pub trait Directory: Send + Sync {
         cursor: Option<String>,
         limit: usize,
     ) -> Result<Page<SessionRow>, StoreError>;
+    /// How many forks each of these sessions has that `visible_to` may see; `None` sees all.
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError>;
     /// The relation of a user to a session; `Owner` for its owner.
     async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError>;
     /// `Relation::None` removes the membership.

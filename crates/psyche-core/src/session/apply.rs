@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crate::cast::StimulusKind;
 use crate::event::{
-    AgentActivity, AgentChanged, AgentMessage, Arg, Emergency, EmergencyAction, Event, Payload, SettingsChanged,
-    TurnStarted,
+    AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
+    SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
-use crate::port::ModelErrorKind;
+use crate::port::{ModelErrorKind, Spent};
 use crate::record::Record;
+use crate::time::Timestamp;
 use crate::words::{Hash, Subject, Words};
 
 use super::commands::USER;
+use super::fork::ANEW;
 use super::{Flight, PendingStimulus, Said, Session, StepGoal, StepUnit, Unfinished};
 
 /// How many of its own utterances an agent keeps at hand: prompts show one, models avoid repeating these.
@@ -109,7 +111,12 @@ impl Session {
                 push(&mut self.recent_failures, true, FAILURES_KEPT);
                 self.not_finished(failed.turn, failed.tokens, Some(failed.kind), failed.retryable);
             }
-            Payload::TurnAbandoned(abandoned) => self.not_finished(abandoned.turn, abandoned.tokens, None, true),
+            Payload::TurnAbandoned(abandoned) => {
+                self.not_finished(abandoned.turn, abandoned.tokens, None, true);
+                if abandoned.reason == ANEW {
+                    self.unfinished.remove(&abandoned.turn);
+                }
+            }
             Payload::Reset(_) => self.to_beginning(),
             Payload::SettingsChanged(changed) => self.settings_changed(changed),
             Payload::AgentChanged(changed) => self.agent_changed(changed),
@@ -117,7 +124,7 @@ impl Session {
                 self.set_paths(&changed.paths);
                 self.connections = self.connections_now();
             }
-            Payload::Forked(forked) => self.parent = Some(forked.parent.clone()),
+            Payload::Forked(forked) => self.forked(event.at, forked),
             Payload::SessionCreated(_)
             | Payload::CommandRefused(_)
             | Payload::Annotation(_)
@@ -275,9 +282,7 @@ impl Session {
             name.as_str().clone_into(&mut self.name);
         }
         if let Some(situation) = &changed.situation {
-            self.base_situation = situation.as_str().into();
-            self.base_subject = situation.subject().unwrap_or(Subject::Session);
-            self.situation = Arc::clone(&self.base_situation);
+            self.set_situation(situation);
         }
         if let Some(pacing) = changed.pacing_ms {
             self.pacing_ms = pacing;
@@ -291,6 +296,48 @@ impl Session {
         if let Some(tags) = &changed.tags {
             self.tags = super::texts(tags);
         }
+    }
+
+    /// The past is another session's; from here on it is this one's. What was spent on it, the other has spent.
+    fn forked(&mut self, at: Timestamp, forked: &Forked) {
+        self.parent = Some(forked.parent.clone());
+        self.created_at = at;
+        self.touched_at = at;
+        self.spent = Spent::default();
+        if let Some(name) = &forked.name {
+            name.as_str().clone_into(&mut self.name);
+        }
+        let changes = &forked.changes;
+        let initial = Arc::make_mut(&mut self.initial);
+        initial.owner = forked.owner;
+        initial.determinism = forked.determinism.unwrap_or(initial.determinism);
+        if let Some(model) = &changes.model {
+            initial.model.clone_from(model);
+        }
+        if let Some(seed) = changes.seed {
+            initial.seed = seed;
+            // Turns that are to be tried again would be tried with what the old seed gave them.
+            self.unfinished.clear();
+        }
+        if let Some(situation) = &changes.situation {
+            self.set_situation(situation);
+            self.voiced = None;
+        }
+        for (id, agent) in &changes.agents {
+            let AgentEdit { temperature, system_prompt, model, muted } = agent.clone();
+            let (actor, agent_id) = (forked.owner.to_string(), id.clone());
+            self.agent_changed(&AgentChanged { actor, agent_id, temperature, system_prompt, model, muted });
+        }
+        if let Some(paths) = &changes.paths {
+            self.set_paths(paths);
+            self.connections = self.connections_now();
+        }
+    }
+
+    fn set_situation(&mut self, situation: &Words) {
+        self.base_situation = situation.as_str().into();
+        self.base_subject = situation.subject().unwrap_or(Subject::Session);
+        self.situation = Arc::clone(&self.base_situation);
     }
 
     fn agent_changed(&mut self, changed: &AgentChanged) {

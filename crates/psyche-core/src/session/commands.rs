@@ -16,6 +16,7 @@ use crate::speech;
 use crate::time::Timestamp;
 use crate::words::{Salts, Subject, Words};
 
+use super::fork::Fork;
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
 use super::{Budget, EXPIRED, Inputs, Session, SessionStatus};
 use crate::port::ModelErrorKind;
@@ -142,7 +143,17 @@ pub struct AnnotateArgs {
     pub tags: Vec<String>,
 }
 
-/// Commands a client may send by name; the others have routes of their own.
+/// A question to one agent; it is no [`Action`], for nothing is decided (see [`Session::interview`]).
+pub const INTERVIEW: &str = "interview";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterviewArgs {
+    pub agent_id: AgentId,
+    pub question: String,
+}
+
+/// Commands a client may send by name beside [`INTERVIEW`]; the others have routes of their own.
 pub const CLIENT_COMMANDS: [&str; 9] =
     ["start", "pause", "resume", "step", "stop", "reset", "inject_stimulus", "speak", "retry"];
 
@@ -268,6 +279,8 @@ pub enum Command {
     Expire {
         untouched_ms: u64,
     },
+    /// Another session goes on from here.
+    Fork(Box<Fork>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +313,7 @@ impl Session {
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),
             Command::Expire { untouched_ms } => Ok(self.expire(*untouched_ms, inputs.now)),
+            Command::Fork(fork) => self.fork(fork, inputs),
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod apply;
 mod commands;
+mod fork;
+mod interview;
 mod rounds;
 mod turns;
 mod view;
@@ -25,9 +27,12 @@ use crate::time::Timestamp;
 use crate::words::{Hash, Salts, Subject, Words};
 
 pub use commands::{
-    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, MAX_TEXT_BYTES, NoArgs, PathsArgs, Refusal,
-    RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER, UserCommand,
+    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, INTERVIEW, InterviewArgs, MAX_TEXT_BYTES, NoArgs,
+    PathsArgs, Refusal, RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER,
+    UserCommand,
 };
+pub use fork::{Fork, Settled};
+pub use interview::Interview;
 pub use turns::{Failure, ModelFacts, Reply};
 pub use view::{AgentView, EmergencyView, StateView, StimulusView};
 

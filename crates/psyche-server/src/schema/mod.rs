@@ -525,6 +525,9 @@ pub struct Session {
     /// Standardised stagnation of the last rounds.
     pub stagnation: Vec<Option<f64>>,
     pub emergencies: u64,
+    /// Forks that the caller may see; absent on sockets and in comparisons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branches: Option<u64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -701,4 +704,113 @@ pub struct MessagePage {
     /// `agent_message` events only.
     pub items: Vec<frames::StoredFrame>,
     pub next_cursor: Option<String>,
+}
+
+/// What an agent answered outside the conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Interview {
+    pub agent_id: String,
+    /// The event after which it was asked.
+    pub seq: u64,
+    pub answer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Exactly what the agent saw.
+    pub messages: Vec<ChatMessage>,
+    /// Every event whose words are in the prompt.
+    pub event_seqs: Vec<u64>,
+    pub model: String,
+    pub seed: u64,
+    pub finish: Finish,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    pub cost: f64,
+    pub latency_ms: u64,
+    pub prompt_digest: String,
+}
+
+/// Two to six runs side by side.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Comparison {
+    pub common: CommonPast,
+    /// In the order in which they were asked for.
+    pub runs: Vec<ComparedRun>,
+    /// From the first turn on that is not common.
+    pub items: Vec<ComparedTurn>,
+    pub next_cursor: Option<String>,
+}
+
+/// The past of all runs: events 1 to `seq` of any of them. All are 0 where they share nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CommonPast {
+    pub seq: u64,
+    /// The last turn that was over by then.
+    pub turn: u64,
+    pub round: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedRun {
+    pub session: Session,
+    /// How many events it shares with the first.
+    pub common_seq: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedTurn {
+    pub turn: u64,
+    /// One per run, in their order.
+    pub cells: Vec<ComparedCell>,
+}
+
+/// A turn of one run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedCell {
+    /// What happened in it since the utterance before: stimuli, people's words, changes, emergencies, failures. Of many,
+    /// the last fifty.
+    pub events: Vec<frames::StoredFrame>,
+    /// The turn's `agent_message`; absent where this run has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<frames::StoredFrame>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gauges: Option<BTreeMap<String, Gauge>>,
+    /// How much higher each standardised gauge is than in the first run at the same turn, where both have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deltas: Option<BTreeMap<String, f64>>,
+}
+
+/// A whole session as numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    pub r#gen: u32,
+    pub turns: TimelineTurns,
+    pub marks: Vec<TimelineMark>,
+    /// The last `seq` read, to go on after.
+    pub next_cursor: Option<String>,
+}
+
+/// Columns: each list has one entry per utterance of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineTurns {
+    pub seq: Vec<u64>,
+    pub turn: Vec<u64>,
+    pub round: Vec<u64>,
+    pub agent_id: Vec<String>,
+    /// VADER compound, −1 to 1.
+    pub sentiment: Vec<f64>,
+    /// Standardised gauges after the utterance, by name.
+    pub gauges: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// What happened between utterances.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineMark {
+    pub seq: u64,
+    /// The last turn with words before it.
+    pub turn: u64,
+    /// `agent_message` (a person's words) `emergency stimulus_injected turn_failed forked reset session_status`
+    pub r#type: String,
+    /// Its action, kind or status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }

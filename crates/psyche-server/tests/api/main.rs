@@ -9,6 +9,7 @@ mod door;
 mod erased;
 mod expired;
 mod failures;
+mod forks;
 mod guards;
 mod matrix;
 mod privacy;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
-use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::port::{
+    Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, SessionRow, Snapshot, StoreError,
+};
 use psyche_core::quotes::Quotes;
 use psyche_core::record::Record;
 use psyche_core::session::SessionStatus;
@@ -26,12 +28,30 @@ impl EventLog for MemoryStore {
         if tables.sessions.contains_key(&session) {
             return Err(StoreError::Conflict("session"));
         }
-        let turns = new.records.iter().filter_map(|r| r.committed_turn).collect();
-        let commands = new.records.iter().filter_map(|r| Some((r.command_id.clone()?, r.seq))).collect();
         let records = new.records.into_iter().map(|r| stored(r, 0)).collect();
-        let (snapshots, members) = (BTreeMap::new(), BTreeMap::new());
-        let log = Log { row: new.row, head, lease: None, records, turns, commands, snapshots, members };
-        tables.sessions.insert(session, log);
+        tables.sessions.insert(session, log_of(new.row, head, records, BTreeMap::new()));
+        Ok(())
+    }
+
+    async fn fork(&self, new: NewFork) -> Result<(), StoreError> {
+        let NewFork { row, parent, records } = new;
+        let mut tables = self.tables();
+        let from = tables.sessions.get(&parent.session_id).filter(|log| log.row.tenant == row.tenant);
+        let from = from.ok_or(NO_SESSION)?;
+        let until = usize::try_from(parent.seq).unwrap_or(usize::MAX);
+        let shared = from.records.get(..until).filter(|shared| !shared.is_empty());
+        let shared = shared.ok_or(StoreError::NotFound("event of the fork"))?;
+        let hash = shared.last().map_or(Hash::ZERO, |r| r.hash);
+        guard::begins_fork(&parent, from.head.generation, hash, &records)?;
+        if tables.sessions.contains_key(&row.summary.session_id) {
+            return Err(StoreError::Conflict("session"));
+        }
+        let end = records.last().ok_or(NO_SESSION)?;
+        let head = Head { generation: end.generation, seq: end.seq, hash: end.hash, epoch: 0, owner: None };
+        let records = shared.iter().cloned().chain(records).map(|r| stored(r, 0)).collect();
+        let snapshots = from.snapshots.range(..=parent.seq).map(|(seq, snapshot)| (*seq, snapshot.clone())).collect();
+        let session = row.summary.session_id;
+        tables.sessions.insert(session, log_of(row, head, records, snapshots));
         Ok(())
     }
 
@@ -129,6 +149,20 @@ impl EventLog for MemoryStore {
         Ok(log.records.iter().skip(after as usize).take(limit).cloned().collect())
     }
 
+    async fn read_numbers(
+        &self,
+        session: SessionId,
+        kinds: &'static [&'static str],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(Vec::new()) };
+        let wanted = log.records.iter().skip(after as usize).filter(|record| kinds.contains(&record.kind.as_str()));
+        let bare = |record: &Record| Record { texts: Vec::new(), ..record.clone() };
+        Ok(wanted.take(limit).map(bare).collect())
+    }
+
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {
         let tables = self.tables();
         let Some(log) = tables.sessions.get(&session) else { return Ok(None) };
@@ -195,6 +229,13 @@ impl EventLog for MemoryStore {
     async fn probe(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// A log with its indexes, that nobody owns or belongs to yet.
+fn log_of(row: SessionRow, head: Head, records: Vec<Record>, snapshots: BTreeMap<u64, Snapshot>) -> Log {
+    let turns = records.iter().filter_map(|r| r.committed_turn).collect();
+    let commands = records.iter().filter_map(|r| Some((r.command_id.clone()?, r.seq))).collect();
+    Log { row, head, lease: None, records, turns, commands, snapshots, members: BTreeMap::new() }
 }
 
 /// Erases a subject from one log; masked copies get another salt than the texts had. False when it said nothing there.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
-use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, Snapshot, StoreError};
 use psyche_core::record::Record;
 use psyche_core::words::{Hash, Subject};
 use rusqlite::{OptionalExtension as _, params};
@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::journal::{self, Entry};
 use super::records::{self, Batch, HEAD, head_of, mark_of};
 use super::sessions::Columns;
-use super::{SqliteStore, erasure, leases, snapshots};
+use super::{SqliteStore, erasure, forks, leases, snapshots};
 use crate::guard;
 
 #[async_trait]
@@ -33,6 +33,11 @@ impl EventLog for SqliteStore {
             Ok(())
         });
         Ok(create.await?)
+    }
+
+    async fn fork(&self, new: NewFork) -> Result<(), StoreError> {
+        let columns = Columns::of(&new.row.summary)?;
+        Ok(self.write(move |write| forks::fork(write, &new, &columns)).await?)
     }
 
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
@@ -70,6 +75,16 @@ impl EventLog for SqliteStore {
 
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
         Ok(self.read_with(move |db, keys| records::read(db, keys, session, after, limit)).await?)
+    }
+
+    async fn read_numbers(
+        &self,
+        session: SessionId,
+        kinds: &'static [&'static str],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        Ok(self.read_with(move |db, _| records::read_numbers(db, session, kinds, after, limit)).await?)
     }
 
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {

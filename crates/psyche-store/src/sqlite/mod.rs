@@ -17,6 +17,7 @@ mod directory;
 mod erasure;
 mod error;
 mod fault;
+mod forks;
 mod high_water;
 mod journal;
 mod keys;

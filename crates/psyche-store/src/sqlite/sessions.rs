@@ -95,6 +95,7 @@ pub fn list(
            AND (:owner IS NULL OR owner = :owner)
            AND (:status IS NULL OR status = :status)
            AND (:query IS NULL OR instr(name_folded, :query) > 0)
+           AND (:parent IS NULL OR s.summary ->> '$.parent.session_id' = :parent)
            AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(s.summary, '$.tags') WHERE value = :tag))
            AND (:at IS NULL OR (created_at, session_id) < (:at, :id))
          ORDER BY created_at DESC, session_id DESC LIMIT :limit",
@@ -107,6 +108,7 @@ pub fn list(
             ":status": filter.status.map(SessionStatus::name),
             ":query": filter.query.as_ref().map(|query| query.to_lowercase()),
             ":tag": filter.tag,
+            ":parent": filter.parent.map(|parent| parent.to_string()),
             ":at": after.map(|(at, _)| at.micros()),
             ":id": after.map(|(_, id)| id),
             ":limit": limit,
@@ -114,6 +116,17 @@ pub fn list(
         columns,
     )?;
     rows.map(|row| parsed(row?)).collect()
+}
+
+/// How many forks a session has that `visible_to` may see.
+pub fn branches(db: &Connection, parent: SessionId, visible_to: Option<UserId>) -> Result<u64, Fault> {
+    let mut count = db.prepare_cached(
+        "SELECT count(*) FROM session AS s
+         WHERE s.summary ->> '$.parent.session_id' = ?1
+           AND (?2 IS NULL OR owner = ?2
+                OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = ?2))",
+    )?;
+    Ok(count.query_row(params![parent.to_string(), visible_to.map(|user| user.0)], |row| row.get(0))?)
 }
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, String)> {

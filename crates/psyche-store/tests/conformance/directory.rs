@@ -52,6 +52,7 @@ pub async fn sessions_are_filtered_and_paged<S: Store>(store: &Arc<S>) {
                 query: Some("H".to_owned()),
                 tag: Some("pilot".to_owned()),
                 owner: None,
+                parent: None,
             },
             &[2],
         ),

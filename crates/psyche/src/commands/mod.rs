@@ -3,11 +3,14 @@
 pub mod audit;
 pub mod config;
 pub mod doctor;
+pub mod fork;
+pub mod interview;
 pub mod key;
 pub mod model;
 pub mod replay;
 pub mod run;
 pub mod serve;
 pub mod sessions;
+pub mod speak;
 pub mod user;
 pub mod verify;
