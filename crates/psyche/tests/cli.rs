@@ -93,7 +93,7 @@ fn a_conversation_is_forked_spoken_in_and_asked_about() {
     let frames: Vec<serde_json::Value> = text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let id = frames[0]["session_id"].as_str().unwrap();
     let turn = |n: u64| frames.iter().find(|f| f["type"] == "turn_committed" && f["turn"] == n).unwrap()["seq"].clone();
-    let fork = |arguments: &[&str]| psyche(data.path(), &[&["fork", id, "--json"], arguments].concat());
+    let fork = |arguments: &[&str]| psyche(data.path(), &[&["fork", id, "--json"][..], arguments].concat());
 
     let made = fork(&["--at", "turn:7", "--situation", "The tide comes in.", "--name", "Tide"]);
     assert!(made.status.success(), "{}", text(&made.stderr));

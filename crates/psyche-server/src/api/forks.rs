@@ -33,21 +33,26 @@ pub struct ForkBody {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
-    #[schema(required = false)]
+    #[schema(value_type = Option<ForkChanges>)]
     changes: ForkChanges,
 }
 
 /// What the fork does differently; absent fields stay.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ForkChanges {
+    #[serde(default)]
     situation: Option<String>,
     /// By agent.
-    #[schema(required = false)]
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, AgentPatch>>)]
     agents: BTreeMap<String, AgentPatch>,
+    #[serde(default)]
     #[schema(value_type = Option<Vec<schema::Path>>)]
     paths: Option<Vec<CastPath>>,
+    #[serde(default)]
     model: Option<String>,
+    #[serde(default)]
     seed: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Forks, interviews, comparisons and the timeline over REST and sockets.
 
 use psyche_core::TenantId;
-use psyche_core::port::{AuditFilter, AuditLog as _, Relation, Role};
+use psyche_core::port::{AuditFilter, AuditLog as _, Directory as _, Relation, Role};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -212,13 +212,14 @@ async fn runs_are_compared_from_where_their_common_past_ends() {
     assert_eq!(strangers["items"].as_array().unwrap().len(), 15);
     assert!(strangers["items"][14]["cells"][1].get("message").is_none());
 
+    let (one, two) = (id.as_str(), other.as_str());
     for (ids, rest) in [
-        (vec![id.as_str()], ""),
-        (vec![&id, &id], ""),
-        (vec![&id, "nonsense"], ""),
-        (vec![id.as_str(); 7], ""),
-        (vec![&id, &other], "&limit=0"),
-        (vec![&id, &other], "&cursor=4.5"),
+        (vec![one], ""),
+        (vec![one, one], ""),
+        (vec![one, "nonsense"], ""),
+        (vec![one; 7], ""),
+        (vec![one, two], "&limit=0"),
+        (vec![one, two], "&cursor=4.5"),
     ] {
         ask(&ids, rest, 422).await;
     }
