@@ -1,4 +1,4 @@
-//! Forks: another session goes on with the past of one, from any of its events (docs/adr/0004-forks.md).
+//! Forks: another session goes on with the past of one, from any of its events (docs/adr/0005-forks.md).
 
 use std::collections::BTreeMap;
 
