@@ -16,13 +16,14 @@ use psyche_core::port::{
     EventLog, Finish, GenerateRequest, LanguageModel, ModelCard, ModelError, ModelErrorKind, ModelEvent, ModelStream,
     PromptStyle, Spent, Usage,
 };
+use psyche_core::record::Record;
 use psyche_core::session::{
     Action, Budget, NoArgs, SessionStatus, SessionType, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs,
     TurnOrder, UserCommand,
 };
-use psyche_core::words::{ERASED, Subject};
+use psyche_core::words::{ERASED, Hash, Subject};
 use psyche_core::{AgentId, CommandId, SessionId, UserId};
-use psyche_engine::{Engine, EngineError, ForkDraft, NewRun};
+use psyche_engine::{Difference, Engine, EngineError, ForkDraft, NewRun, Rerun};
 use psyche_llm::scripted::{Pace, Scripted, ScriptedModel};
 use psyche_store::memory::MemoryStore;
 use psyche_store::sqlite::{Options as SqliteOptions, SqliteStore};
@@ -576,5 +577,27 @@ async fn words_of_a_command_in_a_forked_session_are_its_own() {
     let here = world.events(copy).await.iter().any(|e| e.frame(copy, 0).contains("Only here."));
     assert!(here && !there);
     world.check(copy).await;
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_may_lack_its_end_only_where_a_fork_begins() {
+    let world = World::new(memory(), scripted());
+    let engine = world.engine();
+    let id = eventful(&world, &engine, TurnOrder::Sequential).await;
+    let records = world.records(id).await;
+    let said = records.iter().position(|r| r.kind == "agent_message" && r.seq > 20).unwrap() + 1;
+    let again = |records: &[Record]| {
+        let mut rerun = Rerun::new(id, &world.ports.vader);
+        records.iter().try_for_each(|record| rerun.feed(record.clone()))?;
+        rerun.finish().map(drop)
+    };
+    assert!(matches!(again(&records[..said]), Err(Difference::Other { .. })), "its end is missing, and no fork begins");
+    let copy = fork(&engine, id, said as u64).await;
+    let mut forked = world.records(copy).await;
+    again(&forked).unwrap();
+    // What the fork says followed from the words must be what follows from them.
+    forked.iter_mut().rfind(|r| r.kind == "health_update").unwrap().hash = Hash::ZERO;
+    assert!(again(&forked).is_err());
     engine.shutdown(Duration::from_secs(5)).await;
 }
