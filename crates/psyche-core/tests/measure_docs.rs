@@ -2,7 +2,7 @@
 
 const GUIDE: &str = include_str!("../../../docs/measures.md");
 
-const MEASURES: [(&str, &str); 8] = [
+const MEASURES: [(&str, &str); 10] = [
     ("sentiment", include_str!("../src/measure/sentiment.rs")),
     ("conflict", include_str!("../src/measure/conflict.rs")),
     ("engagement", include_str!("../src/measure/engagement.rs")),
@@ -10,6 +10,8 @@ const MEASURES: [(&str, &str); 8] = [
     ("repetition", include_str!("../src/measure/repetition.rs")),
     ("emotional_intensity", include_str!("../src/measure/emotional_intensity.rs")),
     ("stagnation", include_str!("../src/measure/stagnation.rs")),
+    ("interval", include_str!("../src/measure/interval.rs")),
+    ("alarm", include_str!("../src/measure/alarm.rs")),
     ("strength", include_str!("../src/measure/strength.rs")),
 ];
 

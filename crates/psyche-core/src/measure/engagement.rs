@@ -12,11 +12,13 @@
 //!   dialogue.
 //! * Limits: an answer in wholly other words is not seen; nor does the measure know who was heard but not answered.
 
+use super::interval::jackknife;
 use super::null::{Null, below};
 use super::window::Window;
 use super::{Gauge, Turn};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::ops::Range;
 
 /// The level of canonical healthy dialogue.
 pub const EXTREME: f64 = 0.329;
@@ -45,7 +47,7 @@ impl Engagement {
 pub fn engagement(turns: &[Turn<'_>]) -> Option<Engagement> {
     let window = Window::new(turns.iter().map(|turn| turn.text));
     let links = Links::new(turns, &window);
-    (links.answers.len() >= MIN_ANSWERS).then(|| links.mean(|answer| answer.answered))
+    (links.answers.len() >= MIN_ANSWERS).then(|| mean(links.answers.iter(), |answer| answer.answered))
 }
 
 pub(super) fn gauge(turns: &[Turn<'_>], window: &Window, seed: u64) -> Gauge {
@@ -53,11 +55,19 @@ pub(super) fn gauge(turns: &[Turn<'_>], window: &Window, seed: u64) -> Gauge {
     if links.answers.len() < MIN_ANSWERS {
         return Gauge::default();
     }
-    let value = links.mean(|answer| answer.answered).value();
+    let parts = mean(links.answers.iter(), |answer| answer.answered);
+    let value = parts.value();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let permuted = |random: &mut ChaCha8Rng| links.mean(|answer| below(answer.earlier.len(), random)).value();
+    let permuted =
+        |random: &mut ChaCha8Rng| mean(links.answers.iter(), |answer| below(answer.earlier.len(), random)).value();
     let null = Null::of((0..PERMUTATIONS).map(|_| permuted(&mut random)).collect());
+    let without = |left_out: Range<usize>| {
+        let rest = links.answers[..left_out.start].iter().chain(&links.answers[left_out.end..]);
+        Some(mean(rest, |answer| answer.answered).value())
+    };
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
+        .within(jackknife(value, links.answers.len(), -1.0..=1.0, without))
+        .beside([("uptake", parts.uptake), ("reference", parts.reference), ("reference_rate", parts.reference_rate)])
 }
 
 /// An answering utterance and its links to the earlier utterances of others.
@@ -103,20 +113,20 @@ impl Links {
         }
         Self { answers }
     }
+}
 
-    /// Means when each answer answers the earlier utterance `pick` names.
-    fn mean(&self, mut pick: impl FnMut(&Answer) -> usize) -> Engagement {
-        let (mut uptake, mut reference, mut rate) = (0.0, 0.0, 0.0);
-        for answer in &self.answers {
-            let (similarity, refers) = answer.earlier[pick(answer)];
-            let others = answer.earlier.len() as f64 - 1.0;
-            uptake += similarity - (answer.similarity - similarity) / others;
-            reference += refers - (answer.reference - refers) / others;
-            rate += refers;
-        }
-        let n = self.answers.len() as f64;
-        Engagement { uptake: uptake / n, reference: reference / n, reference_rate: rate / n }
+/// Means when each answer answers the earlier utterance `pick` names.
+fn mean<'a>(answers: impl Iterator<Item = &'a Answer>, mut pick: impl FnMut(&Answer) -> usize) -> Engagement {
+    let (mut uptake, mut reference, mut rate, mut n) = (0.0, 0.0, 0.0, 0.0);
+    for answer in answers {
+        let (similarity, refers) = answer.earlier[pick(answer)];
+        let others = answer.earlier.len() as f64 - 1.0;
+        uptake += similarity - (answer.similarity - similarity) / others;
+        reference += refers - (answer.reference - refers) / others;
+        rate += refers;
+        n += 1.0;
     }
+    Engagement { uptake: uptake / n, reference: reference / n, reference_rate: rate / n }
 }
 
 /// The set of content words of each utterance, as bits.

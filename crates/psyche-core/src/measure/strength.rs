@@ -6,7 +6,8 @@
 //!   turns.
 //! * health = (open paths in use / open paths) · (1 − Gini of the messages on the paths in use) · (1 − failed /
 //!   (turns + failed)).
-//! * Both are this project's own definitions: conventions for display, not instruments with a literature.
+//! * Source: both are this project's own definitions: conventions for display, not instruments with a literature.
+//! * Limits: they count messages, not what is in them.
 
 use super::WINDOW;
 use std::collections::BTreeMap;
