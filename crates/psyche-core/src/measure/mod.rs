@@ -19,23 +19,40 @@
 //!   and seed give the same bytes on every processor.
 
 pub mod alarm;
+pub mod balance;
+pub mod by_speaker;
 pub mod canonical;
 pub mod conflict;
+mod content_words;
+pub mod distinct;
 pub mod diversity;
 pub mod emotional_intensity;
 pub mod engagement;
+pub mod families;
+mod function_words;
+pub mod influence;
+pub mod integration;
 mod interval;
+pub mod judge;
+pub mod lexical_diversity;
 mod lexicon;
 mod null;
+pub mod recurrence;
 pub mod repetition;
+pub mod responsiveness;
 mod rules;
+pub mod self_bleu;
+mod self_test;
 pub mod sentiment;
 pub mod stagnation;
 pub mod strength;
+pub mod style_matching;
+pub mod voice_collapse;
 mod window;
 
 pub use alarm::Alarm;
 pub use canonical::{Canonical, canonical};
+pub use self_test::{SelfTest, self_test};
 pub use sentiment::{Label, Sentiment, Vader};
 
 use serde::{Deserialize, Serialize};
