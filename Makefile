@@ -18,7 +18,7 @@ check: ## fmt, clippy, tidy and the supply chain
 
 bench: build weights ## measure what the project promises, in a release build
 	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer
-	@echo "== measures"; target/release/examples/bench_measures
+	@echo "== measures"; target/release/examples/bench_measures; target/release/examples/bench_analysis
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf

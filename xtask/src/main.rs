@@ -4,6 +4,7 @@ mod codegen;
 mod contract;
 mod fuzz;
 mod load;
+mod sentiment;
 mod suites;
 mod supply;
 mod tidy;
@@ -24,6 +25,7 @@ cargo xtask <task>
   contract  hold the running program against openapi.json with schemathesis
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
+  sentiment the sentiment rules beside vaderSentiment: agreement and throughput
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
+        Some("sentiment") => sentiment::sentiment().map(|()| ExitCode::SUCCESS),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

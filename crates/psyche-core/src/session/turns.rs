@@ -394,7 +394,7 @@ impl Session {
         None
     }
 
-    /// The six gauges over the window.
+    /// The six gauges over the window, their charts carried on from those that stand.
     fn measure(&self, vader: &Vader, turn: u64) -> measure::Gauges {
         let index_of = |seq: u64| self.window.iter().position(|s| s.seq == seq);
         let window: Vec<Turn<'_>> = self
@@ -408,7 +408,9 @@ impl Session {
                 answers: said.answers.and_then(index_of),
             })
             .collect();
-        measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"))
+        let mut gauges = measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"));
+        measure::alarm::chart(&self.gauges, &mut gauges);
+        gauges
     }
 
     /// Who spoke to whom within the window.

@@ -604,6 +604,24 @@ pub struct Gauge {
     pub null: Option<Vec<f64>>,
     /// `low moderate high`
     pub level: Option<String>,
+    /// The 95 % confidence interval of `value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Vec<f64>>,
+    /// The parts of `value`, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<BTreeMap<String, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<GaugeAlarm>,
+}
+
+/// Whether a gauge has been at its bad end for longer than chance explains.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GaugeAlarm {
+    pub raised: bool,
+    /// 0 to 2; the alarm is raised from 1 on.
+    pub sum: f64,
+    /// The false alarms in 100 turns of healthy talk this alarm is set for.
+    pub false_alarms_per_100: f64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
