@@ -1,12 +1,11 @@
 import type { Action } from "$lib/state/commands";
 import type { SessionStore } from "$lib/state/session.svelte";
-import { whyNot, type RunCommand } from "$lib/state/rules";
-import { signIn } from "$lib/state/app";
+import { noteRefusal, refusal } from "$lib/state/refusal";
+import type { RunCommand } from "$lib/state/rules";
 
 /** What can be done to the open session from anywhere in it. */
 export function sessionActions(store: SessionStore, showConversation: () => void): Action[] {
-  const refused = (command: RunCommand) => () =>
-    whyNot(command, store.live?.status ?? null, signIn.user, store.session);
+  const refused = (command: RunCommand) => () => refusal(store, command);
   const command = (name: RunCommand, title: string): Action => ({
     id: `run.${name}`,
     title,
@@ -18,11 +17,24 @@ export function sessionActions(store: SessionStore, showConversation: () => void
   return [
     {
       id: "run.toggle",
-      title: "Start or pause",
+      title: "Start or pause the session; in the past, play or pause the replay",
       keys: [" "],
-      unavailable: () => refused(running() ? "pause" : begin())(),
-      run: () => void store.send(running() ? "pause" : begin()),
+      unavailable: () => (store.playhead === null ? refused(running() ? "pause" : begin())() : undefined),
+      run: () => {
+        if (store.playhead === null) void store.send(running() ? "pause" : begin());
+        else store.playback.toggle();
+      },
     },
+    {
+      id: "replay",
+      title: "Replay from the playhead, or from the first turn",
+      keys: ["p"],
+      unavailable: () =>
+        store.complete && store.markCount > 0 ? undefined : "There is nothing to replay yet.",
+      run: () => store.playback.toggle(),
+    },
+    { id: "replay.faster", title: "Replay faster", keys: [">"], run: () => store.playback.faster(1) },
+    { id: "replay.slower", title: "Replay slower", keys: ["<"], run: () => store.playback.faster(-1) },
     command("step", "Step: one round, then pause"),
     command("stop", "Stop"),
     {
@@ -53,6 +65,24 @@ export function sessionActions(store: SessionStore, showConversation: () => void
       run: () => store.seek(Math.min(1, store.markCount)),
     },
     { id: "turn.live", title: "Follow live", keys: ["End"], run: () => store.seek(Infinity) },
+    {
+      id: "marker.previous",
+      title: "To the marker before: emergency, stimulus, failure, fork, note",
+      keys: ["["],
+      run: () => toMarker(store, -1),
+    },
+    { id: "marker.next", title: "To the next marker", keys: ["]"], run: () => toMarker(store, 1) },
+    {
+      id: "note",
+      title: "Write a note on the message in focus, or on the newest",
+      keys: ["n"],
+      unavailable: () => noteRefusal(store),
+      run: () => {
+        const focused = document.activeElement?.closest<HTMLElement>("[data-message]")?.dataset.message;
+        const newest = store.log?.of.columns.marks[(store.playhead ?? store.markCount) - 1]?.seq;
+        store.noting = focused === undefined ? (store.selected ?? newest ?? null) : Number(focused);
+      },
+    },
     { id: "message.next", title: "Next message", keys: ["j"], run: () => moveMessage(1) },
     { id: "message.previous", title: "Previous message", keys: ["k"], run: () => moveMessage(-1) },
   ];
@@ -60,6 +90,13 @@ export function sessionActions(store: SessionStore, showConversation: () => void
 
 export function stepTurn(store: SessionStore, by: number): void {
   store.seek((store.playhead ?? store.markCount) + by);
+}
+
+function toMarker(store: SessionStore, by: 1 | -1): void {
+  const at = store.playhead ?? store.markCount;
+  const places = (store.log?.of.columns.markers ?? []).map(({ mark }) => mark).sort((a, b) => a - b);
+  const next = by > 0 ? places.find((mark) => mark > at) : places.findLast((mark) => mark < at);
+  if (next !== undefined) store.seek(next);
 }
 
 function moveMessage(by: number): void {

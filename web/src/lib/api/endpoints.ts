@@ -3,6 +3,7 @@ import type {
   AgentPatch,
   Cast,
   Command,
+  ForkDraft,
   Model,
   NewSession,
   ExportQuery,
@@ -46,6 +47,16 @@ export class Api {
     this.#client.call<Page<StoredEvent>>(`/sessions/${id}/events`, { query: { after, limit } });
   context = (id: string, seq: number) =>
     this.#client.call<UtteranceContext>(`/sessions/${id}/utterances/${seq}/context`);
+
+  annotate = (id: string, body: { seq: number; text: string; tags: string[] }, idempotencyKey: string) =>
+    this.#client.call<{ seq: number }>(`/sessions/${id}/annotations`, {
+      method: "POST",
+      body,
+      idempotencyKey,
+    });
+
+  fork = (id: string, body: ForkDraft, idempotencyKey: string) =>
+    this.#client.call<Session>(`/sessions/${id}/fork`, { method: "POST", body, idempotencyKey });
 
   casts = () => this.#client.call<Page<Cast>>("/casts");
   cast = (id: string) => this.#client.call<Cast>(`/casts/${id}`);

@@ -39,6 +39,11 @@ export type SessionStatus = Schemas["SessionStatus"];
 export type SessionType = Schemas["SessionType"];
 export type TurnOrder = Schemas["TurnOrder"];
 export type NewSession = Schemas["SessionDraft"];
+export interface ForkDraft {
+  at_seq: number;
+  name?: string;
+  changes?: { situation?: string; model?: string; seed?: number };
+}
 export type SessionPatch = Schemas["SessionPatch"];
 export type AgentPatch = Schemas["AgentPatch"];
 export type State = Schemas["State"];
@@ -85,6 +90,7 @@ type EventOf<T extends StoredEvent["type"]> = Extract<StoredEvent, { type: T }>;
 export type FrameOf<T extends ServerFrame["type"]> = Extract<ServerFrame, { type: T }>;
 
 export type AgentMessage = EventOf<"agent_message">;
+export type Annotation = EventOf<"annotation">;
 export type EmergencyEvent = EventOf<"emergency">;
 export type InterventionSuggested = EventOf<"intervention_suggested">;
 export type StimulusInjected = EventOf<"stimulus_injected">;
