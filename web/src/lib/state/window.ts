@@ -6,7 +6,7 @@ export interface Rows {
 }
 
 /** Rows drawn at first, and how many more at a time; there are never more than `MOST`. */
-export const FIRST = 40;
+export const FIRST = 24;
 export const STEP = 40;
 export const MOST = 160;
 
