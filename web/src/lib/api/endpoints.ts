@@ -77,8 +77,6 @@ export class Api {
       raw: { type: "application/jsonl", body: file },
       idempotencyKey,
     });
-  exportSession = (id: string, format: string) =>
-    this.#client.download(`/sessions/${id}/export`, { query: { format } });
 
   casts = () => this.#client.call<Page<Cast>>("/casts");
   cast = (id: string) => this.#client.call<Cast>(`/casts/${id}`);

@@ -86,6 +86,7 @@ const SETTLE_MS = 200;
 
 class Router {
   #settling: ReturnType<typeof setTimeout> | undefined;
+  #unwritten = false;
   /** Rises when somebody comes to a place by a link or by going back, rather than by using the page. */
   visits = $state(0);
   route = $state.raw<Route>(parseRoute(location.hash));
@@ -93,9 +94,9 @@ class Router {
   #guard: (() => boolean) | null = null;
 
   constructor() {
+    addEventListener("pagehide", () => this.#write());
     addEventListener("hashchange", () => {
-      clearTimeout(this.#settling);
-      this.#settling = undefined;
+      this.#unwritten = false;
       if (location.hash === formatRoute(this.route)) return;
       if (this.#mayLeave()) {
         this.route = parseRoute(location.hash);
@@ -107,7 +108,7 @@ class Router {
   go(route: Route): void {
     if (!this.#mayLeave()) return;
     // Going back leads to the place as it was last looked at.
-    this.#settle();
+    this.#write();
     this.route = route;
     history.pushState(null, "", formatRoute(route));
   }
@@ -124,15 +125,19 @@ class Router {
 
   #replace(route: Route): void {
     this.route = route;
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#settle(), SETTLE_MS);
+    this.#unwritten = true;
+    // The first change is written at once, the last of many soon after.
+    if (this.#settling !== undefined) return;
+    this.#write();
+    this.#settling = setTimeout(() => {
+      this.#settling = undefined;
+      this.#write();
+    }, SETTLE_MS);
   }
 
-  #settle(): void {
-    if (this.#settling === undefined) return;
-    clearTimeout(this.#settling);
-    this.#settling = undefined;
-    history.replaceState(null, "", formatRoute(this.route));
+  #write(): void {
+    if (this.#unwritten) history.replaceState(null, "", formatRoute(this.route));
+    this.#unwritten = false;
   }
 
   guard(ask: (() => boolean) | null): void {

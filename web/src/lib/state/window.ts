@@ -5,13 +5,15 @@ export interface Rows {
   end: number | null;
 }
 
-/** Rows drawn at first, and how many more at a time; there are never more than `MOST`. */
-export const FIRST = 24;
+/** Rows drawn at once after a seek, which fill a screen … */
+export const FEW = 12;
+/** … and once the playhead rests; then so many more at a time. There are never more than `MOST`. */
+export const FIRST = 36;
 export const STEP = 40;
 export const MOST = 160;
 
-export function following(length: number): Rows {
-  return { start: Math.max(0, length - FIRST), end: null };
+export function following(length: number, rows = FIRST): Rows {
+  return { start: Math.max(0, length - rows), end: null };
 }
 
 /** The same place, with older rows. Rows at the other end go when there are too many. */

@@ -6,7 +6,18 @@ import ts from "typescript";
 import { expect, it } from "vitest";
 
 const SRC = resolve(import.meta.dirname, "../..");
-const CONVERTED = ["features/health", "features/visualizations", "features/settings", "lib/charts"];
+const CONVERTED = [
+  "features/health",
+  "features/visualizations",
+  "features/settings",
+  "features/compare",
+  "features/sessions",
+  "features/timeline",
+  "features/shell",
+  "features/frame",
+  "features/conversation",
+  "lib/charts",
+];
 
 /** Attributes of elements, and properties of our components, whose words are seen or heard. */
 const SEEN =
