@@ -2,6 +2,7 @@ import type { Action } from "$lib/state/commands";
 import type { SessionStore } from "$lib/state/session.svelte";
 import { noteRefusal, refusal } from "$lib/state/refusal";
 import type { RunCommand } from "$lib/state/rules";
+import { shellText as t } from "$lib/text/en/shell";
 
 /** What can be done to the open session from anywhere in it. */
 export function sessionActions(store: SessionStore, showConversation: () => void): Action[] {
@@ -17,7 +18,7 @@ export function sessionActions(store: SessionStore, showConversation: () => void
   return [
     {
       id: "run.toggle",
-      title: "Start or pause the session; in the past, play or pause the replay",
+      title: t.toggle,
       keys: [" "],
       unavailable: () => (store.playhead === null ? refused(running() ? "pause" : begin())() : undefined),
       run: () => {
@@ -27,19 +28,18 @@ export function sessionActions(store: SessionStore, showConversation: () => void
     },
     {
       id: "replay",
-      title: "Replay from the playhead, or from the first turn",
+      title: t.replay,
       keys: ["p"],
-      unavailable: () =>
-        store.complete && store.markCount > 0 ? undefined : "There is nothing to replay yet.",
+      unavailable: () => (store.complete && store.markCount > 0 ? undefined : t.nothingToReplay),
       run: () => store.playback.toggle(),
     },
-    { id: "replay.faster", title: "Replay faster", keys: [">"], run: () => store.playback.faster(1) },
-    { id: "replay.slower", title: "Replay slower", keys: ["<"], run: () => store.playback.faster(-1) },
-    command("step", "Step: one round, then pause"),
-    command("stop", "Stop"),
+    { id: "replay.faster", title: t.faster, keys: [">"], run: () => store.playback.faster(1) },
+    { id: "replay.slower", title: t.slower, keys: ["<"], run: () => store.playback.faster(-1) },
+    command("step", t.step),
+    command("stop", t.stop),
     {
       id: "inject",
-      title: "Inject a stimulus",
+      title: t.inject,
       keys: ["i"],
       unavailable: refused("inject_stimulus"),
       run: () => {
@@ -49,32 +49,32 @@ export function sessionActions(store: SessionStore, showConversation: () => void
     },
     {
       id: "search",
-      title: "Search the conversation",
+      title: t.search,
       keys: ["/"],
       run: () => {
         showConversation();
         focusSoon("[data-key='/']");
       },
     },
-    { id: "turn.previous", title: "One turn back", keys: ["ArrowLeft"], run: () => stepTurn(store, -1) },
-    { id: "turn.next", title: "One turn on", keys: ["ArrowRight"], run: () => stepTurn(store, 1) },
+    { id: "turn.previous", title: t.turnBack, keys: ["ArrowLeft"], run: () => stepTurn(store, -1) },
+    { id: "turn.next", title: t.turnOn, keys: ["ArrowRight"], run: () => stepTurn(store, 1) },
     {
       id: "turn.first",
-      title: "To the first turn",
+      title: t.firstTurn,
       keys: ["Home"],
       run: () => store.seek(Math.min(1, store.markCount)),
     },
-    { id: "turn.live", title: "Follow live", keys: ["End"], run: () => store.seek(Infinity) },
+    { id: "turn.live", title: t.followLive, keys: ["End"], run: () => store.seek(Infinity) },
     {
       id: "marker.previous",
-      title: "To the marker before: emergency, stimulus, failure, fork, note",
+      title: t.markerBefore,
       keys: ["["],
       run: () => toMarker(store, -1),
     },
-    { id: "marker.next", title: "To the next marker", keys: ["]"], run: () => toMarker(store, 1) },
+    { id: "marker.next", title: t.markerNext, keys: ["]"], run: () => toMarker(store, 1) },
     {
       id: "note",
-      title: "Write a note on the message in focus, or on the newest",
+      title: t.note,
       keys: ["n"],
       unavailable: () => noteRefusal(store),
       run: () => {
@@ -83,8 +83,8 @@ export function sessionActions(store: SessionStore, showConversation: () => void
         store.noting = focused === undefined ? (store.selected ?? newest ?? null) : Number(focused);
       },
     },
-    { id: "message.next", title: "Next message", keys: ["j"], run: () => moveMessage(1) },
-    { id: "message.previous", title: "Previous message", keys: ["k"], run: () => moveMessage(-1) },
+    { id: "message.next", title: t.messageNext, keys: ["j"], run: () => moveMessage(1) },
+    { id: "message.previous", title: t.messagePrevious, keys: ["k"], run: () => moveMessage(-1) },
   ];
 }
 
