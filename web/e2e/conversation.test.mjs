@@ -168,7 +168,7 @@ test("a note with tags is written by key, stands by its message, and is found by
   await page.keyboard.type("#turning");
   await page.getByText("1 found").waitFor();
   assert.deepEqual(await seqs(page), [noted]);
-  await page.getByRole("button", { name: /^Show turn/ }).click();
+  await page.getByRole("button", { name: /^In context/ }).click();
   await page.getByText("1 found").waitFor({ state: "detached" });
   assert.equal(await page.evaluate(() => document.activeElement.dataset.message), String(noted));
   const events = await admin.call("GET", `/sessions/${long}/events?type=annotation`);
@@ -204,7 +204,7 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   await page.locator("main").focus();
   await page.keyboard.press("p");
   await page.getByText("Playing 1×").waitFor();
-  await page.getByText("You are looking at the past").waitFor();
+  await page.getByText("You are looking at the past, as of").waitFor();
   await page.getByLabel("Speed of the replay").selectOption({ label: "8×" });
   await page.waitForFunction(
     () => Number.parseInt(document.querySelector("footer output").innerText, 10) >= 4,
@@ -223,7 +223,7 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   await page.keyboard.press("]");
   await page.keyboard.press("[");
   await page.keyboard.press("End");
-  await page.getByText("You are looking at the past").waitFor({ state: "detached" });
+  await page.getByText("You are looking at the past, as of").waitFor({ state: "detached" });
 });
 
 test("a link restores session, tab, turn and selection, for somebody who comes from outside", async () => {

@@ -22,12 +22,13 @@ export interface HistoryOptions {
 }
 
 export async function loadHistory(log: Log, options: HistoryOptions): Promise<void> {
-  if (log.complete) return;
+  const whole = () => log.complete;
+  if (whole()) return;
   if (log.reached === 0) await recent(log, options);
   // Read side by side, taken in order.
   const under = new Map<number, Promise<StoredEvent[]>>();
   let asked = log.reached;
-  while (options.wanted() && !log.complete) {
+  while (options.wanted() && !whole()) {
     for (; under.size < AT_ONCE && asked < log.first - 1; asked += PAGE) {
       const answer = patiently(options, asked, Math.min(PAGE, log.first - 1 - asked));
       // A failure is dealt with where its turn comes.
@@ -45,7 +46,7 @@ export async function loadHistory(log: Log, options: HistoryOptions): Promise<vo
     }
     log.extend(await next);
     if (log.reached === before) throw gap(before);
-    if (log.complete) options.grew();
+    if (whole()) options.grew();
   }
 }
 

@@ -35,7 +35,8 @@ it("keeps its rows while new ones come, until there are too many", () => {
   expect(follow({ start: 60, end: null }, 101)).toEqual({ start: 60, end: null });
   expect(follow({ start: 60, end: null }, 60 + MOST + 5)).toEqual({ start: 65, end: null });
   // The playhead went back.
-  expect(follow({ start: 900, end: null }, 30)).toEqual({ start: 30 - FIRST, end: null });
+  expect(follow({ start: 900, end: null }, 50)).toEqual({ start: 50 - FIRST, end: null });
+  expect(follow({ start: 900, end: null }, 3)).toEqual({ start: 0, end: null });
 });
 
 it.each([

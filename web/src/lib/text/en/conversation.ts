@@ -23,7 +23,7 @@ export const conversationText = catalogue({
   words: "{n|# word|# words}",
   cut: "Cut at the model's limit",
   inContext: "In context",
-  showInContext: "Show turn {turn} in the conversation",
+  showInContext: "In context: turn {turn}",
   why: "Why",
   whyDid: "Why did {name} say this? Turn {turn}",
   speaking: "is speaking",
