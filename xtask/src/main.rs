@@ -4,6 +4,7 @@ mod codegen;
 mod contract;
 mod fuzz;
 mod load;
+mod statistics;
 mod suites;
 mod supply;
 mod tidy;
@@ -24,6 +25,7 @@ cargo xtask <task>
   contract  hold the running program against openapi.json with schemathesis
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
+  statistics  write what SciPy and statsmodels make of the shared cases of psyche-lab
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
+        Some("statistics") => statistics::write().map(|()| ExitCode::SUCCESS),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

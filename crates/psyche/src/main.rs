@@ -55,6 +55,8 @@ enum Command {
     Replay(commands::replay::Arguments),
     /// Prove logs whole: the hash chain, and the engine run again on the recorded replies
     Verify(commands::verify::Arguments),
+    /// Measures, trends, turning points and what followed each intervention of a stored conversation
+    Analyse(commands::analyse::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
                 Command::Run(arguments) => commands::run::run(&config, arguments).await,
                 Command::Replay(arguments) => commands::replay::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
+                Command::Analyse(arguments) => commands::analyse::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,
