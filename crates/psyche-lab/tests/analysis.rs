@@ -1,5 +1,7 @@
 //! The analysis of made-up sessions whose truth is known.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod support;
 
 use psyche_core::words::{Hash, Words};
@@ -53,6 +55,27 @@ fn a_change_of_level_is_found_where_it_is() {
     assert!(trend.p_corrected.unwrap() < 0.05 && trend.interval.unwrap()[0] > 0.0, "{trend:?}");
     let gauge = analysis.trends.iter().find(|trend| trend.measure == "stagnation").unwrap();
     assert!(gauge.p.is_none() && gauge.note.as_ref().unwrap().contains("200 utterances"), "{gauge:?}");
+}
+
+#[test]
+fn gauges_are_read_where_they_share_no_utterance() {
+    let mut talk = Talk::new(&["ada", "ben"], 9);
+    for i in 0..400 {
+        let text = talk.chatter(20, 300);
+        talk.say(Utterance { speaker: i % 2, text, ..Utterance::default() });
+        talk.gauges();
+    }
+    let analysis = analysed(&talk, Range::ALL);
+    let stagnation = &analysis.measures["stagnation"];
+    assert_eq!((stagnation.n, stagnation.null.map(|band| band.map(|end| (end * 1e6).round()))), (20, Some([4e5, 6e5])));
+    let [low, high] = stagnation.interval.unwrap();
+    assert!(low < 0.5 && 0.5 < high && high - low < 0.15, "{stagnation:?}");
+    let trend = analysis.trends.iter().find(|trend| trend.measure == "stagnation").unwrap();
+    assert!((trend.n, trend.stride) == (20, 20) && trend.p.is_some() && trend.slope.is_some(), "{trend:?}");
+    assert_eq!(
+        trend.points.last().unwrap().0,
+        talk.events.iter().rev().find(|e| e.payload.kind() == "agent_message").unwrap().seq
+    );
 }
 
 #[test]

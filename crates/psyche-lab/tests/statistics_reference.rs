@@ -1,5 +1,7 @@
 //! Holds every statistic to SciPy, statsmodels and pymannkendall on shared cases (`data/statistics/reference.py`).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use psyche_lab::statistics::{
     Interval, Sizes, auc, bca, bca_two, benjamini_hochberg, forecast, hedges_g, holm, mann_kendall, mann_whitney, mean,
     mean_interval, paired_t, pearson, proportion_interval, quantile, random_intercept, spearman, theil_sen, variance,

@@ -38,7 +38,11 @@ pub struct Analyses {
 
 impl Default for Analyses {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(PLACES)), at_work: Arc::new(Semaphore::new(AT_WORK)), kept: Mutex::default() }
+        Self {
+            places: Arc::new(Semaphore::new(PLACES)),
+            at_work: Arc::new(Semaphore::new(AT_WORK)),
+            kept: Mutex::default(),
+        }
     }
 }
 

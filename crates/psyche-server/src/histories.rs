@@ -77,6 +77,7 @@ pub struct HistoryJob {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    #[schema(value_type = Option<History>)]
     pub history: Option<Arc<History>>,
 }
 

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, analysis, audit, auth, casts, configuration, docs, health, history, models, participants, privacy, second_factor,
-    sessions, setup, system, tickets, users,
+    account, analysis, audit, auth, casts, configuration, docs, health, history, models, participants, privacy,
+    second_factor, sessions, setup, system, tickets, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};

@@ -11,9 +11,8 @@ pub(super) fn performance(reading: &Reading) -> Vec<AgentPerformance> {
         .map(|(speaker, id)| {
             let calls = reading.calls.get(&speaker).unwrap_or(&silent);
             let rows: Vec<&Row> = reading.rows.iter().filter(|row| row.speaker == speaker).collect();
-            let of = |value: &dyn Fn(&Row) -> Option<f64>| -> Vec<f64> {
-                rows.iter().copied().filter_map(value).collect()
-            };
+            let of =
+                |value: &dyn Fn(&Row) -> Option<f64>| -> Vec<f64> { rows.iter().copied().filter_map(value).collect() };
             let latency = of(&|row| row.latency_ms);
             let sentiment = of(&|row| row.text.as_ref().map(|_| row.sentiment));
             AgentPerformance {

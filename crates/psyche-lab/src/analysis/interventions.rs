@@ -33,7 +33,8 @@ pub(super) fn interventions(reading: &Reading, signals: &[Signal]) -> Vec<Interv
     let mut all: Vec<Intervention> = moments
         .iter()
         .map(|moment| {
-            let effects: Vec<InterventionEffect> = placebos.iter().map(|p| p.effect(moment.before, reading.seed)).collect();
+            let effects: Vec<InterventionEffect> =
+                placebos.iter().map(|p| p.effect(moment.before, reading.seed)).collect();
             let first = effects.first();
             let close = |other: &Moment| other.seq != moment.seq && other.before.abs_diff(moment.before) < SPAN;
             let near = moments.iter().filter(|other| close(other)).count();
@@ -46,8 +47,9 @@ pub(super) fn interventions(reading: &Reading, signals: &[Signal]) -> Vec<Interv
                 effect: first.and_then(|effect| effect.effect),
                 interval: first.and_then(|effect| effect.interval),
                 effects,
-                note: (near > 0)
-                    .then(|| format!("{near} other intervention(s) lie within {SPAN} utterances: the effects overlap.")),
+                note: (near > 0).then(|| {
+                    format!("{near} other intervention(s) lie within {SPAN} utterances: the effects overlap.")
+                }),
             }
         })
         .collect();

@@ -48,8 +48,6 @@ pub(super) struct Row {
     pub speaker: usize,
     /// Index in [`Reading::speakers`]; `None`: to all.
     pub recipient: Option<usize>,
-    /// Index of the row it answers.
-    pub answers: Option<usize>,
     /// `None`: erased.
     pub text: Option<String>,
     pub words: usize,
@@ -101,17 +99,14 @@ pub struct Reading {
     pub(super) calls: BTreeMap<usize, Calls>,
     /// Kind and actor of stimuli that wait.
     stimuli: BTreeMap<u64, (String, String)>,
-    /// `seq` of the utterance that a turn under way answers.
-    answers: BTreeMap<u64, u64>,
     /// The last texts, for what is new against them.
     recent: VecDeque<String>,
 }
 
 impl Reading {
     /// Kinds of events that matter; a caller need not decode the others.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 13] = [
         "session_created",
-        "turn_started",
         "agent_message",
         "health_update",
         "emergency",
@@ -142,7 +137,6 @@ impl Reading {
             moments: Vec::new(),
             calls: BTreeMap::new(),
             stimuli: BTreeMap::new(),
-            answers: BTreeMap::new(),
             recent: VecDeque::new(),
         }
     }
@@ -156,9 +150,6 @@ impl Reading {
         }
         if let Payload::StimulusInjected(stimulus) = &event.payload {
             self.stimuli.insert(event.seq, (stimulus.kind.name().to_owned(), stimulus.actor.clone()));
-        }
-        if let Payload::TurnStarted(started) = &event.payload {
-            self.answers.extend(started.answers.map(|seq| (started.turn, seq)));
         }
         if !self.range.holds(event.seq) {
             // What was said before the range is what its first utterances are new against.
@@ -210,8 +201,6 @@ impl Reading {
             return Err(TooLarge { from: self.first.unwrap_or(seq), reached });
         }
         self.bytes = bytes;
-        let answered = self.answers.remove(&message.metadata.turn);
-        let answers = answered.and_then(|seq| self.rows.binary_search_by_key(&seq, |row| row.seq).ok());
         let person = message.metadata.user_id.is_some();
         let speaker = self.speaker(message.agent_id.as_str());
         let recipient = (message.recipient != "all").then(|| self.speaker(&message.recipient));
@@ -239,7 +228,6 @@ impl Reading {
             turn: message.metadata.turn,
             speaker,
             recipient,
-            answers,
             words: text.as_ref().map_or(0, |text| overlap::words(text).count()),
             text,
             sentiment: message.sentiment.score,

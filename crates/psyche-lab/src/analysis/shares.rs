@@ -51,11 +51,7 @@ fn gini(counts: impl Iterator<Item = usize>) -> Option<f64> {
 }
 
 /// The parts of quality. Each is a measure that is reported for itself too; the blend is their plain mean.
-pub(super) fn quality(
-    reading: &Reading,
-    measures: &BTreeMap<String, MeasureSummary>,
-    shares: &Shares,
-) -> Quality {
+pub(super) fn quality(reading: &Reading, measures: &BTreeMap<String, MeasureSummary>, shares: &Shares) -> Quality {
     let gauge = |name: &str, of: GaugeName, turned: bool, means: &str| {
         let part = measures.get(of.as_str());
         let turn = |x: f64| if turned { 1.0 - x } else { x };

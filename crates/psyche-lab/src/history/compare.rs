@@ -137,8 +137,7 @@ fn contrast(name: &str, a: &[&Run], b: &[&Run], pairs: Option<&[(&Run, &Run)]>, 
         let interval = match pairs {
             // Pairs stay together: a resample draws runs of both conditions at once.
             Some(pairs) => {
-                let both: Vec<(f64, f64)> =
-                    pairs.iter().filter_map(|(a, b)| Some((value(b)?, value(a)?))).collect();
+                let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(b)?, value(a)?))).collect();
                 let places: Vec<f64> = (0..both.len()).map(|i| i as f64).collect();
                 bca(&places, &resamples(both.len(), RESAMPLES, seed), |places| {
                     let (b, a): (Vec<f64>, Vec<f64>) = places.iter().map(|place| both[*place as usize]).unzip();

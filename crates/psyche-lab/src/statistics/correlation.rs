@@ -21,9 +21,8 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<Correlation> {
         return None;
     }
     let (mean_x, mean_y) = (mean(x)?, mean(y)?);
-    let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
-        x.iter().zip(y).map(|(x, y)| term(x - mean_x, y - mean_y)).sum()
-    };
+    let sum =
+        |term: &dyn Fn(f64, f64) -> f64| -> f64 { x.iter().zip(y).map(|(x, y)| term(x - mean_x, y - mean_y)).sum() };
     let spread = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
     if spread <= 0.0 {
         return None;

@@ -33,8 +33,7 @@ pub fn forecast(values: &[f64], steps: usize) -> Option<Forecast> {
     let error = (left.iter().map(|e| e * e).sum::<f64>() / (n - 2.0)).sqrt();
     let x = n - 1.0 + steps as f64 - middle;
     let value = mean + slope * x;
-    let half = student_quantile(f64::midpoint(1.0, CONFIDENCE), n - 2.0)?
-        * error
-        * (1.0 + 1.0 / n + x * x / spread).sqrt();
+    let half =
+        student_quantile(f64::midpoint(1.0, CONFIDENCE), n - 2.0)? * error * (1.0 + 1.0 / n + x * x / spread).sqrt();
     Some(Forecast { value, interval: [value - half, value + half] })
 }

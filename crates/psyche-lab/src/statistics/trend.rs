@@ -68,8 +68,7 @@ pub fn mann_kendall(values: &[f64], max_lag: usize) -> Option<Trend> {
 /// The interval holds the order statistics of the N slopes at (N ∓ z·√(Var(S) · inflation)) / 2 (Sen's formula 2.6);
 /// `inflation` is [`Trend::inflation`], 1 for independent values. `None` of fewer than two values.
 pub fn theil_sen(values: &[f64], inflation: f64) -> Option<Slope> {
-    let mut slopes: Vec<f64> =
-        pairs(values.len()).map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect();
+    let mut slopes: Vec<f64> = pairs(values.len()).map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect();
     slopes.sort_by(f64::total_cmp);
     let slope = quantile_of_sorted(&slopes, 0.5)?;
     let n = values.len() as f64;

@@ -2,10 +2,10 @@
 
 use psyche_core::cast::{Cast, StimulusKind};
 use psyche_core::event::{
-    AgentMessage, Event, MessageMetadata, MessageType, Payload, SessionCreated, StimulusInjected, StimulusUsed,
-    TurnCommitted, TurnFailed,
+    AgentMessage, Event, HealthUpdate, MessageMetadata, MessageType, Payload, SessionCreated, StimulusInjected,
+    StimulusUsed, TurnCommitted, TurnFailed,
 };
-use psyche_core::measure::{MEASURES_VERSION, Vader};
+use psyche_core::measure::{Gauge, GaugeName, Gauges, MEASURES_VERSION, Vader};
 use psyche_core::port::{Determinism, Finish, ModelErrorKind};
 use psyche_core::prompt::PROMPTS_VERSION;
 use psyche_core::session::{Budget, SessionType, TurnOrder};
@@ -20,6 +20,7 @@ const PERSON: UserId = UserId(uuid::Uuid::from_u128(7));
 pub struct Talk {
     pub events: Vec<Event>,
     speakers: Vec<AgentId>,
+    vader: Vader,
     random: ChaCha8Rng,
     turn: u64,
 }
@@ -37,7 +38,15 @@ pub struct Utterance {
 
 impl Default for Utterance {
     fn default() -> Self {
-        Self { speaker: 0, to: None, text: String::new(), sentiment: 0.0, latency_ms: 500, attempt: 1, truncated: false }
+        Self {
+            speaker: 0,
+            to: None,
+            text: String::new(),
+            sentiment: 0.0,
+            latency_ms: 500,
+            attempt: 1,
+            truncated: false,
+        }
     }
 }
 
@@ -49,7 +58,8 @@ impl Talk {
     pub fn new(speakers: &[&str], seed: u64) -> Self {
         let mut cast = Cast::jungian();
         let agent = cast.agents[0].clone();
-        cast.agents = speakers.iter().map(|id| psyche_core::cast::Agent { id: AgentId::new(id), ..agent.clone() }).collect();
+        cast.agents =
+            speakers.iter().map(|id| psyche_core::cast::Agent { id: AgentId::new(id), ..agent.clone() }).collect();
         cast.paths.clear();
         let created = SessionCreated {
             name: words("made up"),
@@ -72,6 +82,7 @@ impl Talk {
         let mut talk = Self {
             events: Vec::new(),
             speakers: speakers.iter().map(|id| AgentId::new(id)).collect(),
+            vader: Vader::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
             turn: 0,
         };
@@ -88,7 +99,7 @@ impl Talk {
     pub fn say(&mut self, said: Utterance) {
         self.turn += 1;
         let agent_id = self.speakers[said.speaker].clone();
-        let mut sentiment = psyche_core::event::SentimentScore::from(Vader::new().score(""));
+        let mut sentiment = psyche_core::event::SentimentScore::from(self.vader.score(""));
         sentiment.score = said.sentiment;
         let to = said.to.map(|to| self.speakers[to].clone());
         let (turn, attempt, round) = (self.turn, said.attempt, self.turn.div_ceil(self.speakers.len() as u64));
@@ -113,9 +124,29 @@ impl Talk {
             },
         });
         let finish = Finish::Stop;
-        let committed =
-            TurnCommitted { turn, attempt, round, agent_id, finish, tokens: 30, cost: 0.0, confidence: None, reasoning: None };
+        let committed = TurnCommitted {
+            turn,
+            attempt,
+            round,
+            agent_id,
+            finish,
+            tokens: 30,
+            cost: 0.0,
+            confidence: None,
+            reasoning: None,
+        };
         self.push(committed);
+    }
+
+    /// Readings of all gauges around the middle.
+    pub fn gauges(&mut self) {
+        let mut gauges = Gauges::new();
+        for name in GaugeName::ALL {
+            let standardised = Some((0.5 + 0.1 * self.noise()).clamp(0.0, 1.0));
+            gauges
+                .insert(name, Gauge { value: standardised, standardised, null: Some([0.4, 0.6]), ..Gauge::default() });
+        }
+        self.push(HealthUpdate { round: 1, gauges });
     }
 
     pub fn failure(&mut self, speaker: usize) {

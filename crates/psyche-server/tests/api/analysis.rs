@@ -40,9 +40,12 @@ async fn a_session_is_analysed_for_those_who_may_read_it() {
     app.get(&path, Some(&ben)).await.expect(404);
     app.get(&path, None).await.expect(401);
     let beyond = events.len() + 1;
-    for (query, field) in
-        [("from=0".to_owned(), "from"), (format!("from={beyond}"), "from"), (format!("to={beyond}"), "to"), ("from=9&to=8".to_owned(), "to")]
-    {
+    for (query, field) in [
+        ("from=0".to_owned(), "from"),
+        (format!("from={beyond}"), "from"),
+        (format!("to={beyond}"), "to"),
+        ("from=9&to=8".to_owned(), "to"),
+    ] {
         let refused = app.get(&format!("{path}?{query}"), Some(&ada)).await.expect(422);
         assert_eq!(refused["error"]["details"][0]["field"], field, "{query}");
     }
