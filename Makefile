@@ -17,10 +17,11 @@ check: ## fmt, clippy, tidy and the supply chain
 	@cargo run --locked --quiet --package xtask -- check
 
 bench: build weights ## measure what the project promises, in a release build
-	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer
-	@echo "== measures"; target/release/examples/bench_measures; target/release/examples/bench_analysis
+	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer -p psyche-lab
+	@echo "== measures"; target/release/examples/bench_measures
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
+	@echo "== analysis"; target/release/examples/bench_analysis
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 bench-live: web ## measure live delivery against its floors, every row of its table

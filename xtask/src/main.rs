@@ -5,6 +5,7 @@ mod contract;
 mod fuzz;
 mod load;
 mod sentiment;
+mod statistics;
 mod suites;
 mod supply;
 mod tidy;
@@ -26,6 +27,7 @@ cargo xtask <task>
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   sentiment the sentiment rules beside vaderSentiment: agreement and throughput
+  statistics  write what SciPy and statsmodels make of the shared cases of psyche-lab
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("sentiment") => sentiment::sentiment().map(|()| ExitCode::SUCCESS),
+        Some("statistics") => statistics::write().map(|()| ExitCode::SUCCESS),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

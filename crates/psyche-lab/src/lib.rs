@@ -1,1 +1,5 @@
-//! Analysis, statistics and exports over logs: an empty room for now (README, status).
+//! Readings over logs: statistics, the analysis of a session, and of many.
+
+pub mod analysis;
+pub mod history;
+pub mod statistics;

@@ -445,6 +445,9 @@ impl Deleter {
         };
         // First: what cannot be recorded is not done.
         app.record(vec![row]).await?;
-        Ok(app.ports.engine.delete(self.0.id()).await?)
+        app.ports.engine.delete(self.0.id()).await?;
+        app.analyses.forget(self.0.id());
+        app.histories.forget(self.0.id());
+        Ok(())
     }
 }

@@ -11,8 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::alerts::Courier;
+use crate::analyses::Analyses;
 use crate::blocks::Blocks;
 use crate::error::Answer;
+use crate::histories::Histories;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -51,6 +53,8 @@ pub(crate) struct App {
     pub keys: Keys,
     pub hasher: Hasher,
     pub accounts: Accounts,
+    pub analyses: Analyses,
+    pub histories: Histories,
     pub blocks: Blocks,
     pub rates: Rates,
     /// Signs what a browser keeps to be known again.

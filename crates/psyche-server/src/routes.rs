@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, audit, auth, casts, comparison, configuration, docs, forks, health, history, models, participants,
+    account, analysis, audit, auth, casts, comparison, configuration, docs, forks, health, history, models, participants,
     privacy, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
@@ -104,10 +104,13 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(timeline::timeline))
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
+        .add(P::SessionRead, routes!(analysis::session))
         .add(P::SessionConfigure, routes!(participants::accesses))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))
+        .add(P::SessionList, routes!(analysis::begin_history))
+        .add(P::SessionList, routes!(analysis::history))
         .add(P::SystemMonitor, routes!(system::status))
         .add(P::SystemMonitor, routes!(system::statistics))
         // Sockets ask on the socket: a browser cannot read a refused upgrade.

@@ -61,6 +61,8 @@ enum Command {
     Speak(commands::speak::Arguments),
     /// Prove logs whole: the hash chain, and the engine run again on the recorded replies
     Verify(commands::verify::Arguments),
+    /// Measures, trends, turning points and what followed each intervention of a stored conversation
+    Analyse(commands::analyse::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
                 Command::Interview(arguments) => commands::interview::run(&config, arguments).await,
                 Command::Speak(arguments) => commands::speak::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
+                Command::Analyse(arguments) => commands::analyse::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,

@@ -58,6 +58,14 @@ pub fn flow<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Flow> {
         .collect()
 }
 
+/// Novelty of the last text against those before it, in nats; `None` when it stands alone or without words.
+pub fn novelty<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
+    let window = Window::new(texts);
+    let last = window.len().checked_sub(1)?;
+    let features = Features::new(&window.tokens, &window.starts, window.types(), last..last + 1);
+    Some((1.0 - features.familiarity(last, 0..last)?) * features.alone(last))
+}
+
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() <= RECENT || window.tokens.len() < MIN_WORDS {
         return Gauge::default();

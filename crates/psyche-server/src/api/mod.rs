@@ -1,6 +1,7 @@
 //! The calls: one room per subject, all listed in `routes.rs`.
 
 pub mod account;
+pub mod analysis;
 pub mod audit;
 pub mod auth;
 pub mod casts;

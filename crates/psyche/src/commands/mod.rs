@@ -1,5 +1,6 @@
 //! The subcommands, one file each, and what several of them need to know of sessions.
 
+pub mod analyse;
 pub mod audit;
 pub mod config;
 pub mod doctor;
