@@ -323,6 +323,10 @@ granted!(
     Forker for SessionFork
 );
 granted!(
+    /// May take a session along as a file.
+    Exporter for SessionExport
+);
+granted!(
     /// May command a session.
     Controller for SessionControl
 );
@@ -361,6 +365,12 @@ impl Forker {
         };
         app.record(vec![row]).await?;
         Ok(summary)
+    }
+}
+
+impl Exporter {
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
     }
 }
 

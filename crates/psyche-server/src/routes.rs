@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, analysis, audit, auth, casts, comparison, configuration, docs, forks, health, history, models, participants,
-    privacy, second_factor, sessions, setup, system, tickets, timeline, users,
+    account, analysis, audit, auth, casts, comparison, configuration, docs, exports, forks, health, history, models,
+    participants, privacy, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -105,6 +105,8 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
         .add(P::SessionRead, routes!(analysis::session))
+        .add(P::SessionExport, routes!(exports::export))
+        .add(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))

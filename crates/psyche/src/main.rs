@@ -63,6 +63,10 @@ enum Command {
     Verify(commands::verify::Arguments),
     /// Measures, trends, turning points and what followed each intervention of a stored conversation
     Analyse(commands::analyse::Arguments),
+    /// Write a session to a file
+    Export(commands::export::Arguments),
+    /// Make a session from a jsonl export
+    Import(commands::import::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
@@ -106,6 +110,8 @@ fn main() -> ExitCode {
                 Command::Speak(arguments) => commands::speak::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
                 Command::Analyse(arguments) => commands::analyse::run(&config, arguments).await,
+                Command::Export(arguments) => commands::export::run(&config, arguments).await,
+                Command::Import(arguments) => commands::import::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,

@@ -8,6 +8,7 @@ pub mod casts;
 pub mod comparison;
 pub mod configuration;
 pub mod docs;
+pub mod exports;
 pub mod forks;
 pub mod health;
 pub mod history;

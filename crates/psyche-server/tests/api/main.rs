@@ -9,6 +9,7 @@ mod document;
 mod door;
 mod erased;
 mod expired;
+mod exports;
 mod failures;
 mod forks;
 mod guards;

@@ -6,6 +6,8 @@ pub mod config;
 pub mod doctor;
 pub mod fork;
 pub mod interview;
+pub mod export;
+pub mod import;
 pub mod key;
 pub mod model;
 pub mod replay;
