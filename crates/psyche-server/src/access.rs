@@ -19,7 +19,6 @@ use serde_json::json;
 use crate::accounts::{Caller, Standing};
 use crate::alerts;
 use crate::app::{App, Shared};
-use crate::client::bucket;
 use crate::context::Context;
 use crate::envelope::too_often;
 use crate::error::{Answer, ApiError, ErrorKind};
@@ -126,15 +125,8 @@ async fn not_signed_in(app: &App, context: &Context, error: ApiError) -> ApiErro
     if let Some(wait) = allowance.and_then(|allowance| allowance.wait) {
         return too_often(app, context, None, wait).await;
     }
-    // The first in a minute: somebody with many tokens does not fill the trail.
-    let key = format!("bad-token:{}", bucket(context.address));
-    if matches!(app.ports.counters.increment(&key, 60_000).await, Ok(1)) {
-        let row = context.row(app, AuditType::InvalidToken, Outcome::Denied);
-        if let Err(error) = app.record(vec![row]).await {
-            return error;
-        }
-    }
-    error
+    let row = context.row(app, AuditType::InvalidToken, Outcome::Denied);
+    app.record_now_and_then("bad-token", context.address, row).await.err().unwrap_or(error)
 }
 
 /// Records a refusal; many of them alert.

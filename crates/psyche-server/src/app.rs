@@ -1,5 +1,6 @@
 //! The one value everything hangs from.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::alerts::Courier;
 use crate::blocks::Blocks;
+use crate::client::bucket;
 use crate::error::Answer;
 use crate::live::Hub;
 use crate::metrics::Metrics;
@@ -78,6 +80,15 @@ impl App {
         self.ports.audit.record(rows).await?;
         self.audited.notify_one();
         Ok(())
+    }
+
+    /// The same for what one client may cause many of: only the first within a minute is stored.
+    pub async fn record_now_and_then(&self, kind: &str, address: IpAddr, row: AuditDraft) -> Answer<()> {
+        let key = format!("{kind}:{}", bucket(address));
+        match self.ports.counters.increment(&key, 60_000).await {
+            Ok(1) => self.record(vec![row]).await,
+            _ => Ok(()),
+        }
     }
 
     /// A directory whose next write takes these rows along, or fails with them.

@@ -147,9 +147,9 @@ pub async fn change_password(
 }
 
 /// The caller's account, when the password is right. A wrong one counts like a failed sign-in.
-async fn known(app: &App, context: &Context, caller: &Caller, password: String, field: &'static str) -> Answer<User> {
+pub async fn known(app: &App, context: &Context, caller: &Caller, password: String, field: &'static str) -> Answer<User> {
     let user = own(app, caller).await?;
-    let attempt = lockout::begin(app, &user.username, context.address, None).await?;
+    let attempt = lockout::begin(app, &user.username, context.address, false).await?;
     if !app.hasher.verify(password, Some(user.password_hash.clone())).await? {
         failed(app, context, Some(user.user_id)).await?;
         return Err(ApiError::invalid(field, "is not right"));
@@ -171,7 +171,7 @@ pub async fn proved(
     let Some(factor) = user.second_factor.as_ref().filter(|factor| factor.confirmed) else { return Ok(user) };
     let otp = otp.ok_or_else(|| ApiError::invalid("otp", "is needed: the code of your second factor"))?;
     // Counted as a try of its own: codes are short.
-    let attempt = lockout::begin(app, &user.username, context.address, None).await?;
+    let attempt = lockout::begin(app, &user.username, context.address, false).await?;
     let Some(accepted) = totp::accept(factor, &otp, app.ports.clock.now()) else {
         failed(app, context, Some(user.user_id)).await?;
         return Err(ApiError::invalid("otp", "is not right, or was used already"));
