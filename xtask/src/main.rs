@@ -4,6 +4,7 @@ mod codegen;
 mod contract;
 mod fuzz;
 mod load;
+mod sbom;
 mod suites;
 mod supply;
 mod tidy;
@@ -19,6 +20,7 @@ cargo xtask <task>
   test      everything: tools, web, build, check, Rust tests, contract, browser tests
   check     fmt, clippy, tidy and the supply chain
   supply    licences, bans and sources of what others wrote (deny.toml)
+  sbom      write target/psyche.cdx.json: what the program is made of (CycloneDX)
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("check") => Ok(suites::check()),
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("supply") => Ok(suites::supply_chain()),
+        Some("sbom") => sbom::write().map(|()| ExitCode::SUCCESS),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
