@@ -9,7 +9,9 @@ use psyche_core::event::{Event, Payload};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::prompt::PROMPTS_VERSION;
 use psyche_core::record::Record;
-use psyche_core::session::{Action, Command, EXPIRED, Failure, Inputs, ModelFacts, Reply, Session, UserCommand};
+use psyche_core::session::{
+    Action, Command, EXPIRED, Failure, Halt, Inputs, LOG_FULL, ModelFacts, Relate, Reply, Session, UserCommand,
+};
 use psyche_core::words::Salts;
 
 /// Where the log and its re-run part.
@@ -68,6 +70,16 @@ impl<'a> Rerun<'a> {
     fn check_group(&mut self) -> Result<(), Difference> {
         let group = std::mem::take(&mut self.group);
         let Some((first, event)) = group.first() else { return Ok(()) };
+        let told = self.session.is_some() && matches!(event.payload, Payload::UserSession(_));
+        let is_gone = |record: &Record| record.texts.iter().any(|t| t.text.is_none());
+        if told
+            && let Some(session) = &mut self.session
+            && is_gone(first)
+        {
+            // The name of somebody who was erased. Nothing that is decided later rests on it, so the rest can be run.
+            session.apply_record(first, event);
+            return Ok(());
+        }
         if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none() || t.masked)) {
             return Err(Difference::Erased { seq: record.seq });
         }
@@ -132,6 +144,9 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         let actor = received.actor.parse().map_err(|_| invalid("the actor is not a user's id".to_owned()))?;
         return Ok(Some(Command::User(UserCommand { id: CommandId::new(&received.command_id), actor, action })));
     }
+    if let Payload::UserSession(change) = &event.payload {
+        return Ok(Some(Command::Relate(Relate::recorded(change))));
+    }
     let expired = |p: &Payload| matches!(p, Payload::SessionStatusChanged(s) if s.reason.as_deref() == Some(EXPIRED));
     if find(expired).is_some() {
         // How long it had to be untouched is not recorded; that it was paused for it is.
@@ -166,6 +181,14 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
             tokens: failed.tokens,
         };
         return Ok(Some(Command::Fail { turn: failed.turn, attempt: failed.attempt, failure }));
+    }
+    if let Payload::SessionStatusChanged(changed) = &event.payload {
+        // What is spent elsewhere is not in this log; that it was paused for it is.
+        match (changed.budget, changed.reason.as_deref()) {
+            (Some(payer), _) => return Ok(Some(Command::Halt(Halt::Budget(payer)))),
+            (None, Some(LOG_FULL)) => return Ok(Some(Command::Halt(Halt::LogFull))),
+            _ => {}
+        }
     }
     // Turns that begin, or the end of the run that was due instead.
     if find(|p| matches!(p, Payload::TurnStarted(_) | Payload::SessionStatusChanged(_))).is_some() {

@@ -11,8 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::permission::{Permission, Verdict, verdict};
-use psyche_core::port::{Relation, SessionRow};
-use psyche_core::session::{Action, SessionType, UserCommand};
+use psyche_core::port::{Relation, SessionRow, User};
+use psyche_core::session::{Action, Relate, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
 use serde_json::json;
 
@@ -382,12 +382,15 @@ impl Configurer {
 }
 
 impl Sharer {
-    pub fn owner(&self) -> psyche_core::UserId {
-        self.0.row.summary.owner
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
     }
 
-    pub async fn relate(&self, context: &Context, user: psyche_core::UserId, relation: Relation) -> Answer<()> {
+    /// Changes how somebody relates to the session: in the directory, which decides, and then in the session's log. Asked
+    /// again after a failure in between, the log catches up.
+    pub async fn relate(&self, context: &Context, somebody: &User, relation: Relation) -> Answer<()> {
         let app = &self.0.app;
+        let user = somebody.user_id;
         let row = AuditDraft {
             session_id: Some(self.0.id()),
             details: json!({"user_id": user, "relation": relation}),
@@ -395,7 +398,9 @@ impl Sharer {
         };
         app.directory_with(vec![row]).set_relation(self.0.id(), user, relation).await?;
         app.accounts.changed(user);
-        Ok(())
+        let username = somebody.username.clone();
+        let relate = Relate { user_id: user, username, relation, by: self.0.caller.user_id };
+        Ok(app.ports.engine.relate(self.0.id(), relate).await?)
     }
 }
 
@@ -408,6 +413,15 @@ impl Deleter {
         };
         // First: what cannot be recorded is not done.
         app.record(vec![row]).await?;
+        let owner = self.0.row.summary.owner;
+        if let Some(owner) = app.ports.directory.user(owner).await? {
+            let (user_id, username) = (owner.user_id, owner.username);
+            let relate = Relate { user_id, username, relation: Relation::None, by: self.0.caller.user_id };
+            if let Err(error) = app.ports.engine.relate(self.0.id(), relate).await {
+                // A session that cannot be run any more can be deleted all the same.
+                tracing::warn!(session = %self.0.id(), %error, "its readers are not told who deletes it");
+            }
+        }
         Ok(app.ports.engine.delete(self.0.id()).await?)
     }
 }

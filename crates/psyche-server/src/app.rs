@@ -58,6 +58,8 @@ pub(crate) struct App {
     /// Signs what a browser keeps to be known again.
     pub device_key: [u8; 32],
     pub jobs: Jobs,
+    /// Held while a provider is changed.
+    pub providers: tokio::sync::Mutex<()>,
     /// Rung when the audit trail has grown.
     pub audited: tokio::sync::Notify,
     pub metrics: Metrics,

@@ -74,7 +74,7 @@ pub async fn register(
     let new = NewUser { user: user.clone(), only_first_admin: false };
     app.directory_with(vec![row]).create_user(new).await?;
     announce(&app, Some(&user), &user.username, "registration", true);
-    Ok((StatusCode::CREATED, Json(user.into())))
+    Ok((StatusCode::CREATED, Json(UserView::of(&app, user).await?)))
 }
 
 /// Where the refresh token goes.

@@ -19,6 +19,7 @@ pub struct Columns {
     created_at: i64,
     last_activity: i64,
     summary: String,
+    parent: Option<SessionId>,
 }
 
 impl Columns {
@@ -31,13 +32,14 @@ impl Columns {
             created_at: summary.created_at.micros(),
             last_activity: summary.last_activity.micros(),
             summary: serde_json::to_string(summary)?,
+            parent: summary.parent.as_ref().map(|parent| parent.session_id),
         })
     }
 
     pub fn insert(&self, write: &Write<'_>, tenant: TenantId) -> Result<(), Fault> {
         let mut insert = write.db.prepare_cached(
-            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         let inserted = insert.execute(params![
             self.session.0,
@@ -48,6 +50,7 @@ impl Columns {
             self.created_at,
             self.last_activity,
             self.summary,
+            self.parent.map(|parent| parent.0),
         ]);
         match inserted {
             Err(error) if is_taken(&error) => Err(StoreError::Conflict("session").into()),
@@ -55,7 +58,7 @@ impl Columns {
         }
     }
 
-    /// Replaces the row of `session`. When a session was created and in which tenant does not change.
+    /// Replaces the row of `session`. When a session was created, in which tenant and from which other does not change.
     pub fn update(&self, write: &Write<'_>, session: SessionId) -> Result<(), Fault> {
         let mut update = write.db.prepare_cached(
             "UPDATE session SET owner = ?2, status = ?3, name_folded = ?4, last_activity = ?5, summary = ?6
@@ -77,6 +80,22 @@ pub fn find(db: &Connection, session: SessionId) -> Result<Option<SessionRow>, F
     let mut select = db.prepare_cached("SELECT tenant, summary FROM session WHERE session_id = ?1")?;
     let found = select.query_row([session.0], columns).optional()?;
     found.map(parsed).transpose()
+}
+
+/// How many sessions there are of an owner, or forks of a parent.
+pub fn count(
+    db: &Connection,
+    tenant: TenantId,
+    owner: Option<UserId>,
+    parent: Option<SessionId>,
+) -> Result<u64, Fault> {
+    // Each question has an index of its own.
+    let sql = match parent {
+        None => "SELECT count(*) FROM session WHERE tenant = ?1 AND (?2 IS NULL OR owner = ?2) AND ?3 IS NULL",
+        Some(_) => "SELECT count(*) FROM session WHERE tenant = ?1 AND (?2 IS NULL OR owner = ?2) AND parent = ?3",
+    };
+    let ids = params![tenant.0, owner.map(|owner| owner.0), parent.map(|parent| parent.0)];
+    Ok(db.prepare_cached(sql)?.query_row(ids, |row| row.get(0))?)
 }
 
 /// Sessions newest first, from after `after`, at most `limit`.
