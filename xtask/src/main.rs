@@ -5,6 +5,7 @@ mod contract;
 mod exports;
 mod fuzz;
 mod load;
+mod sbom;
 mod sentiment;
 mod statistics;
 mod suites;
@@ -22,6 +23,7 @@ cargo xtask <task>
   test      everything: tools, web, build, check, Rust tests, contract, browser tests
   check     fmt, clippy, tidy and the supply chain
   supply    licences, bans and sources of what others wrote (deny.toml)
+  sbom      write target/psyche.cdx.json: what the program is made of (CycloneDX)
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("check") => Ok(suites::check()),
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("supply") => Ok(suites::supply_chain()),
+        Some("sbom") => sbom::write().map(|()| ExitCode::SUCCESS),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
         Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::cast::{Cast, Path, PathKind, StimulusKind};
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Gauges, Sentiment};
-use crate::port::{Determinism, Finish, ModelErrorKind, Parent, PromptStyle, Sampling, Usage};
+use crate::port::{Determinism, Finish, ModelErrorKind, Parent, Payer, PromptStyle, Relation, Sampling, Usage};
 use crate::prompt::Rule;
 use crate::record::{Record, Text};
 use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
@@ -318,6 +318,9 @@ pub struct SessionStatusChanged {
     pub reason: Option<String>,
     /// A user's id, or `system`.
     pub actor: String,
+    /// Whose budget is exhausted, where it is not the session's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Payer>,
 }
 impl HasWords for SessionStatusChanged {}
 
@@ -810,14 +813,38 @@ impl<Text> Changes<Text> {
     }
 }
 
+/// What became of somebody's belonging to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Belonging {
+    /// The owner's, with the session.
+    Created,
+    Joined,
+    /// The same person, related otherwise.
+    Updated,
+    Left,
+    /// The owner's: the session is about to be deleted.
+    Terminated,
+}
+
+/// Who belongs to a session has changed. That somebody is looking just now is presence and stands in no log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserSession {
     pub user_id: UserId,
+    /// The person's own words: gone when the person is erased.
     pub username: Words,
-    pub action: String,
+    pub action: Belonging,
     pub session_type: SessionType,
+    /// People who belong to the session from then on, the owner among them.
     pub participant_count: u64,
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: RelationMetadata,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationMetadata {
+    pub relation: Relation,
+    /// Who did it.
+    pub by: UserId,
 }
 impl HasWords for UserSession {
     fn words_mut(&mut self) -> Fields<'_> {

@@ -8,6 +8,7 @@ pub mod cast;
 pub mod event;
 pub mod ids;
 pub mod measure;
+pub mod objects;
 pub mod permission;
 pub mod port;
 pub mod prompt;

@@ -1,5 +1,8 @@
 //! Who may do what: one table (`permissions.txt`), read by REST and WebSocket. Deny by default.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::port::{Relation, Role};
@@ -146,7 +149,8 @@ fn ask(role: Option<Role>, permission: Permission, relation: Relation, session_t
         Some(Role::Admin) => 4,
     };
     // No row or no cell: denied.
-    let Some(cell) = cell(permission.row(session_type), column) else { return Verdict::Forbidden };
+    let cells = CELLS.get(permission.row(session_type));
+    let Some(cell) = cells.and_then(|cells| cells.get(column).copied()) else { return Verdict::Forbidden };
     if !permission.concerns_a_session() {
         return if cell == "yes" { Verdict::Allowed } else { Verdict::Forbidden };
     }
@@ -164,10 +168,12 @@ fn ask(role: Option<Role>, permission: Permission, relation: Relation, session_t
     }
 }
 
-fn cell(row: &str, column: usize) -> Option<&'static str> {
-    let line = TABLE.lines().find(|line| line.split_whitespace().next() == Some(row))?;
-    line.split_whitespace().nth(column)
-}
+/// The cells by their rows: sockets ask at every message.
+static CELLS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let cells = |line: &'static str| line.split_whitespace().collect::<Vec<_>>();
+    rows.map(cells).filter_map(|cells| Some((*cells.first()?, cells))).collect()
+});
 
 /// The named permissions of a role, as `permissions` lists them.
 pub fn names(role: Role) -> Vec<&'static str> {

@@ -14,6 +14,9 @@ pub enum EngineError {
     /// An argument cannot be.
     #[error("{field}: {message}")]
     Invalid { field: &'static str, message: String },
+    /// There are as many of these as the installation allows; the message says what to do.
+    #[error("{0}")]
+    Quota(String),
     /// The session's mailbox is full: try again in a second.
     #[error("the session has more commands waiting than it can take; try again in a second")]
     Busy,

@@ -31,6 +31,7 @@ impl Engine {
     /// Creates a session that shares events 1 to `at_seq` with this one and goes on by itself; it waits for `start`. The
     /// session it forks from may run meanwhile.
     pub async fn fork(&self, from: SessionId, draft: ForkDraft) -> Result<SessionSummary, EngineError> {
+        let _counted = self.room_for(draft.owner, Some(from)).await?;
         for _ in 0..TRIES {
             let (new, session) = self.decide_fork(from, &draft).await?;
             let Ports { log, .. } = &self.inner.ports;

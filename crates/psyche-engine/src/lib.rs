@@ -1,5 +1,6 @@
 //! Runs minds. One task owns a running session and decides its events; everything it needs from outside is a port.
 
+mod budgets;
 mod error;
 mod expiry;
 mod fork;
@@ -7,6 +8,8 @@ mod generation;
 mod interview;
 mod leases;
 mod load;
+mod people;
+mod quotas;
 mod rerun;
 mod retry;
 mod task;
@@ -25,7 +28,7 @@ use psyche_core::port::{
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
-use psyche_core::session::{Budget, Session, SessionType, TurnOrder, UserCommand};
+use psyche_core::session::{Budget, Relate, Session, SessionType, TurnOrder, UserCommand};
 use psyche_core::speech;
 use psyche_core::words::{Hash, Salts, Subject, Words};
 use psyche_core::{OwnerId, SessionId, TenantId, UserId};
@@ -33,6 +36,8 @@ use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use budgets::Budgets;
 
 pub use error::EngineError;
 pub use expiry::Expired;
@@ -76,6 +81,14 @@ pub struct Options {
     pub expire_every: Duration,
     /// First pause before a failed turn is tried again; it doubles with each attempt.
     pub retry_base: Duration,
+    /// What a user may spend on models who has no budget of their own.
+    pub user_budget: Budget,
+    /// Sessions a user may own.
+    pub sessions_per_user: u64,
+    /// Forks a session may have.
+    pub forks_per_session: u64,
+    /// Events of a log at which its session is paused for good.
+    pub events_per_session: u64,
 }
 
 impl Default for Options {
@@ -89,6 +102,10 @@ impl Default for Options {
             expire_after: None,
             expire_every: Duration::from_mins(1),
             retry_base: Duration::from_secs(1),
+            user_budget: Budget::default(),
+            sessions_per_user: 1_000,
+            forks_per_session: 100,
+            events_per_session: 1_000_000,
         }
     }
 }
@@ -141,6 +158,8 @@ pub(crate) enum Order {
     Forget(oneshot::Sender<()>),
     /// Paused when nobody touched it for so many milliseconds; answered with whether it was.
     Expire(u64, oneshot::Sender<bool>),
+    /// Somebody belongs to it otherwise than before; answered when that is in the log.
+    Relate(Relate, oneshot::Sender<Result<(), EngineError>>),
 }
 
 /// A session that lives in memory.
@@ -156,6 +175,9 @@ pub(crate) struct Inner {
     pub options: Options,
     pub owner: OwnerId,
     pub residents: Mutex<HashMap<SessionId, Resident>>,
+    pub budgets: Budgets,
+    /// Held while a session is counted and created.
+    pub creating: tokio::sync::Mutex<()>,
     /// Held while a session is claimed and loaded.
     pub taking_up: tokio::sync::Mutex<()>,
     pub tracker: TaskTracker,
@@ -208,6 +230,8 @@ impl Engine {
             options,
             owner,
             residents: Mutex::default(),
+            budgets: Budgets::default(),
+            creating: tokio::sync::Mutex::default(),
             taking_up: tokio::sync::Mutex::default(),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -289,9 +313,20 @@ impl Engine {
         let mut session = Session::new(id, &event, &created);
         let record = event.record(&Hash::ZERO, 0);
         session.apply_record(&record, &event);
+        let mut records = vec![record];
+        if new.session_type != SessionType::SingleUser {
+            records.extend(self.owner_joins(&mut session).await?);
+        }
         let summary = session.summary();
-        log.create(NewSession { row: session.row(TenantId::DEFAULT), records: vec![record] }).await?;
+        let _counted = self.room_for(new.owner, None).await?;
+        log.create(NewSession { row: session.row(TenantId::DEFAULT), records }).await?;
         Ok(summary)
+    }
+
+    /// Takes up a session whose log was made elsewhere.
+    pub async fn take_in(&self, new: NewSession) -> Result<(), EngineError> {
+        let _counted = self.room_for(new.row.summary.owner, None).await?;
+        Ok(self.inner.ports.log.create(new).await?)
     }
 
     /// Whose words the texts of a cast are: nobody's for the built-in one, its owner's for one that is stored, else those
@@ -312,6 +347,7 @@ impl Engine {
         // A task that is just leaving closes its mailbox: ask its successor once.
         for _ in 0..2 {
             let resident = task::resident(&self.inner, session).await?;
+            self.room_in(&peek(&resident.state), &command.action)?;
             let (answer, result) = oneshot::channel();
             match resident.mailbox.try_send(Mail::Command(command.clone(), answer)) {
                 Ok(()) => {
@@ -404,6 +440,11 @@ impl Engine {
             }
         }
         Ok(touched)
+    }
+
+    /// What a user may spend on models who has no budget of their own.
+    pub fn user_budget(&self) -> Budget {
+        self.inner.options.user_budget
     }
 
     /// Sessions this engine drives at present.

@@ -9,7 +9,8 @@ use psyche_core::port::Finish;
 use psyche_core::prompt::PROMPTS_VERSION;
 use psyche_core::record::Record;
 use psyche_core::session::{
-    Action, Command, EXPIRED, Failure, Fork, Inputs, ModelFacts, Reply, Session, Settled, UserCommand,
+    Action, Command, EXPIRED, Failure, Fork, Halt, Inputs, LOG_FULL, ModelFacts, Relate, Reply, Session, Settled,
+    UserCommand,
 };
 use psyche_core::words::Salts;
 use psyche_core::{AgentId, CommandId, SessionId};
@@ -71,6 +72,16 @@ impl<'a> Rerun<'a> {
     fn check_group(&mut self, cut: bool) -> Result<(), Difference> {
         let group = std::mem::take(&mut self.group);
         let Some((first, event)) = group.first() else { return Ok(()) };
+        let told = self.session.is_some() && matches!(event.payload, Payload::UserSession(_));
+        let is_gone = |record: &Record| record.texts.iter().any(|t| t.text.is_none());
+        if told
+            && let Some(session) = &mut self.session
+            && is_gone(first)
+        {
+            // The name of somebody who was erased. Nothing that is decided later rests on it, so the rest can be run.
+            session.apply_record(first, event);
+            return Ok(());
+        }
         if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none() || t.masked)) {
             return Err(Difference::Erased { seq: record.seq });
         }
@@ -147,6 +158,9 @@ fn command_of(session: &Session, group: &[(Record, Event)], cut: bool) -> Result
             settled: settled.collect(),
         }))));
     }
+    if let Payload::UserSession(change) = &event.payload {
+        return Ok(Some(Command::Relate(Relate::recorded(change))));
+    }
     let expired = |p: &Payload| matches!(p, Payload::SessionStatusChanged(s) if s.reason.as_deref() == Some(EXPIRED));
     if find(expired).is_some() {
         // How long it had to be untouched is not recorded; that it was paused for it is.
@@ -184,6 +198,14 @@ fn command_of(session: &Session, group: &[(Record, Event)], cut: bool) -> Result
             tokens: failed.tokens,
         };
         return Ok(Some(Command::Fail { turn: failed.turn, attempt: failed.attempt, failure }));
+    }
+    if let Payload::SessionStatusChanged(changed) = &event.payload {
+        // What is spent elsewhere is not in this log; that it was paused for it is.
+        match (changed.budget, changed.reason.as_deref()) {
+            (Some(payer), _) => return Ok(Some(Command::Halt(Halt::Budget(payer)))),
+            (None, Some(LOG_FULL)) => return Ok(Some(Command::Halt(Halt::LogFull))),
+            _ => {}
+        }
     }
     // Turns that begin, or the end of the run that was due instead.
     let begins = |p: &Payload| {

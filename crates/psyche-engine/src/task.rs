@@ -10,18 +10,20 @@ use std::time::Duration;
 
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Sampling, StoreError};
+use psyche_core::port::{
+    Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
+};
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
-use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, Session, SessionStatus};
-use psyche_core::words::{Hash, Salts};
+use psyche_core::session::{Command, Halt, Inputs, ModelFacts, Refusal, Session, SessionStatus};
+use psyche_core::words::Salts;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::generation::{Call, Outcome};
-use crate::{EngineError, Inner, Mail, Order, Resident, load, peek, retry};
+use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quotas, retry};
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
@@ -47,6 +49,8 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
         }
     };
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
+    // What turns of an owner that died may have cost is held until they are charged.
+    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref()).await;
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let state = Arc::new(RwLock::new(loaded.session));
     let token = CancellationToken::new();
@@ -128,6 +132,7 @@ impl Task {
             tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
         }
         inner.residents().remove(&self.id);
+        inner.budgets.release(self.id).await;
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -225,6 +230,10 @@ impl Task {
 
     /// Starts the next turns and their model calls.
     async fn begin(&mut self) -> Result<(), AppendError> {
+        let most = self.inner.options.events_per_session;
+        if self.look(|s| quotas::is_full(s, most)) {
+            return self.decide_and_append(&Command::Halt(Halt::LogFull)).await.map(drop);
+        }
         let models = Arc::clone(&self.inner.ports.models);
         let facts = self.look(|s| {
             let fact = |agent: &psyche_core::AgentId| {
@@ -352,14 +361,37 @@ impl Task {
     }
 
     /// What is to be stored after `expected` so that the session stands at `next`.
-    fn append(&self, expected: Hash, records: Vec<Record>, next: &Session) -> Append {
-        Append { session: self.id, epoch: Some(self.epoch), expected, records, summary: Some(next.summary()) }
+    fn append(&self, before: &Session, records: Vec<Record>, next: &Session) -> Append {
+        Append {
+            session: self.id,
+            epoch: Some(self.epoch),
+            expected: before.hash,
+            records,
+            summary: Some(next.summary()),
+            charge: budgets::charge(before, next),
+        }
+    }
+
+    /// Holds what turns that begin may cost; names the budget that has not as much left.
+    async fn reserve(&self, events: &[Event]) -> Result<Option<Payer>, AppendError> {
+        let models = self.inner.ports.models.as_ref();
+        let wanted = events.iter().filter_map(|event| match &event.payload {
+            Payload::TurnStarted(started) => Some(budgets::cost_of(started, models)),
+            _ => None,
+        });
+        let Some(wanted) = wanted.reduce(budgets::plus) else { return Ok(None) };
+        let owner = self.look(|s| s.initial.owner);
+        let Inner { budgets, ports, options, .. } = self.inner.as_ref();
+        let answer = budgets.reserve(ports.directory.as_ref(), (self.id, owner), wanted, options.user_budget).await?;
+        Ok(answer.err())
     }
 
     /// The way of every event: decide, store, fold, tell.
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
+        let mut halt = None;
         for _ in 0..8 {
+            let command = halt.as_ref().unwrap_or(command);
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
                 let mut next = session.clone();
@@ -371,11 +403,15 @@ impl Task {
                         return Err(AppendError::Store(StoreError::Conflict("status")));
                     }
                 };
-                (self.append(session.hash, records, &next), events, next, prompts)
+                (self.append(&session, records, &next), events, next, prompts)
             };
+            if let Some(payer) = self.reserve(&events).await? {
+                halt = Some(Command::Halt(Halt::Budget(payer)));
+                continue;
+            }
             match ports.log.append(append).await {
                 Ok(_) => {
-                    self.show(&events, next);
+                    self.show(&events, next).await;
                     self.snapshot_if_due().await;
                     return Ok(Decided { events, prompts });
                 }
@@ -410,7 +446,7 @@ impl Task {
             next.apply_record(record, &event);
             events.push(event);
         }
-        self.show(&events, next);
+        self.show(&events, next).await;
         Ok(())
     }
 
@@ -419,6 +455,15 @@ impl Task {
         match order {
             Order::Fenced => Err(()),
             Order::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop),
+            Order::Relate(relate, answer) => {
+                let result = match self.decide_and_append(&Command::Relate(relate)).await {
+                    Err(AppendError::Fenced) => return Err(()),
+                    other => other.map(drop).map_err(EngineError::from),
+                };
+                // Nobody may wait for it any more.
+                let _ = answer.send(result);
+                Ok(())
+            }
             Order::Expire(untouched_ms, answer) => {
                 let expired = match self.decide_and_append(&Command::Expire { untouched_ms }).await {
                     Ok(decided) => !decided.events.is_empty(),
@@ -451,6 +496,7 @@ impl Task {
                 other => StoreError::Unavailable(other.to_string()),
             })?;
         self.snapshot_seq = loaded.snapshot_seq;
+        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref()).await;
         let (generation, seq) = (loaded.session.generation, loaded.session.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = loaded.session;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: None });
@@ -462,7 +508,10 @@ impl Task {
     }
 
     /// Facts first, then news.
-    fn show(&self, events: &[Event], next: Session) {
+    async fn show(&self, events: &[Event], next: Session) {
+        if !events.iter().any(|event| matches!(event.payload, Payload::TurnStarted(_))) {
+            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref()).await;
+        }
         let (generation, seq) = (next.generation, next.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: Some(events.into()) });

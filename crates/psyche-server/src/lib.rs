@@ -29,6 +29,7 @@ mod openapi;
 mod options;
 mod origin;
 pub mod passwords;
+mod providers;
 mod rates;
 mod retention;
 mod routes;
@@ -46,6 +47,7 @@ pub use error::ErrorKind;
 pub use limits::Rate;
 pub use openapi::openapi;
 pub use options::{Limits, Registration, ServerOptions};
+pub use providers::define_stored;
 pub use server::{Server, StartError};
 pub use tls::{Tls, TlsError};
 

@@ -153,6 +153,7 @@ pub struct Limits {
     pub views_per_session: usize,
     /// A reader further behind than this gets a snapshot.
     pub replay_events: u64,
+    pub agents_per_cast: usize,
 }
 
 impl Limits {
@@ -193,6 +194,7 @@ impl Default for Limits {
             ring_bytes: 4 << 20,
             views_per_session: 64,
             replay_events: 5_000,
+            agents_per_cast: psyche_core::cast::MAX_AGENTS,
         }
     }
 }

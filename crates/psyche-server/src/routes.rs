@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::access::guard;
 use crate::api::{
     account, analysis, audit, auth, casts, comparison, configuration, docs, exports, forks, health, history, models,
-    participants, privacy, second_factor, sessions, setup, system, tickets, timeline, users,
+    participants, privacy, providers, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -80,6 +80,9 @@ pub fn all() -> Routes {
         .add(P::SecurityAdmin, routes!(audit::unblock))
         .add(P::SystemConfig, routes!(configuration::get))
         .add(P::SystemConfig, routes!(configuration::change))
+        .add(P::SystemConfig, routes!(providers::list))
+        .add(P::SystemConfig, routes!(providers::put))
+        .add(P::SystemConfig, routes!(providers::delete))
         .add(P::CastView, routes!(casts::list))
         .add(P::CastEdit, routes!(casts::create))
         .add(P::CastView, routes!(casts::get))
@@ -108,6 +111,8 @@ pub fn all() -> Routes {
         .add(P::SessionExport, routes!(exports::export))
         .add(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))
+        .add(P::SessionRead, routes!(participants::list))
+        .add(P::SessionShare, routes!(participants::invite))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))

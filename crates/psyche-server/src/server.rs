@@ -80,6 +80,7 @@ impl Server {
             rates: Rates::new(&options.limits),
             device_key: sign(&Hash::of(&options.jwt_secrets[0]).0, &[b"psyche.devices"]).0,
             jobs: Jobs::default(),
+            providers: tokio::sync::Mutex::default(),
             audited: Notify::new(),
             metrics: Metrics::default(),
             monitor: Monitor::default(),

@@ -202,7 +202,7 @@ impl Log {
         self.summary.turn = self.turn;
         self.summary.seq = self.seq;
         let summary = Some(self.summary.clone());
-        Append { session: self.session, epoch: Some(self.epoch), expected, records, summary }
+        Append { session: self.session, epoch: Some(self.epoch), expected, records, summary, charge: None }
     }
 
     fn record(&mut self, kind: &str) -> Record {

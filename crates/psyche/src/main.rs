@@ -9,6 +9,7 @@ mod backends;
 mod clock;
 mod commands;
 mod config;
+mod rotation;
 mod webhook;
 
 use std::path::PathBuf;

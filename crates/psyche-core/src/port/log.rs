@@ -7,6 +7,7 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Subject};
 
+use super::allowance::Charge;
 use super::directory::{Parent, SessionRow, SessionSummary};
 
 /// Why a store could not do what was asked.
@@ -65,6 +66,8 @@ pub struct Append {
     pub records: Vec<Record>,
     /// The session's row as it reads after these records; replaces the stored summary.
     pub summary: Option<SessionSummary>,
+    /// What the records have cost, where they have.
+    pub charge: Option<Charge>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! Ports: what the mind needs from outside. Object-safe, few and wide; one conformance suite each.
 
+mod allowance;
 mod audit;
 mod bus;
 mod clock;
@@ -7,6 +8,7 @@ mod directory;
 mod log;
 mod model;
 
+pub use allowance::{Allowance, Charge, Payer};
 pub use audit::{AuditCheck, AuditFilter, AuditLog};
 pub use bus::{Bus, EphemeralStore, Live, News, NewsStream};
 pub use clock::Clock;
@@ -18,5 +20,5 @@ pub use directory::{
 pub use log::{Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, Snapshot, StoreError};
 pub use model::{
     ChatMessage, ChatRole, CircuitState, Determinism, Finish, GenerateRequest, LanguageModel, ModelCard, ModelCatalog,
-    ModelError, ModelErrorKind, ModelEvent, ModelStream, Price, PromptStyle, Sampling, Usage,
+    ModelError, ModelErrorKind, ModelEvent, ModelStream, Price, PromptStyle, ProviderDefinition, Sampling, Usage,
 };

@@ -124,12 +124,13 @@ impl Session {
                 self.set_paths(&changed.paths);
                 self.connections = self.connections_now();
             }
-            Payload::Forked(forked) => self.forked(event.at, forked),
-            Payload::SessionCreated(_)
-            | Payload::CommandRefused(_)
-            | Payload::Annotation(_)
-            | Payload::UserSession(_)
-            | Payload::Unknown(_) => {}
+            Payload::Forked(forked) => {
+                self.forked(event.at, forked);
+                // Who belongs to the parent does not belong to the fork.
+                self.people.clear();
+            }
+            Payload::UserSession(change) => self.belonging_changed(change),
+            Payload::SessionCreated(_) | Payload::CommandRefused(_) | Payload::Annotation(_) | Payload::Unknown(_) => {}
         }
     }
 

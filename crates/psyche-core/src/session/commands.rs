@@ -17,9 +17,10 @@ use crate::time::Timestamp;
 use crate::words::{Salts, Subject, Words};
 
 use super::fork::Fork;
+use super::people::Relate;
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
-use super::{Budget, EXPIRED, Inputs, Session, SessionStatus};
-use crate::port::ModelErrorKind;
+use super::{BUDGET_EXCEEDED, Budget, EXPIRED, Inputs, LOG_FULL, Session, SessionStatus};
+use crate::port::{ModelErrorKind, Payer};
 
 /// The `agent_id` of a person's words.
 pub const USER: &str = "user";
@@ -182,7 +183,11 @@ impl Action {
         if !CLIENT_COMMANDS.contains(&command) {
             return Err(format!("there is no command {command:?}; there are {}", CLIENT_COMMANDS.join(", ")));
         }
-        Self::of(command, args.filter(|a| !a.is_null()).unwrap_or_else(|| Value::Object(serde_json::Map::default())))
+        let args = args.filter(|a| !a.is_null()).unwrap_or_else(|| Value::Object(serde_json::Map::default()));
+        if !args.is_object() {
+            return Err(format!("args of `{command}` must be an object"));
+        }
+        Self::of(command, args)
     }
 
     fn of(command: &str, args: Value) -> Result<Self, String> {
@@ -281,6 +286,19 @@ pub enum Command {
     },
     /// Another session goes on from here.
     Fork(Box<Fork>),
+    /// Somebody belongs to the session otherwise than before.
+    Relate(Relate),
+    /// The session is paused instead of beginning a turn, for a reason outside of it.
+    Halt(Halt),
+}
+
+/// Why no turn may begin, although the session could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// The budget of the owner, or of everybody together, is exhausted.
+    Budget(Payer),
+    /// The log has as many events as the installation keeps of a session.
+    LogFull,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +332,8 @@ impl Session {
             Command::Abandon => Ok(self.abandon_dead()),
             Command::Expire { untouched_ms } => Ok(self.expire(*untouched_ms, inputs.now)),
             Command::Fork(fork) => self.fork(fork, inputs),
+            Command::Halt(halt) => self.halt(*halt),
+            Command::Relate(relate) => Ok(self.relate(relate, inputs).into_iter().collect()),
         }
     }
 
@@ -616,6 +636,19 @@ impl Session {
         payloads
     }
 
+    fn halt(&self, halt: Halt) -> Result<Vec<Payload>, Refusal> {
+        if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
+            let message = "only a session that runs, between its turns, can be halted".to_owned();
+            return Err(Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message });
+        }
+        let (reason, budget) = match halt {
+            Halt::Budget(payer) => (BUDGET_EXCEEDED, Some(payer)),
+            Halt::LogFull => (LOG_FULL, None),
+        };
+        let (status, reason, actor) = (SessionStatus::Paused, Some(reason.to_owned()), "system".to_owned());
+        Ok(vec![SessionStatusChanged { status, reason, actor, budget }.into()])
+    }
+
     fn expire(&self, untouched_ms: u64, now: Timestamp) -> Vec<Payload> {
         if !self.has_expired(untouched_ms, now) {
             return Vec::new();
@@ -647,5 +680,5 @@ impl Session {
 
 /// A change of status, as an event.
 pub(super) fn status(status: SessionStatus, reason: Option<&str>, actor: &str) -> Payload {
-    SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned() }.into()
+    SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned(), budget: None }.into()
 }

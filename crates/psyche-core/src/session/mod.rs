@@ -7,6 +7,7 @@ mod apply;
 mod commands;
 mod fork;
 mod interview;
+mod people;
 mod rounds;
 mod turns;
 mod view;
@@ -20,19 +21,20 @@ use crate::cast::{Agent, Cast, PathKind, StimulusKind, StimulusPreset, Threshold
 use crate::event::{AgentActivity, EmergencyLevel, Event, Payload, SessionCreated};
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Gauges, Vader};
-use crate::port::{Determinism, ModelErrorKind, Parent, Spent};
+use crate::port::{Determinism, ModelErrorKind, Parent, Relation, Spent};
 use crate::prompt::{Prompt, Rule};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Salts, Subject, Words};
 
 pub use commands::{
-    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, INTERVIEW, InterviewArgs, MAX_TEXT_BYTES, NoArgs,
-    PathsArgs, Refusal, RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER,
+    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, Halt, INTERVIEW, InterviewArgs, MAX_TEXT_BYTES,
+    NoArgs, PathsArgs, Refusal, RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER,
     UserCommand,
 };
 pub use fork::{Fork, Settled};
 pub use interview::Interview;
+pub use people::Relate;
 pub use turns::{Failure, ModelFacts, Reply};
 pub use view::{AgentView, EmergencyView, StateView, StimulusView};
 
@@ -259,6 +261,9 @@ pub struct Session {
     /// When somebody last asked something of it.
     pub touched_at: Timestamp,
     pub parent: Option<Parent>,
+    /// Who belongs to it, by its log. Rights are the directory's to give.
+    #[serde(default)]
+    pub people: BTreeMap<UserId, Relation>,
 }
 
 /// What a session was created with.
@@ -283,6 +288,12 @@ pub struct Initial {
 
 /// Why a session was paused that nobody touched.
 pub const EXPIRED: &str = "expired";
+
+/// Why a session was paused whose budget, or whose owner's, is spent.
+pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
+
+/// Why a session was paused whose log is as long as logs may be.
+pub const LOG_FULL: &str = "storage";
 
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
 pub const STATE_FORM: u16 = 3;
@@ -353,6 +364,7 @@ impl Session {
             last_at: event.at,
             touched_at: event.at,
             parent: None,
+            people: BTreeMap::new(),
             initial: Arc::new(initial),
         };
         session.to_beginning();

@@ -21,7 +21,7 @@ use crate::words::{Subject, Words};
 
 use super::commands::status;
 use super::fork::Settled;
-use super::{Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
+use super::{BUDGET_EXCEEDED, Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
 /// Turns after which a message weighs half as much in a path's strength.
 const HALF_LIFE_TURNS: f64 = 10.0;
@@ -94,7 +94,7 @@ impl Session {
             return end(SessionStatus::Paused, None, actor);
         }
         if self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
-            return end(SessionStatus::Paused, Some("budget_exceeded"), "system");
+            return end(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system");
         }
         let mut round = self.round.max(1);
         let mut turns: Vec<(u64, u32, AgentId)> =
@@ -135,7 +135,7 @@ impl Session {
             payloads.extend(used.into_iter().filter(unused).map(|seq| StimulusUsed { stimulus_seq: seq, turn }.into()));
         }
         if self.budget.tokens.is_some_and(|limit| self.spent.tokens + self.reserved + reserved > limit) {
-            return Ok(vec![status(SessionStatus::Paused, Some("budget_exceeded"), "system")]);
+            return Ok(vec![status(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system")]);
         }
         Ok(payloads)
     }
@@ -389,7 +389,7 @@ impl Session {
         }
         let over_tokens = self.budget.tokens.is_some_and(|limit| self.spent.tokens >= limit);
         if over_tokens || self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
-            return status(SessionStatus::Paused, Some("budget_exceeded"), "system");
+            return status(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system");
         }
         None
     }

@@ -73,11 +73,11 @@ impl Task {
                     events.extend(step.events);
                 }
             }
-            (self.append(session.hash, records, &next), events, next, seqs)
+            (self.append(&session, records, &next), events, next, seqs)
         };
         let stored = !events.is_empty() && ports.log.append(append).await.is_ok();
         if stored {
-            self.show(&events, next);
+            self.show(&events, next).await;
             self.snapshot_if_due().await;
         }
         for ((command, answer), seq) in notes.into_iter().zip(seqs) {

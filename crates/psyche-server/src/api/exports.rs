@@ -223,7 +223,7 @@ pub async fn import(
         ..caller.row(&app, &context, AuditType::SessionCreated, Outcome::Success)
     };
     app.record(vec![row]).await?;
-    app.ports.log.create(NewSession { row: SessionRow { tenant: TenantId::DEFAULT, summary }, records }).await?;
+    app.ports.engine.take_in(NewSession { row: SessionRow { tenant: TenantId::DEFAULT, summary }, records }).await?;
     // Words of people who were erased here are gone again.
     let row = app.ports.directory.session(id).await?.ok_or_else(ApiError::not_found)?;
     Ok((StatusCode::CREATED, Json(SessionView::new(row.summary, Relation::Owner))))

@@ -15,6 +15,7 @@ pub mod history;
 pub mod models;
 pub mod participants;
 pub mod privacy;
+pub mod providers;
 pub mod second_factor;
 pub mod sessions;
 pub mod setup;

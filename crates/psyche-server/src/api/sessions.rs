@@ -79,6 +79,7 @@ pub async fn create(
         return Err(ApiError::invalid("pacing_ms", "must be at most 600000"));
     }
     let cast = cast_of(&app, draft.cast_id.as_deref(), draft.cast.as_deref()).await?;
+    casts::check_size(&app, &cast, if draft.cast.is_some() { "cast.agents" } else { "cast_id" })?;
     let run = NewRun {
         name: draft.name.unwrap_or_else(|| cast.name.clone()),
         session_type: draft.session_type,

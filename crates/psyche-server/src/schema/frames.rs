@@ -200,6 +200,32 @@ pub struct ForkedAgent {
     pub muted: Option<bool>,
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Payer {
+    /// The owner of the session.
+    User,
+    Tenant,
+}
+
+/// What became of somebody's belonging to a session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Belonging {
+    Created,
+    Joined,
+    Updated,
+    Left,
+    Terminated,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RelationMetadata {
+    pub relation: super::Relation,
+    /// The id of who did it.
+    pub by: String,
+}
+
 /// A stored event: where it is in the log, and what happened.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StoredFrame {
@@ -324,6 +350,9 @@ pub enum StoredEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         actor: String,
+        /// Whose budget is exhausted, where it is not the session's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        budget: Option<Payer>,
     },
     TurnStarted {
         turn: u64,
@@ -482,13 +511,13 @@ pub enum StoredEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         determinism: Option<Determinism>,
     },
+    /// Who belongs to the session has changed. Whoever merely looks is in `presence`.
     UserSession {
         user_id: String,
         username: String,
-        action: String,
+        action: Belonging,
         session_type: SessionType,
         participant_count: u64,
-        #[schema(value_type = Object)]
-        metadata: Value,
+        metadata: RelationMetadata,
     },
 }

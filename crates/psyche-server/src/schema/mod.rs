@@ -36,6 +36,10 @@ pub struct User {
     pub last_login: Option<String>,
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// Null: what the installation gives everybody.
+    pub budget: Option<Budget>,
+    /// On models, in all own sessions ever.
+    pub spent: Spent,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,6 +50,8 @@ pub struct Profile {
     pub preferences: serde_json::Value,
     pub consents: Vec<Consent>,
     pub mfa: Mfa,
+    /// What one may spend: one's own budget, or what everybody has. A limit that is absent is none.
+    pub budget_in_force: Budget,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -238,7 +238,7 @@ async fn a_sign_in_that_ends_takes_its_sockets_with_it() {
     let mut socket = app.watch(&ada, &id, json!({})).await;
     app.post("/auth/logout", Some(&ada), json!({})).await.expect(200);
     let bye = socket.farewell().await;
-    assert_eq!((&bye["code"], &bye["cursor"]), (&json!(4001), &json!({"gen": 1, "seq": 1})));
+    assert_eq!((&bye["code"], &bye["cursor"]), (&json!(4001), &json!({"gen": 1, "seq": 2})));
 
     let ada = app.sign_in("ada", ada.id).await;
     let mut socket = app.watch(&ada, &id, json!({})).await;
@@ -388,7 +388,7 @@ async fn leaving_says_goodbye_to_everybody_and_ends() {
     let mut waits = Vec::new();
     for socket in &mut sockets {
         let bye = socket.farewell().await;
-        assert_eq!((&bye["code"], &bye["cursor"]), (&json!(1012), &json!({"gen": 1, "seq": 1})));
+        assert_eq!((&bye["code"], &bye["cursor"]), (&json!(1012), &json!({"gen": 1, "seq": 2})));
         waits.push(bye["retry_after_ms"].as_u64().unwrap());
     }
     assert!(waits.iter().all(|w| *w < 10_000) && waits.iter().any(|w| *w != waits[0]), "{waits:?}");
@@ -423,9 +423,9 @@ async fn a_reader_that_takes_nothing_is_cut_off_with_its_cursor_and_nobody_waits
     let mut seen = Vec::new();
     for n in 1..=1500_u64 {
         notes(&app, &ada, &id, 1).await;
-        seen.extend(other.until(|f| f["seq"] == 1 + 2 * n).await);
+        seen.extend(other.until(|f| f["seq"] == 2 + 2 * n).await);
     }
-    let last = 3001;
+    let last = 3002;
     is_chain(&stored(&seen), 0);
     let cut = async {
         let metrics = || async {

@@ -156,7 +156,16 @@ impl EventLog for MemoryStore {
         if let Some(summary) = append.summary {
             log.row.summary = SessionSummary { owner: log.row.summary.owner, ..summary };
         }
-        Ok(log.head.clone())
+        let head = log.head.clone();
+        if let Some(charge) = append.charge {
+            let counted = charge.counted();
+            for user in [Some(charge.user), None] {
+                let spent = &mut tables.allowances.entry((charge.tenant, user)).or_default().spent;
+                spent.tokens += counted.tokens;
+                spent.cost += counted.cost;
+            }
+        }
+        Ok(head)
     }
 
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {

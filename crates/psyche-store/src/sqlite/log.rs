@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::journal::{self, Entry};
 use super::records::{self, Batch, HEAD, head_of, mark_of};
 use super::sessions::Columns;
-use super::{SqliteStore, erasure, forks, leases, snapshots};
+use super::{SqliteStore, allowances, erasure, forks, leases, snapshots};
 use crate::guard;
 
 impl SqliteStore {
@@ -82,7 +82,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn append(&self, append: Append) -> Result<Head, AppendError> {
-        let Append { session, epoch, expected, records, summary } = append;
+        let Append { session, epoch, expected, records, summary, charge } = append;
         guard::chain(expected, &records, epoch.is_some())?;
         let summary = summary.as_ref().map(Columns::of).transpose()?;
         let batch = Batch { session, epoch, expected, records };
@@ -90,6 +90,9 @@ impl EventLog for SqliteStore {
             let head = records::append(write, &batch)?;
             if let Some(summary) = summary {
                 summary.update(write, session)?;
+            }
+            if let Some(charge) = charge {
+                allowances::charge(write, &charge)?;
             }
             Ok(head)
         });

@@ -2,6 +2,7 @@
 //! empty store and calls [`conformance!`] with it.
 
 pub mod audit;
+pub mod budgets;
 pub mod build;
 pub mod clock;
 pub mod directory;
@@ -69,6 +70,7 @@ macro_rules! conformance {
             the_last_admin_stays
             of_concurrent_first_admins_one_is_made
             users_are_paged_newest_first
+            users_are_found_by_a_part_of_their_names
             sign_ins_are_limited_and_revoked
             refresh_tokens_rotate
             unknown_and_dead_sign_ins_do_not_rotate
@@ -84,6 +86,12 @@ macro_rules! conformance {
             a_rotation_takes_the_row_that_fits
             pruning_keeps_the_chain
             concurrent_rows_make_one_chain
+        });
+        $crate::conformance::conformance!($open, budgets {
+            what_an_append_costs_is_charged_with_it
+            budgets_are_set_and_lifted
+            sessions_and_forks_are_counted
+            secrets_are_put_changed_and_removed
         });
         $crate::conformance::conformance!($open, directory {
             whose_a_session_is_does_not_follow_from_its_log

@@ -60,6 +60,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let model = arguments.model.clone().unwrap_or_else(|| models.default_model().to_owned());
     wait_for_model(&models, &model).await?;
     let parts = Parts::open(config, models, false, clock)?;
+    psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
     let owner = owner(&parts.store).await?;
     // Sessions that a server left running are the server's to take up.
     let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
@@ -122,7 +123,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     engine.shutdown(Duration::from_secs(2)).await;
     parts.store.close().await;
-    screen.foot(id, &end, matches!(parts.store, Store::Sqlite(_)));
+    screen.foot(id, &end, matches!(*parts.store, Store::Sqlite(_)));
     Ok(screen.out.failure().unwrap_or(if end.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
@@ -143,7 +144,7 @@ pub fn read_cast(name: &str) -> Result<Cast> {
 
 /// Sessions made on the machine itself belong to the first admin, or to nobody while there is none.
 pub async fn owner(store: &Store) -> Result<UserId> {
-    let users = store.directory().users(TenantId::DEFAULT, None, 200).await?;
+    let users = store.directory().users(TenantId::DEFAULT, None, None, 200).await?;
     let admin = users.items.iter().find(|u| u.role == Role::Admin);
     Ok(admin.map_or(UserId(TenantId::DEFAULT.0), |u| u.user_id))
 }
