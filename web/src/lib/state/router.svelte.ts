@@ -1,6 +1,6 @@
 /**
  * The place in the app, kept in the URL's fragment: `#/`, `#/s/<id>/<tab>?turn=12&sel=45`, `#/account/<section>`,
- * `#/admin/<section>?<filters>`, `#/compare?of=<id>,<id>`, `#/register`, `#setup=<code>`, `#reset=<token>`.
+ * `#/admin/<section>?<filters>`, `#/help/<page of the guide>?at=<heading>`, `#/register`, `#setup=<code>`, `#reset=<token>`.
  * The fragment never reaches the server, so a code or a token does not end in its logs.
  */
 export const TABS = ["conversation", "health", "visualizations", "analysis", "settings"] as const;
@@ -19,6 +19,7 @@ export type Route =
   | { page: "setup"; code: string }
   | { page: "reset"; token: string }
   | { page: "register" }
+  | { page: "help"; name: string; at: string }
   | { page: "account"; section: AccountSection }
   | { page: "admin"; section: AdminSection; filter: string }
   | { page: "compare"; ids: string[] }
@@ -37,10 +38,12 @@ export function parseRoute(hash: string): Route {
     return { page: "account", section: ACCOUNT.find((name) => name === id) ?? "profile" };
   if (root === "admin")
     return { page: "admin", section: ADMIN.find((name) => name === id) ?? "users", filter: query };
-  if (root === "compare") {
-    const ids = (new URLSearchParams(query).get("of") ?? "").split(",").filter((each) => each !== "");
-    return { page: "compare", ids: [...new Set(ids)].slice(0, MOST_COMPARED) };
-  }
+  if (root === "help")
+    return {
+      page: "help",
+      name: path.replace(/^\/help\/?/u, "") || "measures",
+      at: new URLSearchParams(query).get("at") ?? "",
+    };
   if (root !== "s" || id === undefined || id === "") return { page: "sessions" };
   const parameters = new URLSearchParams(query);
   return {
@@ -61,6 +64,8 @@ export function formatRoute(route: Route): string {
   if (route.page === "account") return `#/account/${route.section}`;
   if (route.page === "admin")
     return `#/admin/${route.section}${route.filter === "" ? "" : `?${route.filter}`}`;
+  if (route.page === "help")
+    return `#/help/${route.name}${route.at === "" ? "" : `?at=${encodeURIComponent(route.at)}`}`;
   const query = new URLSearchParams();
   if (route.turn !== null) query.set("turn", String(route.turn));
   if (route.selected !== null) query.set("sel", String(route.selected));

@@ -10,12 +10,8 @@ const CONVERTED = [
   "features/health",
   "features/visualizations",
   "features/settings",
-  "features/compare",
-  "features/sessions",
-  "features/timeline",
-  "features/shell",
-  "features/frame",
-  "features/conversation",
+  "features/guide",
+  "features/onboarding",
   "lib/charts",
 ];
 
