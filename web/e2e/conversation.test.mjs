@@ -103,7 +103,7 @@ test("a long conversation is read back to its first word: all of it, each once, 
     [...seen].sort((a, b) => a - b),
     expected,
   );
-  await page.getByText("The situation").waitFor();
+  await page.getByText("The situation", { exact: true }).waitFor();
   await page.getByRole("button", { name: /new$|To the end/ }).click();
   await page.waitForFunction(
     (last) => [...document.querySelectorAll("[data-message]")].at(-1)?.dataset.message === String(last),

@@ -1,6 +1,7 @@
 /**
  * The place in the app, kept in the URL's fragment: `#/`, `#/s/<id>/<tab>?turn=12&sel=45`, `#/account/<section>`,
- * `#/admin/<section>?<filters>`, `#/help/<page of the guide>?at=<heading>`, `#/register`, `#setup=<code>`, `#reset=<token>`.
+ * `#/admin/<section>?<filters>`, `#/compare?of=<id>,<id>`, `#/help/<page of the guide>?at=<heading>`, `#/register`,
+ * `#setup=<code>`, `#reset=<token>`.
  * The fragment never reaches the server, so a code or a token does not end in its logs.
  */
 export const TABS = ["conversation", "health", "visualizations", "analysis", "settings"] as const;
@@ -44,6 +45,10 @@ export function parseRoute(hash: string): Route {
       name: path.replace(/^\/help\/?/u, "") || "measures",
       at: new URLSearchParams(query).get("at") ?? "",
     };
+  if (root === "compare") {
+    const ids = (new URLSearchParams(query).get("of") ?? "").split(",").filter((each) => each !== "");
+    return { page: "compare", ids: [...new Set(ids)].slice(0, MOST_COMPARED) };
+  }
   if (root !== "s" || id === undefined || id === "") return { page: "sessions" };
   const parameters = new URLSearchParams(query);
   return {

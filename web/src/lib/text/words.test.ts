@@ -12,6 +12,12 @@ const CONVERTED = [
   "features/settings",
   "features/guide",
   "features/onboarding",
+  "features/compare",
+  "features/sessions",
+  "features/timeline",
+  "features/shell",
+  "features/frame",
+  "features/conversation",
   "lib/charts",
 ];
 
@@ -20,7 +26,7 @@ const SEEN =
   /^(?:title|label|alt|placeholder|summary|what|hint|name|heading|text|aria-(?:label|description|roledescription|valuetext|placeholder))$/u;
 const WORD = /\p{L}{2,}/u;
 /** Two words, or one that begins like a sentence: what is written for people. Names in code have neither. */
-const PROSE = /\p{L}{2,}[\s,;:–-]+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
+const PROSE = /\p{L}{2,}[,;:–]?\s+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
 /** Names of permissions, as the server has them, and selectors of the page's own elements. */
 const CODE = /^[a-z]+:[a-z]+$|^\[[a-z]+-[a-z]+/u;
 /** Names of keys, as the browser gives them. */

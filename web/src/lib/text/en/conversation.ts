@@ -3,6 +3,7 @@ import { catalogue } from "../catalogue";
 export const conversationText = catalogue({
   title: "Conversation",
   messages: "Messages",
+  rail: "Controls",
   found: "{n|# found|# found}",
   searchHint: "Words, names, #tags",
   searchLabel: "Search the conversation",
