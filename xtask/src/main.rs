@@ -2,6 +2,7 @@
 
 mod codegen;
 mod contract;
+mod exports;
 mod fuzz;
 mod load;
 mod suites;
@@ -22,6 +23,7 @@ cargo xtask <task>
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
+  exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   weights   fetch the embedded model's weights into data/models";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("supply") => Ok(suites::supply_chain()),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),

@@ -805,6 +805,19 @@ impl Event {
         Ok(Self { generation: record.generation, seq: record.seq, at: record.at, payload })
     }
 
+    /// The texts a record's body commits to, by field, in the order in which they are stored. `None` for an event this
+    /// program does not know.
+    pub fn commitments(record: &Record) -> Result<Option<Vec<(String, Hash)>>, DecodeError> {
+        let mut payload = Payload::decode_body(&record.kind, record.version, &record.body).map_err(|source| {
+            DecodeError { seq: record.seq, kind: record.kind.clone(), version: record.version, source }
+        })?;
+        if matches!(payload, Payload::Unknown(_)) {
+            return Ok(None);
+        }
+        let fields = payload.words_mut().into_iter();
+        Ok(Some(fields.filter_map(|(field, words)| Some((field.into_owned(), words.commitment()?))).collect()))
+    }
+
     /// The event as clients see it. `prev` is the `seq` of the event before it in the client's view.
     pub fn frame(&self, session: SessionId, prev: u64) -> String {
         let body = self.payload.body().unwrap_or_else(|e| unreachable!("{}: {e}", self.payload.kind()));

@@ -1,1 +1,3 @@
-//! Analysis, statistics and exports over logs: an empty room for now (README, status).
+//! Analysis, statistics and exports: readings of logs.
+
+pub mod export;

@@ -318,6 +318,10 @@ granted!(
     Reader for SessionRead
 );
 granted!(
+    /// May take a session along as a file.
+    Exporter for SessionExport
+);
+granted!(
     /// May command a session.
     Controller for SessionControl
 );
@@ -339,6 +343,12 @@ granted!(
 );
 
 impl Reader {
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
+    }
+}
+
+impl Exporter {
     pub fn access(&self) -> &SessionAccess {
         &self.0
     }

@@ -65,6 +65,8 @@ pub(crate) struct App {
     /// Cancelled when the server begins to leave: not ready, sockets say goodbye.
     pub leaving: CancellationToken,
     pub sockets: AtomicUsize,
+    /// Places for exports and imports at once.
+    pub exports: Arc<tokio::sync::Semaphore>,
     pub started_ms: u64,
     /// The OpenAPI document, as it is served.
     pub document: bytes::Bytes,

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, audit, auth, casts, configuration, docs, health, history, models, participants, privacy, second_factor,
-    sessions, setup, system, tickets, users,
+    account, audit, auth, casts, configuration, docs, exports, health, history, models, participants, privacy,
+    second_factor, sessions, setup, system, tickets, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -100,6 +100,8 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(history::messages))
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
+        .add(P::SessionExport, routes!(exports::export))
+        .add(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))

@@ -83,6 +83,7 @@ impl Server {
             tracker: TaskTracker::new(),
             leaving: CancellationToken::new(),
             sockets: AtomicUsize::new(0),
+            exports: Arc::new(tokio::sync::Semaphore::new(options.limits.exports_at_once)),
             started_ms: ports.clock.monotonic_ms(),
             document: document.to_json().map(Into::into).unwrap_or_default(),
             ports,

@@ -55,6 +55,10 @@ enum Command {
     Replay(commands::replay::Arguments),
     /// Prove logs whole: the hash chain, and the engine run again on the recorded replies
     Verify(commands::verify::Arguments),
+    /// Write a session to a file
+    Export(commands::export::Arguments),
+    /// Make a session from a jsonl export
+    Import(commands::import::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
@@ -94,6 +98,8 @@ fn main() -> ExitCode {
                 Command::Run(arguments) => commands::run::run(&config, arguments).await,
                 Command::Replay(arguments) => commands::replay::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
+                Command::Export(arguments) => commands::export::run(&config, arguments).await,
+                Command::Import(arguments) => commands::import::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,

@@ -102,6 +102,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Moderate => "moderate",
+            Self::High => "high",
+        }
+    }
+
     pub fn of(standardised: f64) -> Self {
         if standardised > 0.7 {
             Self::High

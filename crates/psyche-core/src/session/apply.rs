@@ -149,7 +149,7 @@ impl Session {
             self.spoken.clear();
         }
         self.turn = self.turn.max(started.turn);
-        self.reserved += started.reserved;
+        self.reserved = self.reserved.saturating_add(started.reserved);
         for agent in self.agents.values_mut() {
             if matches!(agent.activity, AgentActivity::Active | AgentActivity::Integrating) {
                 agent.activity = AgentActivity::Waiting;
@@ -194,7 +194,7 @@ impl Session {
             compound: message.sentiment.score,
             answers: flight.and_then(|f| f.started.answers),
         });
-        self.latency_sum_ms += message.metadata.latency_ms;
+        self.latency_sum_ms = self.latency_sum_ms.saturating_add(message.metadata.latency_ms);
         for path in &mut self.paths {
             if path.from == said.from && message.recipients.contains(&path.to) {
                 path.last_turn = said.turn;
@@ -241,7 +241,7 @@ impl Session {
     fn settle(&mut self, turn: u64, tokens: u64, cost: f64) {
         let reserved = self.in_flight.get(&turn).map_or(0, |f| f.started.reserved);
         self.reserved = self.reserved.saturating_sub(reserved);
-        self.spent.tokens += tokens;
+        self.spent.tokens = self.spent.tokens.saturating_add(tokens);
         self.spent.cost += cost;
     }
 

@@ -172,7 +172,7 @@ pub struct StateQuery {
 )]
 pub async fn state(State(app): State<Shared>, reader: Reader, query: Query<StateQuery>) -> Answer<Json<views::State>> {
     let (engine, id) = (&app.ports.engine, reader.access().id());
-    let (summary, state) = match query.0.at_seq {
+    let (mut summary, state) = match query.0.at_seq {
         None => engine.read(id, |s| (s.summary(), s.view())).await?,
         Some(seq) => {
             let head = app.ports.log.head(id).await?.ok_or_else(ApiError::not_found)?.seq;
@@ -183,6 +183,7 @@ pub async fn state(State(app): State<Shared>, reader: Reader, query: Query<State
             (session.summary(), session.view())
         }
     };
+    summary.owner = reader.access().row.summary.owner;
     Ok(Json(views::State::new(&app, &summary, state).await?))
 }
 

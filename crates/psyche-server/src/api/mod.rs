@@ -6,6 +6,7 @@ pub mod auth;
 pub mod casts;
 pub mod configuration;
 pub mod docs;
+pub mod exports;
 pub mod health;
 pub mod history;
 pub mod models;

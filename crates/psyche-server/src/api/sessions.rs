@@ -174,7 +174,9 @@ pub async fn get(State(app): State<Shared>, reader: Reader) -> Answer<Json<Sessi
 
 /// The session as it stands, after whatever was just decided.
 async fn now(app: &App, access: &SessionAccess) -> Answer<Json<SessionView>> {
-    let summary = app.ports.engine.read(access.id(), psyche_core::session::Session::summary).await?;
+    let mut summary = app.ports.engine.read(access.id(), psyche_core::session::Session::summary).await?;
+    // An imported log still names who made it where it comes from.
+    summary.owner = access.row.summary.owner;
     Ok(Json(SessionView::new(summary, access.relation)))
 }
 

@@ -432,6 +432,57 @@ pub struct ModelTest {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    Json,
+    Jsonl,
+    Csv,
+    Markdown,
+    Html,
+}
+
+impl ExportFormat {
+    #[cfg(test)]
+    pub const ALL: [Self; 5] = [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html];
+}
+
+/// A session exported as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportDocument {
+    pub provenance: Provenance,
+    /// Frames as clients of the socket get them.
+    #[schema(value_type = Vec<frames::StoredFrame>)]
+    pub events: Vec<serde_json::Value>,
+}
+
+/// Where an export comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Provenance {
+    pub program_version: String,
+    pub session_id: String,
+    /// Hash of the event `to`: it proves all before it.
+    pub log_hash: String,
+    pub from: u64,
+    pub to: u64,
+    pub redacted: Vec<String>,
+    pub seed: u64,
+    pub cast: CastDigest,
+    pub models: Vec<String>,
+    pub measures_version: u16,
+    pub prompts_version: u16,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CastDigest {
+    pub id: String,
+    pub version: u32,
+    /// SHA-256 of the cast as its session keeps it; null once texts of it were erased.
+    pub digest: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionType {
     SingleUser,
     Shared,

@@ -8,6 +8,7 @@ mod document;
 mod door;
 mod erased;
 mod expired;
+mod exports;
 mod failures;
 mod guards;
 mod matrix;

@@ -4,17 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
-use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
-use psyche_core::quotes::Quotes;
+use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, SessionSummary, Snapshot, StoreError};
+use psyche_core::quotes::{Quotes, goes, may_quote};
 use psyche_core::record::Record;
 use psyche_core::session::SessionStatus;
+use psyche_core::time::Timestamp;
 use psyche_core::words::{Hash, Salt, Subject};
 
 use super::{Lease, Log, MemoryStore};
-use crate::erasure::{Refold, goes, may_quote, note};
+use crate::erasure::Refold;
 use crate::guard;
 
 const NO_SESSION: StoreError = StoreError::NotFound("session");
+
+impl MemoryStore {
+    fn salt(&self) -> Salt {
+        let entropy = self.clock.entropy();
+        std::array::from_fn(|i| entropy[i])
+    }
+}
 
 #[async_trait]
 impl EventLog for MemoryStore {
@@ -32,6 +40,14 @@ impl EventLog for MemoryStore {
         let (snapshots, members) = (BTreeMap::new(), BTreeMap::new());
         let log = Log { row: new.row, head, lease: None, records, turns, commands, snapshots, members };
         tables.sessions.insert(session, log);
+        // A log that was taken along before an erasure brings nothing back.
+        let erased = tables.erased.clone();
+        let salt = self.salt();
+        if let Some(log) = tables.sessions.get_mut(&session) {
+            for (person, until) in erased {
+                erase_in(session, log, Subject::User(person), until, salt);
+            }
+        }
         Ok(())
     }
 
@@ -118,7 +134,7 @@ impl EventLog for MemoryStore {
             log.head.hash = last.hash;
         }
         if let Some(summary) = append.summary {
-            log.row.summary = summary;
+            log.row.summary = SessionSummary { owner: log.row.summary.owner, ..summary };
         }
         Ok(log.head.clone())
     }
@@ -170,16 +186,16 @@ impl EventLog for MemoryStore {
         if session.is_none() && subject == Subject::Session {
             return Err(NO_SESSION);
         }
-        let mut salt: Salt = [0; 16];
-        salt.copy_from_slice(&self.clock.entropy()[..16]);
+        let salt = self.salt();
         let mut tables = self.tables();
         if let (None, Subject::User(id)) = (session, subject) {
+            tables.erased.push((id, self.clock.now()));
             let owner = id.to_string();
             tables.casts.retain(|_, cast| cast.owner.as_ref() != Some(&owner));
         }
         let mut touched = Vec::new();
         for (id, log) in &mut tables.sessions {
-            if session.is_none_or(|s| s == *id) && erase_in(*id, log, subject, salt) {
+            if session.is_none_or(|s| s == *id) && erase_in(*id, log, subject, Timestamp(i64::MAX), salt) {
                 touched.push(*id);
             }
         }
@@ -197,15 +213,16 @@ impl EventLog for MemoryStore {
     }
 }
 
-/// Erases a subject from one log; masked copies get another salt than the texts had. False when it said nothing there.
-fn erase_in(id: SessionId, log: &mut Log, subject: Subject, salt: Salt) -> bool {
+/// Erases what a subject said in one log until then; masked copies get another salt than the texts had. False when it
+/// said nothing there.
+fn erase_in(id: SessionId, log: &mut Log, subject: Subject, until: Timestamp, salt: Salt) -> bool {
     let mut quotes = Quotes::default();
     let mut spoke = false;
-    for record in &mut log.records {
+    for record in log.records.iter_mut().filter(|record| record.at <= until) {
         let kind = record.kind.as_str();
         for text in record.texts.iter_mut().filter(|t| t.text.is_some() && goes(kind, t.subject, subject)) {
             if let (Subject::User(_), Some(words)) = (subject, &text.text) {
-                note(&mut quotes, kind, &text.field, words);
+                quotes.note(kind, &text.field, words);
             }
             (text.text, text.salt, text.masked) = (None, [0; 16], false);
             spoke = true;

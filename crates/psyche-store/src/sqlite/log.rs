@@ -13,6 +13,25 @@ use super::sessions::Columns;
 use super::{SqliteStore, erasure, leases, snapshots};
 use crate::guard;
 
+impl SqliteStore {
+    /// Erasures of people that reach these records: a log that was taken along before them brings nothing back.
+    fn erased_among(&self, records: &[Record]) -> Result<Vec<Entry>, StoreError> {
+        let first = records.iter().map(|record| record.at).min();
+        let speaks = |person| records.iter().flat_map(|record| &record.texts).any(|text| text.subject == person);
+        let journal = &self.inner.erasures;
+        let entries = journal::load(journal)
+            .map_err(|error| StoreError::Unavailable(format!("{} cannot be read: {error}", journal.display())))?;
+        let mut reaching: Vec<Entry> = Vec::new();
+        for entry in entries {
+            let of_person = entry.session.is_none() && matches!(entry.subject, Subject::User(_));
+            if of_person && first.is_some_and(|first| first <= entry.at) && speaks(entry.subject) {
+                reaching.push(entry);
+            }
+        }
+        Ok(reaching)
+    }
+}
+
 #[async_trait]
 impl EventLog for SqliteStore {
     async fn create(&self, new: NewSession) -> Result<(), StoreError> {
@@ -21,6 +40,7 @@ impl EventLog for SqliteStore {
         let head = guard::first_head(&records)?;
         let columns = Columns::of(&row.summary)?;
         let (session, tenant) = (row.summary.session_id, row.tenant);
+        let erased = self.erased_among(&records)?;
         let create = self.write(move |write| {
             columns.insert(write, tenant)?;
             let mut insert = write.db.prepare_cached(
@@ -30,6 +50,9 @@ impl EventLog for SqliteStore {
             insert.execute(params![session.0, tenant.0, head.generation, head.seq, head.hash.0])?;
             records::insert(write, session, tenant, 0, &records)?;
             write.head(session, Some(mark_of(&head)));
+            for entry in &erased {
+                erasure::erase(write, &Entry { session: Some(session), ..*entry })?;
+            }
             Ok(())
         });
         Ok(create.await?)

@@ -55,26 +55,20 @@ impl Columns {
         }
     }
 
-    /// Replaces the row of `session`. When a session was created and in which tenant does not change.
+    /// Replaces the row of `session`. Whose it is, when it was created and in which tenant does not change: a log that
+    /// was imported names another owner.
     pub fn update(&self, write: &Write<'_>, session: SessionId) -> Result<(), Fault> {
         let mut update = write.db.prepare_cached(
-            "UPDATE session SET owner = ?2, status = ?3, name_folded = ?4, last_activity = ?5, summary = ?6
+            "UPDATE session SET status = ?2, name_folded = ?3, last_activity = ?4, summary = ?5
              WHERE session_id = ?1",
         )?;
-        update.execute(params![
-            session.0,
-            self.owner.0,
-            self.status,
-            self.name_folded,
-            self.last_activity,
-            self.summary,
-        ])?;
+        update.execute(params![session.0, self.status, self.name_folded, self.last_activity, self.summary,])?;
         Ok(())
     }
 }
 
 pub fn find(db: &Connection, session: SessionId) -> Result<Option<SessionRow>, Fault> {
-    let mut select = db.prepare_cached("SELECT tenant, summary FROM session WHERE session_id = ?1")?;
+    let mut select = db.prepare_cached("SELECT tenant, owner, summary FROM session WHERE session_id = ?1")?;
     let found = select.query_row([session.0], columns).optional()?;
     found.map(parsed).transpose()
 }
@@ -88,7 +82,7 @@ pub fn list(
     limit: usize,
 ) -> Result<Vec<SessionRow>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT tenant, summary FROM session AS s
+        "SELECT tenant, owner, summary FROM session AS s
          WHERE tenant = :tenant
            AND (:user IS NULL OR owner = :user
                 OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = :user))
@@ -116,10 +110,11 @@ pub fn list(
     rows.map(|row| parsed(row?)).collect()
 }
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, String)> {
-    Ok((TenantId(row.get(0)?), row.get(1)?))
+fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, UserId, String)> {
+    Ok((TenantId(row.get(0)?), UserId(row.get(1)?), row.get(2)?))
 }
 
-fn parsed((tenant, summary): (TenantId, String)) -> Result<SessionRow, Fault> {
-    Ok(SessionRow { tenant, summary: serde_json::from_str(&summary)? })
+fn parsed((tenant, owner, summary): (TenantId, UserId, String)) -> Result<SessionRow, Fault> {
+    let summary = SessionSummary { owner, ..serde_json::from_str(&summary)? };
+    Ok(SessionRow { tenant, summary })
 }

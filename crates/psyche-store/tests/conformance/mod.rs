@@ -50,6 +50,7 @@ macro_rules! conformance {
             erasing_a_person_reaches_every_session
             erasing_a_person_from_one_session_leaves_the_others
             a_fork_carries_erased_texts
+            a_log_from_before_an_erasure_brings_nothing_back
             what_quotes_an_erased_person_is_masked
             an_erasure_begins_a_new_generation
             a_row_loses_the_words_of_who_wrote_them
@@ -76,6 +77,7 @@ macro_rules! conformance {
             concurrent_rows_make_one_chain
         });
         $crate::conformance::conformance!($open, directory {
+            whose_a_session_is_does_not_follow_from_its_log
             sessions_are_filtered_and_paged
             an_append_replaces_the_summary
             members_relate_to_a_session

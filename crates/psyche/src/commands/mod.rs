@@ -3,6 +3,8 @@
 pub mod audit;
 pub mod config;
 pub mod doctor;
+pub mod export;
+pub mod import;
 pub mod key;
 pub mod model;
 pub mod replay;

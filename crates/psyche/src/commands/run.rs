@@ -142,7 +142,7 @@ pub fn read_cast(name: &str) -> Result<Cast> {
 }
 
 /// Sessions made on the machine itself belong to the first admin, or to nobody while there is none.
-async fn owner(store: &Store) -> Result<UserId> {
+pub async fn owner(store: &Store) -> Result<UserId> {
     let users = store.directory().users(TenantId::DEFAULT, None, 200).await?;
     let admin = users.items.iter().find(|u| u.role == Role::Admin);
     Ok(admin.map_or(UserId(TenantId::DEFAULT.0), |u| u.user_id))
