@@ -249,7 +249,7 @@ async fn every_fault_is_named_with_its_line() {
             "no words",
             with(spoke, lines[spoke].replace("\"field\":\"content\"", "\"field\":\"other\"")),
             spoke as u64 + 1,
-            "committed to",
+            "commits to",
         ),
         ("unknown field", with(4, lines[4].replacen('{', "{\"more\":1,", 1)), 5, "is not an event"),
         ("no JSON", with(4, "\u{0}nonsense".to_owned()), 5, "is not an event"),
@@ -346,13 +346,14 @@ proptest! {
         let begin = beginning();
         let bodies: Vec<(&str, String)> = numbers.iter().flat_map(|(a, b)| [
             ("turn_started", format!(r#"{{"turn":{a},"attempt":1,"round":{b},"agent_id":"ego","recipient":"all","recipients":["self"],"message_type":"normal","seed":{a},"model":"m","style":"full","event_seqs":[{a}],"stimuli":[{b}],"answers":{a},"sampling":{{"temperature":0.7,"top_p":1,"min_p":0,"repetition_penalty":1,"no_repeat_ngram":0,"max_tokens":1,"stop":[]}},"prompt_digest":"{}","reserved":{b}}}"#, Hash::ZERO)),
-            ("turn_committed", format!(r#"{{"turn":{a},"attempt":1,"round":{b},"agent_id":"ego","finish":"stop","tokens":{b},"cost":1e300,"confidence":null}}"#)),
+            ("turn_committed", format!(r#"{{"turn":{a},"attempt":1,"round":{b},"agent_id":"ego","finish":"stop","tokens":{b},"cost":1e308,"confidence":null}}"#)),
             ("settings_changed", format!(r#"{{"actor":"x","max_rounds":{b},"pacing_ms":{a}}}"#)),
         ]).collect();
         let mut events = vec![("session_created", 1, begin.as_str())];
         events.extend(bodies.iter().map(|(kind, body)| (*kind, 1, body.as_str())));
         if let Ok(back) = import(forged(&events).as_bytes()) {
-            serde_json::to_string(&back.summary).unwrap();
+            let row = serde_json::to_string(&back.summary).unwrap();
+            prop_assert_eq!(serde_json::from_str::<psyche_core::port::SessionSummary>(&row).unwrap(), back.summary);
         }
     }
 

@@ -250,7 +250,11 @@ impl Session {
         let reserved = self.in_flight.get(&turn).map_or(0, |f| f.started.reserved);
         self.reserved = self.reserved.saturating_sub(reserved);
         self.spent.tokens = self.spent.tokens.saturating_add(tokens);
-        self.spent.cost += cost;
+        // What is no number could be written and never read again.
+        let spent = self.spent.cost + cost;
+        if spent.is_finite() {
+            self.spent.cost = spent;
+        }
     }
 
     fn not_finished(&mut self, turn: u64, tokens: u64, kind: Option<ModelErrorKind>, retryable: bool) {

@@ -233,7 +233,7 @@ impl Found {
                 self.created = Some(created);
             }
             Payload::TurnStarted(started) if !self.models.contains(&started.model) => self.models.push(started.model),
-            Payload::UserSession(told) if !told.username.is_erased() => {
+            Payload::UserSession(told) if !told.username.is_erased() && !options.redact.words => {
                 self.people.names.insert(told.user_id, told.username.as_str().to_owned());
             }
             _ => {}

@@ -229,23 +229,35 @@ pub async fn import(
     Ok((StatusCode::CREATED, Json(SessionView::new(row.summary, Relation::Owner))))
 }
 
-/// Takes the body line by line as it comes.
+/// Takes the body line by line as it comes. Checking is no work for the threads of requests.
 async fn read(app: &App, mut importer: Importer, body: Body) -> Answer<Import> {
+    let (chunk, mut arrived) = mpsc::channel::<Bytes>(PIECES);
+    let (now, salts) = (app.ports.clock.now(), Salts::fresh(app.ports.clock.entropy()));
+    let checked = app.tracker.spawn_blocking(move || {
+        let mut lines = Lines::default();
+        while let Some(bytes) = arrived.blocking_recv() {
+            lines.feed(&bytes, &mut |line| importer.line(line))?;
+        }
+        lines.end(&mut |line| importer.line(line))?;
+        importer.finish(now, salts)
+    });
     let most = app.options.limits.import_bytes;
-    let (mut chunks, mut lines, mut bytes) = (body.into_data_stream(), Lines::default(), 0_usize);
-    while let Some(chunk) = chunks.next().await {
-        let chunk =
-            chunk.map_err(|_| ApiError::new(ErrorKind::BadRequest, "The body could not be read to its end."))?;
-        bytes += chunk.len();
-        if bytes > most {
+    let (mut chunks, mut taken) = (body.into_data_stream(), 0_usize);
+    while let Some(bytes) = chunks.next().await {
+        let bytes =
+            bytes.map_err(|_| ApiError::new(ErrorKind::BadRequest, "The body could not be read to its end."))?;
+        taken += bytes.len();
+        if taken > most {
             let message = format!("The body has more than {most} bytes; larger ones take `psyche import`.");
             return Err(ApiError::new(ErrorKind::PayloadTooLarge, message));
         }
-        lines.feed(&chunk, &mut |line| importer.line(line)).map_err(refused)?;
+        // Nobody takes more once there is a fault.
+        if chunk.send(bytes).await.is_err() {
+            break;
+        }
     }
-    lines.end(&mut |line| importer.line(line)).map_err(refused)?;
-    let clock = &app.ports.clock;
-    importer.finish(clock.now(), Salts::fresh(clock.entropy())).map_err(refused)
+    drop(chunk);
+    checked.await.map_err(ApiError::internal)?.map_err(refused)
 }
 
 fn refused(fault: Fault) -> ApiError {
