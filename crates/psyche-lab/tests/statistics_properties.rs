@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use psyche_lab::statistics::{
-    auc, bca, benjamini_hochberg, change_point, hedges_g, holm, mann_kendall, mann_whitney, mean, mid_ranks, paired_t,
-    pearson, quantile, random_intercept, resamples, theil_sen, welch, wilcoxon,
+    Group, auc, bca, benjamini_hochberg, change_point, hedges_g, holm, mann_kendall, mann_whitney, mean, mid_ranks,
+    paired_t, pearson, quantile, random_intercept, random_intercept_of_groups, resamples, theil_sen, welch, wilcoxon,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -151,6 +151,10 @@ fn a_mixed_model_without_groups_that_differ_is_least_squares() {
     let fit = random_intercept(&values, &vec![vec![1.0]; 12], &groups).unwrap();
     assert!(fit.between < 1e-9 && (fit.fixed[0].estimate - 3.5).abs() < 1e-12, "{fit:?}");
     assert!((fit.within - psyche_lab::statistics::variance(&values).unwrap()).abs() < 1e-12);
+    // From sums it is the same fit.
+    let of_group = |group: usize| (vec![1.0], values[4 * group..4 * group + 4].iter().copied().collect::<Group>());
+    let of_sums = random_intercept_of_groups(&[0, 1, 2].map(of_group)).unwrap();
+    assert!((of_sums.within - fit.within).abs() < 1e-9 && (of_sums.fixed[0].p - fit.fixed[0].p).abs() < 1e-9);
     for (design, groups) in [(vec![vec![1.0, 1.0]; 12], groups.clone()), (vec![vec![1.0]; 12], vec![0; 12])] {
         assert_eq!(random_intercept(&values, &design, &groups), None);
     }
