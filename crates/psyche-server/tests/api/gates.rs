@@ -81,6 +81,7 @@ gated! {
     revoke_user(user: UserId, except: Option<SignInId>) -> Vec<SignInId>;
     session(id: SessionId) -> Option<SessionRow>;
     sessions(tenant: TenantId, filter: SessionFilter, cursor: Option<String>, limit: usize) -> Page<SessionRow>;
+    branches(sessions: &[SessionId], visible_to: Option<UserId>) -> Vec<u64>;
     count_sessions(tenant: TenantId, owner: Option<UserId>, parent: Option<SessionId>) -> u64;
     relation(session: SessionId, user: UserId) -> Relation;
     set_relation(session: SessionId, user: UserId, relation: Relation) -> ();
