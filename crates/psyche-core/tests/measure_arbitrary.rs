@@ -48,6 +48,7 @@ proptest! {
                 addressee: None,
                 text,
                 compound: vader.score(text).compound,
+                embedding: None,
                 answers: *answers,
             })
             .collect();

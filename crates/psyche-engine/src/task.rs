@@ -9,8 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use psyche_core::SessionId;
+use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Sampling, StoreError};
+use psyche_core::port::{
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, Sampling, StoreError,
+};
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
 use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, Session, SessionStatus};
@@ -25,6 +28,8 @@ use crate::{EngineError, Inner, Mail, Order, Resident, load, peek, retry};
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
+/// How long an utterance waits for its embedding.
+const EMBEDDING: Duration = Duration::from_secs(2);
 /// Pause before a store that was away is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -334,12 +339,13 @@ impl Task {
     }
 
     /// Decides a command on a state and folds what follows; a refusal changes nothing.
-    fn step(&self, next: &mut Session, command: &Command) -> Result<Step, Refusal> {
+    fn step(&self, next: &mut Session, command: &Command, embedded: Option<Embedded>) -> Result<Step, Refusal> {
         let ports = &self.inner.ports;
         let mut inputs = Inputs {
             now: ports.clock.now(),
             salts: Salts::fresh(ports.clock.entropy()),
             vader: &ports.vader,
+            embedded,
             prompts: BTreeMap::new(),
         };
         let payloads = next.decide(command, &mut inputs)?;
@@ -359,11 +365,15 @@ impl Task {
     /// The way of every event: decide, store, fold, tell.
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
+        let embedded = match &ports.embedder {
+            Some(embedder) => embed(self.id, embedder.as_ref(), self.look(|s| s.utterance(command))).await,
+            None => None,
+        };
         for _ in 0..8 {
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
                 let mut next = session.clone();
-                let Step { events, records, prompts } = match self.step(&mut next, command) {
+                let Step { events, records, prompts } = match self.step(&mut next, command, embedded.clone()) {
                     Ok(step) if step.events.is_empty() => return Ok(Decided::default()),
                     Ok(step) => step,
                     Err(refusal) => {
@@ -485,6 +495,19 @@ impl Task {
             Ok(()) => self.snapshot_seq = seq,
             // A missing snapshot only costs time.
             Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
+        }
+    }
+}
+
+/// The embedding of what is to be said. An utterance never waits long for it nor fails without it.
+async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>) -> Option<Embedded> {
+    match tokio::time::timeout(EMBEDDING, embedder.embed(vec![text?])).await {
+        Ok(Ok(embedded)) => embedded.into_iter().next().flatten(),
+        // What is wrong the embedder tells, once.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            tracing::warn!(%session, "an utterance was not embedded in time; it is measured by its words");
+            None
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "engine/embedding.rs"]
+mod embedding;
 #[path = "engine/expiry.rs"]
 mod expiry;
 mod support;

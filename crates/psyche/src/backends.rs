@@ -8,6 +8,7 @@ use psyche_bus::{LocalBus, LocalEphemeral};
 use psyche_core::measure::Vader;
 use psyche_core::port::{AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog};
 use psyche_engine::Ports;
+use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
 use psyche_store::sqlite::{Access, OpenError, Options, SqliteStore};
@@ -85,6 +86,7 @@ pub struct Parts {
     pub counters: Arc<dyn EphemeralStore>,
     pub clock: Arc<dyn Clock>,
     pub models: Arc<Catalog>,
+    pub embedder: Arc<MiniLm>,
 }
 
 impl Parts {
@@ -102,6 +104,7 @@ impl Parts {
             counters: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
             clock,
             models,
+            embedder: Arc::new(embedder(config)),
         })
     }
 
@@ -113,6 +116,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             models: Arc::clone(&self.models) as _,
             vader: Arc::new(Vader::new()),
+            embedder: Some(Arc::clone(&self.embedder) as _),
         }
     }
 }
@@ -143,6 +147,11 @@ pub fn models(config: &Config, clock: Arc<dyn Clock>) -> Result<Catalog> {
     }
     let deps = Deps { clock, models_dir: config.models_dir(), resolver: None };
     Ok(Catalog(Models::from_config(tables, None, &deps)?))
+}
+
+/// The sentence encoder; whether its file is there shows at its first use.
+pub fn embedder(config: &Config) -> MiniLm {
+    MiniLm::new(&config.models_dir())
 }
 
 /// The key that wraps all others: configured, else kept in the data directory and made at first use.

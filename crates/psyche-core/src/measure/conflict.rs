@@ -156,7 +156,14 @@ mod tests {
 
     fn cues_of(text: &str, answered: f64) -> Conflict {
         let vader = Vader::new();
-        let turn = |text, compound, answers| Turn { speaker: "ego", addressee: None, text, compound, answers };
+        let turn = |text, compound, answers| Turn {
+            speaker: "ego",
+            addressee: None,
+            text,
+            compound,
+            embedding: None,
+            answers,
+        };
         conflict(&vader, &[turn("", answered, None), turn(text, vader.score(text).compound, Some(0))])[1]
     }
 

@@ -16,12 +16,14 @@
 //! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window
 //!   and seed give the same bytes on every processor.
 
+pub mod affect;
 pub mod canonical;
 pub mod conflict;
 pub mod diversity;
 pub mod emotional_intensity;
 pub mod engagement;
 mod lexicon;
+pub mod meaning;
 mod null;
 pub mod repetition;
 mod rules;
@@ -30,9 +32,11 @@ pub mod stagnation;
 pub mod strength;
 mod window;
 
+pub use affect::Affect;
 pub use canonical::{Canonical, canonical};
 pub use sentiment::{Label, Sentiment, Vader};
 
+use crate::embedding::Embedding;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use window::Window;
@@ -52,6 +56,8 @@ pub struct Turn<'a> {
     pub text: &'a str,
     /// `Vader::score(text).compound`, −1..1.
     pub compound: f64,
+    /// Where it stands among meanings, if that is known; all of a window must be of one model.
+    pub embedding: Option<&'a Embedding>,
     /// Index in the window of the utterance this one answers; an index that is not before this turn is ignored.
     pub answers: Option<usize>,
 }
@@ -161,12 +167,13 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
         .collect();
     let words = Window::new(turns.iter().map(|turn| turn.text));
     let shuffled = null::Shuffles::new(&words, seed);
+    let embeddings: Vec<Option<&Embedding>> = turns.iter().map(|turn| turn.embedding).collect();
     BTreeMap::from([
         (GaugeName::Conflict, conflict::gauge(vader, &turns, &words)),
         (GaugeName::Engagement, engagement::gauge(&turns, &words, seed)),
         (GaugeName::Diversity, diversity::gauge(&words)),
         (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
         (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
-        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled)),
+        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, &embeddings)),
     ])
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::cast::StimulusKind;
 use crate::event::{
-    AgentActivity, AgentChanged, AgentMessage, Arg, Emergency, EmergencyAction, Event, Payload, SettingsChanged,
-    TurnStarted,
+    AgentActivity, AgentChanged, AgentMessage, Arg, Emergency, EmergencyAction, Event, Payload, SealedEmbedding,
+    SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
@@ -192,6 +192,7 @@ impl Session {
             to: message.recipients.first().cloned(),
             text: message.content.as_str().into(),
             compound: message.sentiment.score,
+            embedded: message.metadata.embedding.as_ref().and_then(SealedEmbedding::open),
             answers: flight.and_then(|f| f.started.answers),
         });
         self.latency_sum_ms += message.metadata.latency_ms;

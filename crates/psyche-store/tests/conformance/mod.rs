@@ -51,6 +51,7 @@ macro_rules! conformance {
             erasing_a_person_from_one_session_leaves_the_others
             a_fork_carries_erased_texts
             what_quotes_an_erased_person_is_masked
+            the_embedding_of_what_quotes_an_erased_person_goes
             an_erasure_begins_a_new_generation
             a_row_loses_the_words_of_who_wrote_them
         });

@@ -62,6 +62,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let parts = Parts::open(config, models, false, clock)?;
     let owner = owner(&parts.store).await?;
     // Sessions that a server left running are the server's to take up.
+    parts.embedder.warm_up();
     let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
     let new = NewRun {
         name: format!("{} in the terminal", cast.name),

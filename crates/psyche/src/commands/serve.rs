@@ -59,6 +59,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         }
     }
     parts.models.0.warm_up();
+    parts.embedder.warm_up();
     let setup_code = first_admin(config, &parts).await?;
     let engine = Engine::start(parts.ports(), engine_options(config)?);
     let ports = Ports {
