@@ -48,7 +48,6 @@ proptest! {
                 addressee: None,
                 text,
                 compound: vader.score(text).compound,
-                embedding: None,
                 answers: *answers,
             })
             .collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use psyche_core::embedding::Embedding;
 use psyche_core::measure::meaning::{self, EXTREME, HEALTHY, MIN_EMBEDDED, Meaning, RECENT};
-use psyche_core::measure::{Gauge, GaugeName, Turn, Vader, WINDOW, canonical, gauges};
+use psyche_core::measure::{Gauge, GaugeName, Turn, Vader, WINDOW, canonical, gauges, gauges_with_meaning};
 use psyche_core::words::Hash;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -47,11 +47,11 @@ impl Known {
             addressee: None,
             text,
             compound: vader.score(text).compound,
-            embedding: embedded.then(|| self.of(text)),
             answers: i.checked_sub(1),
         };
         let turns: Vec<Turn<'_>> = texts.iter().copied().enumerate().map(turn).collect();
-        gauges(vader, &turns, 5).remove(&GaugeName::Stagnation).expect("all six are there")
+        let embeddings: Vec<_> = texts.iter().map(|text| embedded.then(|| self.of(text))).collect();
+        gauges_with_meaning(vader, &turns, &embeddings, 5).remove(&GaugeName::Stagnation).expect("all six are there")
     }
 }
 
@@ -208,21 +208,13 @@ fn a_stimulus_is_a_spike_of_novelty_in_its_own_turn() {
 fn too_few_embeddings_leave_the_reading_to_words() {
     let (known, vader) = (Known::new(), Vader::new());
     let talk = &loops()[0];
-    let read = |embedded: usize| {
-        let turns: Vec<Turn<'_>> = talk
-            .iter()
-            .enumerate()
-            .map(|(i, text)| Turn {
-                speaker: "ego",
-                addressee: None,
-                text,
-                compound: 0.0,
-                embedding: (i < embedded).then(|| known.of(text)),
-                answers: None,
-            })
-            .collect();
-        gauges(&vader, &turns, 5)[&GaugeName::Stagnation].clone()
+    let turn = |text| Turn { speaker: "ego", addressee: None, text, compound: 0.0, answers: None };
+    let turns: Vec<Turn<'_>> = talk.iter().copied().map(turn).collect();
+    let read = |count: usize| {
+        let embeddings: Vec<_> = (0..WINDOW).map(|i| (i < count).then(|| known.of(talk[i]))).collect();
+        gauges_with_meaning(&vader, &turns, &embeddings, 5)[&GaugeName::Stagnation].clone()
     };
+    assert_eq!(read(0), gauges(&vader, &turns, 5)[&GaugeName::Stagnation]);
     assert_eq!(read(0), read(MIN_EMBEDDED - 1));
     assert_ne!(read(0), read(WINDOW));
     let same = known.of(talk[0]);

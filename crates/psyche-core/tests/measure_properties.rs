@@ -364,7 +364,6 @@ fn turns<'t>(vader: &Vader, texts: &'t [String]) -> Vec<Turn<'t>> {
         addressee: None,
         text,
         compound: vader.score(text).compound,
-        embedding: None,
         answers: i.checked_sub(1),
     };
     texts.iter().enumerate().map(turn).collect()

@@ -150,7 +150,6 @@ fn measures_alone(records: &[Record]) -> f64 {
                 addressee: m.recipients.first().map(psyche_core::AgentId::as_str),
                 text: m.content.as_str(),
                 compound: m.sentiment.score,
-                embedding: None,
                 answers: answers[&m.metadata.turn].and_then(index_of),
             })
             .collect();

@@ -28,7 +28,6 @@ impl Canonical {
             addressee: i.checked_sub(1).map(|before| self.turns[before].speaker),
             text: line.text,
             compound: vader.score(line.text).compound,
-            embedding: None,
             answers: i.checked_sub(1),
         };
         self.turns.iter().enumerate().map(turn).collect()

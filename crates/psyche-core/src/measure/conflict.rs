@@ -156,14 +156,7 @@ mod tests {
 
     fn cues_of(text: &str, answered: f64) -> Conflict {
         let vader = Vader::new();
-        let turn = |text, compound, answers| Turn {
-            speaker: "ego",
-            addressee: None,
-            text,
-            compound,
-            embedding: None,
-            answers,
-        };
+        let turn = |text, compound, answers| Turn { speaker: "ego", addressee: None, text, compound, answers };
         conflict(&vader, &[turn("", answered, None), turn(text, vader.score(text).compound, Some(0))])[1]
     }
 

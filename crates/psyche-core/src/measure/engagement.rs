@@ -233,7 +233,6 @@ mod tests {
             addressee: None,
             text,
             compound: 0.0,
-            embedding: None,
             answers: i.checked_sub(1),
         };
         let texts: Vec<&'static str> = texts.into_iter().map(|text| &*text.leak()).collect();

@@ -56,8 +56,6 @@ pub struct Turn<'a> {
     pub text: &'a str,
     /// `Vader::score(text).compound`, −1..1.
     pub compound: f64,
-    /// Where it stands among meanings, if that is known; all of a window must be of one model.
-    pub embedding: Option<&'a Embedding>,
     /// Index in the window of the utterance this one answers; an index that is not before this turn is ignored.
     pub answers: Option<usize>,
 }
@@ -160,6 +158,12 @@ pub type Gauges = BTreeMap<GaugeName, Gauge>;
 /// Reads all six gauges from a window; of more than [`WINDOW`] turns the last [`WINDOW`] count.
 /// `seed` feeds the shuffles of the nulls: the same window and seed give the same gauges.
 pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
+    gauges_with_meaning(vader, window, &[], seed)
+}
+
+/// As [`gauges`], knowing where utterances stand among meanings: `embeddings` holds one place for each turn of the window,
+/// or nothing. All are of one model.
+pub fn gauges_with_meaning(vader: &Vader, window: &[Turn<'_>], embeddings: &[Option<&Embedding>], seed: u64) -> Gauges {
     let skipped = window.len().saturating_sub(WINDOW);
     let turns: Vec<Turn<'_>> = window[skipped..]
         .iter()
@@ -167,13 +171,12 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
         .collect();
     let words = Window::new(turns.iter().map(|turn| turn.text));
     let shuffled = null::Shuffles::new(&words, seed);
-    let embeddings: Vec<Option<&Embedding>> = turns.iter().map(|turn| turn.embedding).collect();
     BTreeMap::from([
         (GaugeName::Conflict, conflict::gauge(vader, &turns, &words)),
         (GaugeName::Engagement, engagement::gauge(&turns, &words, seed)),
         (GaugeName::Diversity, diversity::gauge(&words)),
         (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
         (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
-        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, &embeddings)),
+        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, embeddings.get(skipped..).unwrap_or_default())),
     ])
 }

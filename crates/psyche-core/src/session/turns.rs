@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::PathKind;
+use crate::embedding::Embedding;
 use crate::event::{
     AgentActivity, AgentMessage, AgentStateUpdate, Connection, Event, HealthUpdate, MessageMetadata, MessageType,
     NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SealedEmbedding, SentimentScore, StimulusUsed,
@@ -409,7 +410,6 @@ impl Session {
     /// The six gauges over the window.
     fn measure(&self, vader: &Vader, turn: u64) -> measure::Gauges {
         let index_of = |seq: u64| self.window.iter().position(|s| s.seq == seq);
-        let model = self.window.iter().rev().find_map(|said| Some(&said.embedded.as_ref()?.model));
         let window: Vec<Turn<'_>> = self
             .window
             .iter()
@@ -418,11 +418,18 @@ impl Session {
                 addressee: said.to.as_ref().map(AgentId::as_str),
                 text: &said.text,
                 compound: said.compound,
-                embedding: said.embedded.as_ref().filter(|e| Some(&e.model) == model).map(|e| &e.vector),
                 answers: said.answers.and_then(index_of),
             })
             .collect();
-        measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"))
+        let seed = random::seed(self.initial.seed, turn, "measure");
+        measure::gauges_with_meaning(vader, &window, &self.meanings(), seed)
+    }
+
+    /// Where the utterances of the window stand among meanings; those of an earlier model are passed over.
+    fn meanings(&self) -> Vec<Option<&Embedding>> {
+        let embedded = || self.window.iter().map(|said| said.embedded.as_ref());
+        let model = embedded().flatten().next_back().map(|embedded| &embedded.model);
+        embedded().map(|e| e.filter(|e| Some(&e.model) == model).map(|e| &e.vector)).collect()
     }
 
     /// Who spoke to whom within the window.

@@ -206,10 +206,8 @@ pub(crate) mod avx2 {
         check(blocks, input, first, N, out, stride);
         let ones = _mm256_set1_epi16(1);
         let mut sums = [[_mm256_setzero_ps(); 2]; N];
-        // One half after the other, so that all sums stay in registers.
-        for half in 0..2 {
-            let mut half_sums = [_mm256_setzero_ps(); N];
-            for (block, tile) in tiles.iter().enumerate() {
+        for (block, tile) in tiles.iter().enumerate() {
+            for half in 0..2 {
                 let mut dots = [_mm256_setzero_si256(); N];
                 for group in 0..8 {
                     // SAFETY: group·64 + half·32 + 32 ≤ 512 bytes of quants.
@@ -227,16 +225,13 @@ pub(crate) mod avx2 {
                 }
                 // SAFETY: half·8 + 8 ≤ 16 scales.
                 let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(tile.scale.as_ptr().add(half * 8).cast())) };
-                for (row, sum) in half_sums.iter_mut().enumerate() {
+                for (row, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: `check` has seen that this block is inside the scales.
                     let input_scale = unsafe { *input.scales.get_unchecked((first + row) * blocks + block) };
                     let dots = _mm256_cvtepi32_ps(dots[row]);
                     let dots = _mm256_mul_ps(dots, _mm256_set1_ps(input_scale));
-                    *sum = _mm256_fmadd_ps(dots, scale, *sum);
+                    sums[half] = _mm256_fmadd_ps(dots, scale, sums[half]);
                 }
-            }
-            for (sums, half_sum) in sums.iter_mut().zip(half_sums) {
-                sums[half] = half_sum;
             }
         }
         store(&sums, out, stride);
