@@ -23,8 +23,8 @@ use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{
-    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Spent,
-    Usage,
+    Bus, ChatMessage, Clock, Directory, Embedder, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary,
+    Spent, Usage,
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
@@ -56,6 +56,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub models: Arc<dyn ModelCatalog>,
     pub vader: Arc<Vader>,
+    /// Measures go by words alone without one.
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl std::fmt::Debug for Ports {

@@ -9,9 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use psyche_core::SessionId;
+use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
-    Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
 };
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
@@ -27,6 +28,8 @@ use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quot
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
+/// How long an utterance waits for its embedding.
+const EMBEDDING: Duration = Duration::from_secs(2);
 /// Pause before a store that was away is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -343,12 +346,13 @@ impl Task {
     }
 
     /// Decides a command on a state and folds what follows; a refusal changes nothing.
-    fn step(&self, next: &mut Session, command: &Command) -> Result<Step, Refusal> {
+    fn step(&self, next: &mut Session, command: &Command, embedded: Option<Embedded>) -> Result<Step, Refusal> {
         let ports = &self.inner.ports;
         let mut inputs = Inputs {
             now: ports.clock.now(),
             salts: Salts::fresh(ports.clock.entropy()),
             vader: &ports.vader,
+            embedded,
             prompts: BTreeMap::new(),
         };
         let payloads = next.decide(command, &mut inputs)?;
@@ -390,12 +394,16 @@ impl Task {
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
         let mut halt = None;
+        let embedded = match &ports.embedder {
+            Some(embedder) => embed(self.id, embedder.as_ref(), self.look(|s| s.utterance(command))).await,
+            None => None,
+        };
         for _ in 0..8 {
             let command = halt.as_ref().unwrap_or(command);
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
                 let mut next = session.clone();
-                let Step { events, records, prompts } = match self.step(&mut next, command) {
+                let Step { events, records, prompts } = match self.step(&mut next, command, embedded.clone()) {
                     Ok(step) if step.events.is_empty() => return Ok(Decided::default()),
                     Ok(step) => step,
                     Err(refusal) => {
@@ -534,6 +542,19 @@ impl Task {
             Ok(()) => self.snapshot_seq = seq,
             // A missing snapshot only costs time.
             Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
+        }
+    }
+}
+
+/// The embedding of what is to be said. An utterance never waits long for it nor fails without it.
+async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>) -> Option<Embedded> {
+    match tokio::time::timeout(EMBEDDING, embedder.embed(vec![text?])).await {
+        Ok(Ok(embedded)) => embedded.into_iter().next().flatten(),
+        // What is wrong the embedder tells, once.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            tracing::warn!(%session, "an utterance was not embedded in time; it is measured by its words");
+            None
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cast::StimulusKind;
 use crate::event::{
     AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
-    SettingsChanged, TurnStarted,
+    SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
@@ -200,6 +200,7 @@ impl Session {
             to: message.recipients.first().cloned(),
             text: message.content.as_str().into(),
             compound: message.sentiment.score,
+            embedded: message.metadata.embedding.as_ref().and_then(SealedEmbedding::open),
             answers: flight.and_then(|f| f.started.answers),
         });
         self.latency_sum_ms = self.latency_sum_ms.saturating_add(message.metadata.latency_ms);
