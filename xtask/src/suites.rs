@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, contract, root, run, supply, tidy, tools};
+use crate::{codegen, contract, exports, root, run, supply, tidy, tools};
 
 /// What a suite came to.
 #[derive(Default)]
@@ -66,6 +66,10 @@ pub fn contract() -> ExitCode {
     only(contract_suite)
 }
 
+pub fn exports() -> ExitCode {
+    only(exports_suite)
+}
+
 pub fn supply_chain() -> ExitCode {
     only(supply_suite)
 }
@@ -93,6 +97,7 @@ pub fn test() -> Result<ExitCode> {
     lints(&mut suites);
     suites.suite("rust tests", rust_tests);
     contract_suite(&mut suites);
+    exports_suite(&mut suites);
     suites.suite("generated files", || Ok(findings(&codegen::stale()?)));
     suites.suite("web check", || one(npm(&["run", "check"])));
     suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));
@@ -133,6 +138,12 @@ fn contract_suite(suites: &mut Suites) {
         let found = contract::run()?;
         Ok(Tally { passed: found.tried.saturating_sub(found.failed), failed: found.failed })
     });
+}
+
+fn exports_suite(suites: &mut Suites) {
+    let mut skipped = Vec::new();
+    suites.suite("exports", || Ok(Tally { passed: exports::run(&mut skipped)?, failed: 0 }));
+    suites.skipped.extend(skipped);
 }
 
 fn rust_tests() -> Result<Tally> {

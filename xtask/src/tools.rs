@@ -29,7 +29,7 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 1] = [("chromium", "chromium")];
+const PACKAGES: [(&str, &str); 2] = [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui")];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
 pub fn prepare() -> Result<Vec<String>> {

@@ -153,7 +153,7 @@ payloads! {
     SettingsChanged = "settings_changed" v 2,
     AgentChanged = "agent_changed" v 2,
     PathsChanged = "paths_changed" v 1,
-    Forked = "forked" v 1,
+    Forked = "forked" v 2,
     UserSession = "user_session" v 2,
 }
 
@@ -724,12 +724,94 @@ pub struct PathsChanged {
 }
 impl HasWords for PathsChanged {}
 
+/// Here a session goes on that has its past from another one. No program wrote version 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forked {
+    /// Where the past is from: the parent, its generation at that moment, and the last event they share.
     pub parent: Parent,
-    pub changes: BTreeMap<String, serde_json::Value>,
+    /// Who made the fork and owns it.
+    pub owner: UserId,
+    /// Absent: it goes by the name it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Words>,
+    pub changes: Changes<Words>,
+    /// What `changes.model` promises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub determinism: Option<Determinism>,
 }
-impl HasWords for Forked {}
+
+impl HasWords for Forked {
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = Fields::new();
+        fields.extend(self.name.as_mut().map(|name| field("name", name)));
+        fields.extend(self.changes.situation.as_mut().map(|text| field("changes.situation", text)));
+        for (id, agent) in &mut self.changes.agents {
+            let name = || Cow::Owned(format!("changes.agents.{id}.system_prompt"));
+            fields.extend(agent.system_prompt.as_mut().map(|prompt| (name(), prompt)));
+        }
+        fields
+    }
+}
+
+/// What a fork does differently from its first own event on; absent fields stay. Texts are plain in a request, and words
+/// of whoever forks in the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changes<Text> {
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub situation: Option<Text>,
+    #[serde(default = "BTreeMap::default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub agents: BTreeMap<AgentId, AgentEdit<Text>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<Path>>,
+    /// Id of the model an agent uses when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// What a fork changes of one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentEdit<Text> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<Text>,
+    /// Empty: the session's own model again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<bool>,
+}
+
+impl<Text> Default for Changes<Text> {
+    fn default() -> Self {
+        Self { situation: None, agents: BTreeMap::new(), paths: None, model: None, seed: None }
+    }
+}
+
+impl<Text> Changes<Text> {
+    /// The same changes with each text as `map` gives it.
+    pub fn map<Other>(&self, mut map: impl FnMut(&Text) -> Other) -> Changes<Other> {
+        Changes {
+            situation: self.situation.as_ref().map(&mut map),
+            agents: self
+                .agents
+                .iter()
+                .map(|(id, agent)| {
+                    let AgentEdit { temperature, system_prompt, model, muted } = agent;
+                    let system_prompt = system_prompt.as_ref().map(&mut map);
+                    let edit =
+                        AgentEdit { temperature: *temperature, system_prompt, model: model.clone(), muted: *muted };
+                    (id.clone(), edit)
+                })
+                .collect(),
+            paths: self.paths.clone(),
+            model: self.model.clone(),
+            seed: self.seed,
+        }
+    }
+}
 
 /// What became of somebody's belonging to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -830,6 +912,19 @@ impl Event {
         }
         payload.put_together();
         Ok(Self { generation: record.generation, seq: record.seq, at: record.at, payload })
+    }
+
+    /// The texts a record's body commits to, by field, in the order in which they are stored. `None` for an event this
+    /// program does not know.
+    pub fn commitments(record: &Record) -> Result<Option<Vec<(String, Hash)>>, DecodeError> {
+        let mut payload = Payload::decode_body(&record.kind, record.version, &record.body).map_err(|source| {
+            DecodeError { seq: record.seq, kind: record.kind.clone(), version: record.version, source }
+        })?;
+        if matches!(payload, Payload::Unknown(_)) {
+            return Ok(None);
+        }
+        let fields = payload.words_mut().into_iter();
+        Ok(Some(fields.filter_map(|(field, words)| Some((field.into_owned(), words.commitment()?))).collect()))
     }
 
     /// The event as clients see it. `prev` is the `seq` of the event before it in the client's view.

@@ -20,6 +20,8 @@ pub enum Permission {
     /// List sessions; each is shown to those who may read it.
     SessionList,
     SessionRead,
+    /// Go on with what one may read as a session of one's own.
+    SessionFork,
     SessionExport,
     SessionControl,
     SessionAnnotate,
@@ -39,12 +41,13 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Public,
         Self::OwnAccount,
         Self::SessionCreate,
         Self::SessionList,
         Self::SessionRead,
+        Self::SessionFork,
         Self::SessionExport,
         Self::SessionControl,
         Self::SessionAnnotate,
@@ -70,6 +73,7 @@ impl Permission {
             Self::SessionCreate => "session_create",
             Self::SessionList => "session_list",
             Self::SessionRead => "session_read",
+            Self::SessionFork => "session_fork",
             Self::SessionExport => "session_export",
             Self::SessionControl if session_type == SessionType::ObserverOnly => "session_control_observed",
             Self::SessionControl => "session_control",
@@ -94,6 +98,7 @@ impl Permission {
         matches!(
             self,
             Self::SessionRead
+                | Self::SessionFork
                 | Self::SessionExport
                 | Self::SessionControl
                 | Self::SessionAnnotate
@@ -208,6 +213,10 @@ mod tests {
         let cases = [
             (Observer, Owner, P::SessionRead, Allowed),
             (Observer, Viewer, P::SessionExport, Forbidden),
+            (Observer, Owner, P::SessionFork, Forbidden),
+            (Researcher, Viewer, P::SessionFork, Allowed),
+            (Researcher, None, P::SessionFork, Invisible),
+            (Admin, None, P::SessionFork, AllowedAudited),
             (Observer, Viewer, P::SessionAnnotate, Forbidden),
             (Observer, Participant, P::SessionAnnotate, Allowed),
             (Observer, Participant, P::SessionControl, Forbidden),

@@ -20,6 +20,12 @@ pub enum EngineError {
     /// The session's mailbox is full: try again in a second.
     #[error("the session has more commands waiting than it can take; try again in a second")]
     Busy,
+    /// An interview would cost more than the session's budget leaves.
+    #[error("the session's budget leaves no room for another answer; raise it")]
+    OverBudget,
+    /// An interview that ended without an answer; the message is ours.
+    #[error("{0}")]
+    NoAnswer(String),
     /// A dependency is away: try again.
     #[error("{0}")]
     Unavailable(String),

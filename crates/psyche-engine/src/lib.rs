@@ -3,7 +3,9 @@
 mod budgets;
 mod error;
 mod expiry;
+mod fork;
 mod generation;
+mod interview;
 mod leases;
 mod load;
 mod people;
@@ -21,7 +23,8 @@ use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{
-    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Usage,
+    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Spent,
+    Usage,
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
@@ -38,6 +41,8 @@ use budgets::Budgets;
 
 pub use error::EngineError;
 pub use expiry::Expired;
+pub use fork::ForkDraft;
+pub use interview::Answered;
 pub use load::{Loaded, fold};
 pub use rerun::{Difference, Rerun};
 pub use retry::delay as retry_delay;
@@ -181,6 +186,10 @@ pub(crate) struct Inner {
     /// Turns under way are abandoned once this is cancelled.
     pub closed: CancellationToken,
     pub running: AtomicUsize,
+    /// Interviews that may begin now.
+    pub interviews: tokio::sync::Semaphore,
+    /// What interviews have spent of sessions' budgets.
+    pub asked: Mutex<HashMap<SessionId, Spent>>,
     /// Tells of sessions that were paused because nobody touched them.
     pub expired: broadcast::Sender<Expired>,
 }
@@ -200,6 +209,10 @@ impl std::fmt::Debug for Engine {
 impl Inner {
     pub fn residents(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Resident>> {
         self.residents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Spent>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -224,6 +237,8 @@ impl Engine {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             running: AtomicUsize::new(0),
+            interviews: tokio::sync::Semaphore::new(interview::AT_ONCE),
+            asked: Mutex::default(),
             expired: broadcast::Sender::new(expiry::REMEMBERED),
         });
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
@@ -306,6 +321,12 @@ impl Engine {
         let _counted = self.room_for(new.owner, None).await?;
         log.create(NewSession { row: session.row(TenantId::DEFAULT), records }).await?;
         Ok(summary)
+    }
+
+    /// Takes up a session whose log was made elsewhere.
+    pub async fn take_in(&self, new: NewSession) -> Result<(), EngineError> {
+        let _counted = self.room_for(new.row.summary.owner, None).await?;
+        Ok(self.inner.ports.log.create(new).await?)
     }
 
     /// Whose words the texts of a cast are: nobody's for the built-in one, its owner's for one that is stored, else those
@@ -391,6 +412,7 @@ impl Engine {
             resident.mailbox.closed().await;
         }
         self.inner.ports.log.delete(session).await?;
+        self.inner.asked().remove(&session);
         self.inner.ports.bus.publish(session, News::Deleted);
         Ok(())
     }

@@ -268,7 +268,7 @@ impl Task {
                 reserved: started.reserved,
                 request,
                 model: models.model(&started.model).ok_or_else(missing),
-                bus: Arc::clone(&self.inner.ports.bus),
+                bus: Some(Arc::clone(&self.inner.ports.bus)),
                 clock: Arc::clone(&self.inner.ports.clock),
             };
             self.calls.spawn(call.run());

@@ -11,9 +11,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::permission::{Permission, Verdict, verdict};
-use psyche_core::port::{Relation, SessionRow, User};
-use psyche_core::session::{Action, Relate, SessionType, UserCommand};
+use psyche_core::port::{Relation, SessionRow, SessionSummary, User};
+use psyche_core::session::{Action, InterviewArgs, Relate, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
+use psyche_engine::{Answered, ForkDraft};
 use serde_json::json;
 
 use crate::accounts::{Caller, Standing};
@@ -310,6 +311,14 @@ granted!(
     Reader for SessionRead
 );
 granted!(
+    /// May go on with a session's past as a session of their own.
+    Forker for SessionFork
+);
+granted!(
+    /// May take a session along as a file.
+    Exporter for SessionExport
+);
+granted!(
     /// May command a session.
     Controller for SessionControl
 );
@@ -336,7 +345,37 @@ impl Reader {
     }
 }
 
+impl Forker {
+    pub async fn fork(&self, context: &Context, draft: ForkDraft) -> Answer<SessionSummary> {
+        let app = &self.0.app;
+        let at_seq = draft.at_seq;
+        let summary = app.ports.engine.fork(self.0.id(), draft).await?;
+        let row = AuditDraft {
+            session_id: Some(summary.session_id),
+            details: json!({"forked_from": self.0.id(), "at_seq": at_seq}),
+            ..self.0.caller.row(app, context, AuditType::SessionCreated, Outcome::Success)
+        };
+        app.record(vec![row]).await?;
+        Ok(summary)
+    }
+}
+
+impl Exporter {
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
+    }
+}
+
 impl Controller {
+    /// Asks an agent outside the conversation.
+    pub async fn interview(&self, args: &InterviewArgs) -> Answer<Answered> {
+        let app = &self.0.app;
+        tokio::select! {
+            answered = app.ports.engine.interview(self.0.id(), &args.agent_id, &args.question) => Ok(answered?),
+            () = app.leaving.cancelled() => Err(ApiError::unavailable("the server is leaving")),
+        }
+    }
+
     /// For sockets, which ask [`enter`] themselves.
     pub async fn enter(app: &Shared, context: &Context, caller: &Caller, id: SessionId) -> Answer<Self> {
         Ok(Self(Arc::new(enter_again(app, context, caller, id, Self::PERMISSION).await?)))
@@ -422,6 +461,9 @@ impl Deleter {
                 tracing::warn!(session = %self.0.id(), %error, "its readers are not told who deletes it");
             }
         }
-        Ok(app.ports.engine.delete(self.0.id()).await?)
+        app.ports.engine.delete(self.0.id()).await?;
+        app.analyses.forget(self.0.id());
+        app.histories.forget(self.0.id());
+        Ok(())
     }
 }

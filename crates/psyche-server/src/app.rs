@@ -12,9 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::alerts::Courier;
+use crate::analyses::Analyses;
 use crate::blocks::Blocks;
 use crate::client::bucket;
 use crate::error::Answer;
+use crate::histories::Histories;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -53,6 +55,8 @@ pub(crate) struct App {
     pub keys: Keys,
     pub hasher: Hasher,
     pub accounts: Accounts,
+    pub analyses: Analyses,
+    pub histories: Histories,
     pub blocks: Blocks,
     pub rates: Rates,
     /// Signs what a browser keeps to be known again.
@@ -69,6 +73,8 @@ pub(crate) struct App {
     /// Cancelled when the server begins to leave: not ready, sockets say goodbye.
     pub leaving: CancellationToken,
     pub sockets: AtomicUsize,
+    /// Places for exports and imports at once.
+    pub exports: Arc<tokio::sync::Semaphore>,
     pub started_ms: u64,
     /// The OpenAPI document, as it is served.
     pub document: bytes::Bytes,

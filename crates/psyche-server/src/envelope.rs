@@ -117,7 +117,8 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
         let exposed = HeaderValue::from_static(
-            "X-Request-ID, X-Process-Time, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
+            "X-Request-ID, X-Process-Time, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
+             Content-Disposition, X-Export-Events",
         );
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }

@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod alerts;
+mod analyses;
 mod api;
 mod app;
 mod blocks;
@@ -15,6 +16,7 @@ mod door;
 mod envelope;
 mod error;
 mod expiry;
+mod histories;
 mod idempotency;
 mod json;
 mod limits;

@@ -20,7 +20,7 @@ use crate::schema;
     components(schemas(ErrorEnvelope, ClientMessage, schema::frames::ServerFrame, schema::AuditOrder, schema::Severity)),
     tags(
         (name = "health"), (name = "identity"), (name = "users"), (name = "casts"), (name = "models"),
-        (name = "sessions"), (name = "live"), (name = "system"), (name = "security")
+        (name = "sessions"), (name = "analysis"), (name = "live"), (name = "system"), (name = "security")
     )
 )]
 struct Base;

@@ -17,6 +17,7 @@
 //!   it.
 
 use super::Gauge;
+use super::interval::jackknife;
 use super::null::{Null, Shuffles};
 use super::window::Window;
 use std::ops::Range;
@@ -57,6 +58,14 @@ pub fn flow<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Flow> {
         .collect()
 }
 
+/// Novelty of the last text against those before it, in nats; `None` when it stands alone or without words.
+pub fn novelty<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
+    let window = Window::new(texts);
+    let last = window.len().checked_sub(1)?;
+    let features = Features::new(&window.tokens, &window.starts, window.types(), last..last + 1);
+    Some((1.0 - features.familiarity(last, 0..last)?) * features.alone(last))
+}
+
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() <= RECENT || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
@@ -66,7 +75,18 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     let Some(value) = measure(&window.tokens) else { return Gauge::default() };
     let null = Null::of(shuffled.tokens.iter().filter_map(|tokens| measure(tokens)).collect());
     let capped = Null { median: null.median.min(NULL_CEILING), ..null };
-    Gauge::new(value, capped.standardise(value, EXTREME), null.band())
+    let without = |left_out: Range<usize>| {
+        let rest = window.without(left_out.clone());
+        let kept = recent.clone().filter(|j| !left_out.contains(j)).count();
+        let texts = rest.starts.len() - 1;
+        recent_familiarity(&rest.tokens, &rest.starts, window.types(), texts - kept..texts)
+    };
+    Gauge::new(value, capped.standardise(value, EXTREME), null.band()).within(jackknife(
+        value,
+        window.len(),
+        0.0..=1.0,
+        without,
+    ))
 }
 
 /// Mean familiarity of the utterances `recent`, weighted by their length; `None` when none of them has words.

@@ -237,6 +237,8 @@ pub struct SessionFilter {
     /// Case-insensitive part of the name.
     pub query: Option<String>,
     pub tag: Option<String>,
+    /// Forks of this session.
+    pub parent: Option<SessionId>,
 }
 
 /// One page of a list, newest first. `next_cursor` is opaque.
@@ -320,6 +322,8 @@ pub trait Directory: Send + Sync {
         cursor: Option<String>,
         limit: usize,
     ) -> Result<Page<SessionRow>, StoreError>;
+    /// How many forks each of these sessions has that `visible_to` may see; `None` sees all.
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError>;
     /// How many sessions there are of this owner, or forks of this parent. What is not given does not matter.
     async fn count_sessions(
         &self,

@@ -17,7 +17,7 @@ pub use directory::{
     SecondFactor, SessionFilter, SessionRow, SessionSummary, SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
     folded, for_each_session,
 };
-pub use log::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+pub use log::{Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, Snapshot, StoreError};
 pub use model::{
     ChatMessage, ChatRole, CircuitState, Determinism, Finish, GenerateRequest, LanguageModel, ModelCard, ModelCatalog,
     ModelError, ModelErrorKind, ModelEvent, ModelStream, Price, PromptStyle, ProviderDefinition, Sampling, Usage,

@@ -16,6 +16,7 @@ use crate::speech;
 use crate::time::Timestamp;
 use crate::words::{Salts, Subject, Words};
 
+use super::fork::Fork;
 use super::people::Relate;
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
 use super::{BUDGET_EXCEEDED, Budget, EXPIRED, Inputs, LOG_FULL, Session, SessionStatus};
@@ -143,7 +144,17 @@ pub struct AnnotateArgs {
     pub tags: Vec<String>,
 }
 
-/// Commands a client may send by name; the others have routes of their own.
+/// A question to one agent; it is no [`Action`], for nothing is decided (see [`Session::interview`]).
+pub const INTERVIEW: &str = "interview";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterviewArgs {
+    pub agent_id: AgentId,
+    pub question: String,
+}
+
+/// Commands a client may send by name beside [`INTERVIEW`]; the others have routes of their own.
 pub const CLIENT_COMMANDS: [&str; 9] =
     ["start", "pause", "resume", "step", "stop", "reset", "inject_stimulus", "speak", "retry"];
 
@@ -273,6 +284,8 @@ pub enum Command {
     Expire {
         untouched_ms: u64,
     },
+    /// Another session goes on from here.
+    Fork(Box<Fork>),
     /// Somebody belongs to the session otherwise than before.
     Relate(Relate),
     /// The session is paused instead of beginning a turn, for a reason outside of it.
@@ -318,6 +331,7 @@ impl Session {
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),
             Command::Expire { untouched_ms } => Ok(self.expire(*untouched_ms, inputs.now)),
+            Command::Fork(fork) => self.fork(fork, inputs),
             Command::Halt(halt) => self.halt(*halt),
             Command::Relate(relate) => Ok(self.relate(relate, inputs).into_iter().collect()),
         }

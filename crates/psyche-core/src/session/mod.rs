@@ -5,6 +5,8 @@
 
 mod apply;
 mod commands;
+mod fork;
+mod interview;
 mod people;
 mod rounds;
 mod turns;
@@ -26,9 +28,12 @@ use crate::time::Timestamp;
 use crate::words::{Hash, Salts, Subject, Words};
 
 pub use commands::{
-    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, Halt, MAX_TEXT_BYTES, NoArgs, PathsArgs, Refusal,
-    RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER, UserCommand,
+    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, Halt, INTERVIEW, InterviewArgs, MAX_TEXT_BYTES,
+    NoArgs, PathsArgs, Refusal, RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER,
+    UserCommand,
 };
+pub use fork::{Fork, Settled};
+pub use interview::Interview;
 pub use people::Relate;
 pub use turns::{Failure, ModelFacts, Reply};
 pub use view::{AgentView, EmergencyView, StateView, StimulusView};

@@ -20,6 +20,7 @@ use crate::speech;
 use crate::words::{Subject, Words};
 
 use super::commands::status;
+use super::fork::Settled;
 use super::{BUDGET_EXCEEDED, Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
 /// Turns after which a message weighs half as much in a path's strength.
@@ -200,7 +201,7 @@ impl Session {
     }
 
     /// A beginning for a very small model's reply: by the first rule in force, never the same twice running.
-    fn opener(&self, turn: u64, agent: &AgentId, style: PromptStyle, rules: &[Rule]) -> Option<String> {
+    pub(super) fn opener(&self, turn: u64, agent: &AgentId, style: PromptStyle, rules: &[Rule]) -> Option<String> {
         if style != PromptStyle::Compact {
             return None;
         }
@@ -266,59 +267,71 @@ impl Session {
                 user_id: None,
             },
         };
-        // The state after the utterance, on which everything else is measured.
         let mut next = self.clone();
         let mut payloads: Vec<Payload> = vec![message.into()];
         let folded =
             Event { generation: self.generation, seq: self.seq + 1, at: inputs.now, payload: payloads[0].clone() };
         next.apply(&folded);
+        let settled = Settled { finish: reply.finish, tokens, cost, confidence, reasoning: reply.reasoning.clone() };
+        next.consequences(turn, flight, &settled, inputs, &mut payloads);
+        Ok(payloads)
+    }
 
+    /// What an utterance causes once it is said. `self` is the state after it, on which everything else is measured.
+    pub(super) fn consequences(
+        mut self,
+        turn: u64,
+        flight: &super::Flight,
+        settled: &Settled,
+        inputs: &mut Inputs<'_>,
+        payloads: &mut Vec<Payload>,
+    ) {
+        let agent_id = &flight.agent_id;
+        let Settled { finish, tokens, cost, confidence, reasoning } = settled;
         let rules = self.agents.get(agent_id).map(|a| a.rules.as_slice()).unwrap_or_default();
         let activity = if rules.is_empty() { AgentActivity::Active } else { AgentActivity::Integrating };
         payloads.push(
             AgentStateUpdate {
                 agent_id: agent_id.clone(),
                 state: activity,
-                confidence,
-                last_action: format!("spoke to {}", started.recipient),
+                confidence: *confidence,
+                last_action: format!("spoke to {}", flight.started.recipient),
                 metadata: BTreeMap::new(),
             }
             .into(),
         );
-        next.gauges = next.measure(inputs.vader, turn);
-        payloads.push(HealthUpdate { round: flight.round, gauges: next.gauges.clone() }.into());
-        payloads.push(next.network_update().into());
+        self.gauges = self.measure(inputs.vader, turn);
+        payloads.push(HealthUpdate { round: flight.round, gauges: self.gauges.clone() }.into());
+        payloads.push(self.network_update().into());
 
-        next.spoken.insert(agent_id.clone());
-        next.in_flight.remove(&turn);
-        let round_over = flight.round == self.round && next.in_flight.is_empty() && next.round_is_over();
+        self.spoken.insert(agent_id.clone());
+        self.in_flight.remove(&turn);
+        let round_over = flight.round == self.round && self.in_flight.is_empty() && self.round_is_over();
         if round_over {
-            next.end_round(inputs, &mut payloads);
+            self.end_round(inputs, payloads);
         }
-        next.unfinished.remove(&turn);
-        next.spent.tokens += tokens;
-        next.spent.cost += cost;
-        next.turns_committed += 1;
-        payloads.extend(next.boundary(round_over));
+        self.unfinished.remove(&turn);
+        self.spent.tokens += tokens;
+        self.spent.cost += cost;
+        self.turns_committed += 1;
+        payloads.extend(self.boundary(round_over));
         payloads.push(
             TurnCommitted {
                 turn,
-                attempt,
+                attempt: flight.attempt,
                 round: flight.round,
                 agent_id: agent_id.clone(),
-                finish: reply.finish,
-                tokens,
-                cost,
-                confidence,
-                reasoning: reply
-                    .reasoning
+                finish: *finish,
+                tokens: *tokens,
+                cost: *cost,
+                confidence: *confidence,
+                reasoning: reasoning
                     .as_ref()
                     .filter(|r| !r.trim().is_empty())
                     .map(|r| Words::new(speech::plain(r), Subject::Session, &mut inputs.salts)),
             }
             .into(),
         );
-        Ok(payloads)
     }
 
     /// A model call that failed. No words are put into the agent's mouth.
@@ -381,7 +394,7 @@ impl Session {
         None
     }
 
-    /// The six gauges over the window.
+    /// The six gauges over the window, their charts carried on from those that stand.
     fn measure(&self, vader: &Vader, turn: u64) -> measure::Gauges {
         let index_of = |seq: u64| self.window.iter().position(|s| s.seq == seq);
         let window: Vec<Turn<'_>> = self
@@ -395,7 +408,9 @@ impl Session {
                 answers: said.answers.and_then(index_of),
             })
             .collect();
-        measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"))
+        let mut gauges = measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"));
+        measure::alarm::chart(&self.gauges, &mut gauges);
+        gauges
     }
 
     /// Who spoke to whom within the window.

@@ -33,11 +33,18 @@ pub struct Shape {
     pub turn_order: TurnOrder,
     pub max_rounds: Option<u64>,
     pub budget: Budget,
+    pub measures_version: u16,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { cast: Cast::jungian(), turn_order: TurnOrder::Sequential, max_rounds: None, budget: Budget::default() }
+        Self {
+            cast: Cast::jungian(),
+            turn_order: TurnOrder::Sequential,
+            max_rounds: None,
+            budget: Budget::default(),
+            measures_version: MEASURES_VERSION,
+        }
     }
 }
 
@@ -60,7 +67,7 @@ impl Sim {
             pacing_ms: 0,
             max_rounds: shape.max_rounds,
             budget: shape.budget,
-            measures_version: MEASURES_VERSION,
+            measures_version: shape.measures_version,
             prompts_version: PROMPTS_VERSION,
         };
         let at = Timestamp(1_795_380_000_000_000);

@@ -20,16 +20,15 @@ use utoipa::ToSchema;
 use zip::write::SimpleFileOptions;
 
 use crate::accounts::Caller;
-use crate::alerts;
 use crate::app::{App, Shared};
 use crate::context::Context;
-use crate::envelope::too_often;
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, SmallJson};
 use crate::schema;
 
 use super::account::{Profile, device_views, proved};
 use super::audit::AuditView;
+use super::exports;
 
 /// Records read at once.
 const CHUNK: usize = 500;
@@ -58,15 +57,8 @@ pub async fn export(
     body: SmallJson<Proof>,
 ) -> Answer<Response> {
     let user = proved(&app, &context, &caller, body.0.password, body.0.otp, "password").await?;
-    let allowance = app.rates.export(caller.user_id, app.ports.clock.monotonic_ms());
-    if let Some(wait) = allowance.wait {
-        return Err(too_often(&app, &context, Some(caller.user_id), wait).await);
-    }
-    let mut rows = vec![caller.row(&app, &context, AuditType::DataExported, Outcome::Success)];
-    let rule = ("export_volume", "Somebody exported data several times within an hour.");
-    let within = (3, std::time::Duration::from_hours(1));
-    rows.extend(alerts::burst(&app, &context, (caller.user_id, &caller.username), rule, within).await?);
-    app.record(rows).await?;
+    let row = caller.row(&app, &context, AuditType::DataExported, Outcome::Success);
+    exports::counted(&app, &context, &caller, row).await?;
     let archive = archive(&app, user).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/zip")),

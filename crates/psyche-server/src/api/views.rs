@@ -3,7 +3,7 @@
 use psyche_core::permission;
 use psyche_core::port::{Relation, Role, SessionSummary, Spent, User, UserStatus};
 use psyche_core::session::{Budget, StateView};
-use psyche_core::{Timestamp, UserId};
+use psyche_core::{SessionId, Timestamp, UserId};
 use serde::Serialize;
 
 use crate::accounts::Caller;
@@ -16,12 +16,36 @@ pub struct SessionView {
     #[serde(flatten)]
     pub summary: SessionSummary,
     pub relation: Relation,
+    /// Its forks that the caller may see, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branches: Option<u64>,
 }
 
 impl SessionView {
     pub fn new(summary: SessionSummary, relation: Relation) -> Self {
-        Self { summary, relation }
+        Self { summary, relation, branches: None }
     }
+
+    /// The session with its forks counted.
+    pub async fn with_branches(
+        app: &App,
+        caller: &Caller,
+        summary: SessionSummary,
+        relation: Relation,
+    ) -> Answer<Self> {
+        let branches = branches(app, caller, &[summary.session_id]).await?;
+        Ok(Self { branches: branches.first().copied(), ..Self::new(summary, relation) })
+    }
+}
+
+/// Whose sessions somebody sees; `None`: everybody's.
+pub fn visible_to(caller: &Caller) -> Option<UserId> {
+    (caller.role != Role::Admin).then_some(caller.user_id)
+}
+
+/// How many forks of each session the caller may see.
+pub async fn branches(app: &App, caller: &Caller, sessions: &[SessionId]) -> Answer<Vec<u64>> {
+    Ok(app.ports.directory.branches(sessions, visible_to(caller)).await?)
 }
 
 #[derive(Debug, Serialize)]

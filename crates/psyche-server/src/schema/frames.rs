@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use crate::monitor::ResourceUsage;
 
 use super::{
-    AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, ModelErrorKind,
-    Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State, StimulusKind,
-    TurnOrder, Usage,
+    AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, Interview,
+    ModelErrorKind, Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State,
+    StimulusKind, TurnOrder, Usage,
 };
 
 /// Any frame.
@@ -66,6 +66,9 @@ pub enum ControlFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         seq: u64,
+        /// What the agent answered, of an `interview`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interview: Option<Box<Interview>>,
     },
     Error {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +170,34 @@ pub struct Present {
     pub user_id: String,
     pub username: String,
     pub relation: super::Relation,
+}
+
+/// What a fork does differently; absent fields stay.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ForkedChanges {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub situation: Option<String>,
+    /// By agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<BTreeMap<String, ForkedAgent>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<Path>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ForkedAgent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<bool>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -472,8 +503,13 @@ pub enum StoredEvent {
     },
     Forked {
         parent: Parent,
-        #[schema(value_type = Object)]
-        changes: Value,
+        /// Who made the fork.
+        owner: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        changes: ForkedChanges,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        determinism: Option<Determinism>,
     },
     /// Who belongs to the session has changed. Whoever merely looks is in `presence`.
     UserSession {

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod accounts;
+mod analysis;
 mod casts;
 mod document;
 mod door;
 mod erased;
 mod expired;
+mod exports;
 mod fail_closed;
 mod failures;
+mod forks;
 mod gates;
 mod guards;
 mod matrix;

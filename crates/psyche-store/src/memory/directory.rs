@@ -266,8 +266,17 @@ impl Directory for MemoryStore {
                 && filter.status.is_none_or(|status| summary.status == status)
                 && query.as_ref().is_none_or(|q| summary.name.to_lowercase().contains(q))
                 && filter.tag.as_ref().is_none_or(|tag| summary.tags.contains(tag))
+                && filter.parent.is_none_or(|parent| log.is_fork_of(parent))
         });
         Ok(newest_first(rows.map(|log| &log.row), after, limit, place))
+    }
+
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError> {
+        let tables = self.tables();
+        let visible = |log: &&Log| visible_to.is_none_or(|user| log.relation(user) != Relation::None);
+        let count =
+            |parent| tables.sessions.values().filter(visible).filter(|log| log.is_fork_of(parent)).count() as u64;
+        Ok(sessions.iter().map(|session| count(*session)).collect())
     }
 
     async fn count_sessions(
@@ -464,6 +473,10 @@ impl Tables {
 }
 
 impl Log {
+    fn is_fork_of(&self, session: SessionId) -> bool {
+        self.row.summary.parent.as_ref().is_some_and(|parent| parent.session_id == session)
+    }
+
     fn relation(&self, user: UserId) -> Relation {
         if self.row.summary.owner == user {
             return Relation::Owner;

@@ -43,6 +43,8 @@ struct Tables {
     audit: Vec<AuditRow>,
     /// The last row that was pruned.
     audit_base: (u64, Hash),
+    /// People who were erased, and the moment up to which.
+    erased: Vec<(UserId, Timestamp)>,
     /// Grows with every change of rights.
     rights: u64,
 }

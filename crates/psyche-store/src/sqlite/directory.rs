@@ -163,6 +163,14 @@ impl Directory for SqliteStore {
         Ok(cursor::page(found, limit, |row| (row.summary.created_at, row.summary.session_id.0)))
     }
 
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError> {
+        let sessions = sessions.to_vec();
+        let count = move |db: &rusqlite::Connection, _: &_| {
+            sessions.iter().map(|session| sessions::branches(db, *session, visible_to)).collect()
+        };
+        Ok(self.read_with(count).await?)
+    }
+
     async fn count_sessions(
         &self,
         tenant: TenantId,

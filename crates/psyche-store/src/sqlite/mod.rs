@@ -18,6 +18,7 @@ mod directory;
 mod erasure;
 mod error;
 mod fault;
+mod forks;
 mod high_water;
 mod journal;
 mod keys;

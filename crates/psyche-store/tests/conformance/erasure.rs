@@ -208,3 +208,16 @@ pub async fn a_row_loses_the_words_of_who_wrote_them<S: Store>(store: &Arc<S>) {
         assert_eq!(row.tags, ["tag"]);
     }
 }
+
+/// A log that was taken along before an erasure is a backup of it, too.
+pub async fn a_log_from_before_an_erasure_brings_nothing_back<S: Store>(store: &Arc<S>) {
+    two_conversations(store).await;
+    let before = store.read(session_id(1), 0, usize::MAX).await.unwrap();
+    store.erase(None, Subject::User(user_id(2))).await.unwrap();
+    let row = row(session_id(3), user_id(3));
+    store.create(NewSession { row, records: before.clone() }).await.unwrap();
+    assert_eq!(said(store, 3).await, words([Some("agent"), Some("owner"), None, Some("agent again")]));
+    let head = store.head(session_id(3)).await.unwrap().unwrap();
+    assert_eq!(head.hash, before[3].hash, "the chain is the same");
+    assert_eq!(said(store, 2).await, words([Some("agent"), Some("owner"), None, Some("agent again")]));
+}

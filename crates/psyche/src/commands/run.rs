@@ -143,14 +143,14 @@ pub fn read_cast(name: &str) -> Result<Cast> {
 }
 
 /// Sessions made on the machine itself belong to the first admin, or to nobody while there is none.
-async fn owner(store: &Store) -> Result<UserId> {
+pub async fn owner(store: &Store) -> Result<UserId> {
     let users = store.directory().users(TenantId::DEFAULT, None, None, 200).await?;
     let admin = users.items.iter().find(|u| u.role == Role::Admin);
     Ok(admin.map_or(UserId(TenantId::DEFAULT.0), |u| u.user_id))
 }
 
 /// An embedded model loads in the background: wait for it, or say what is wrong.
-async fn wait_for_model(models: &Catalog, id: &str) -> Result<()> {
+pub async fn wait_for_model(models: &Catalog, id: &str) -> Result<()> {
     let Some(model) = models.model(id) else {
         let ids: Vec<_> = models.models().iter().map(|m| m.card().id.clone()).collect();
         bail!("there is no model {id:?}; there are {}", ids.join(", "));

@@ -255,6 +255,7 @@ fn limits(config: &Config) -> Limits {
             per_minute: config.count("rate_limit_exports_per_hour") as f64 / 60.0,
             burst: config.count("rate_limit_exports_per_hour") as f64,
         },
+        import_bytes: count("import_max_bytes"),
         sign_in_tries: config.count("brute_force_threshold"),
         lockout: Duration::from_secs(config.count("account_lockout_duration")),
         drain: GRACE,

@@ -522,6 +522,13 @@ export interface components {
         /** @enum {string} */
         Finish: "stop" | "length" | "filtered";
         Gauge: {
+            alarm?: components["schemas"]["GaugeAlarm"] | null;
+            /** @description The parts of `value`, by name. */
+            components?: {
+                [key: string]: number;
+            } | null;
+            /** @description The 95 % confidence interval of `value`. */
+            interval?: number[] | null;
             /** @description `low moderate high` */
             level?: string | null;
             /** @description The null's interval. */
@@ -530,6 +537,20 @@ export interface components {
             standardised?: number | null;
             /** Format: double */
             value?: number | null;
+        };
+        /** @description Whether a gauge has been at its bad end for longer than chance explains. */
+        GaugeAlarm: {
+            /**
+             * Format: double
+             * @description The false alarms in 100 turns of healthy talk this alarm is set for.
+             */
+            false_alarms_per_100: number;
+            raised: boolean;
+            /**
+             * Format: double
+             * @description 0 to 2; the alarm is raised from 1 on.
+             */
+            sum: number;
         };
         Health: {
             components: components["schemas"]["Components"];

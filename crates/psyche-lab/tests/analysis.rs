@@ -1,0 +1,202 @@
+//! The analysis of made-up sessions whose truth is known.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use psyche_core::words::{Hash, Words};
+use psyche_lab::analysis::{Analysis, MAX_UTTERANCES, Range, Reading};
+use support::{SESSION, Talk, Utterance};
+
+fn analysed(talk: &Talk, range: Range) -> Analysis {
+    let mut reading = Reading::new(SESSION, 1, range);
+    for event in &talk.events {
+        reading.push(event).unwrap();
+    }
+    reading.finish()
+}
+
+/// Four speakers in turn, each utterance of its own eight words in twenty, with sentiment around a level.
+fn calm(utterances: usize, seed: u64) -> Talk {
+    let mut talk = Talk::new(&["ada", "ben", "cleo", "dan"], seed);
+    for i in 0..utterances {
+        let level = talk.noise() * 0.2;
+        let text = talk.chatter(20, 300);
+        talk.say(Utterance { speaker: i % 4, to: Some((i + 1) % 4), text, sentiment: level, ..Utterance::default() });
+    }
+    talk
+}
+
+#[test]
+fn a_calm_session_shows_nothing_that_is_not_there() {
+    let (mut turned, mut trended) = (0, 0);
+    for seed in 0..20 {
+        let analysis = analysed(&calm(120, seed), Range::ALL);
+        turned += usize::from(!analysis.turning_points.is_empty());
+        trended += usize::from(analysis.trends.iter().any(|t| t.p_corrected.is_some_and(|p| p <= 0.05)));
+    }
+    // Both are corrected to one session in twenty.
+    assert!(turned <= 3 && trended <= 3, "{turned} sessions with turning points, {trended} with trends, of 20");
+}
+
+#[test]
+fn a_change_of_level_is_found_where_it_is() {
+    let mut talk = calm(0, 3);
+    for i in 0..160 {
+        let level = if i < 100 { -0.3 } else { 0.4 } + talk.noise() * 0.2;
+        let text = talk.chatter(20, 300);
+        talk.say(Utterance { speaker: i % 4, to: None, text, sentiment: level, ..Utterance::default() });
+    }
+    let analysis = analysed(&talk, Range::ALL);
+    let point = analysis.turning_points.iter().find(|point| point.measure == "sentiment").unwrap();
+    assert!(point.turn.abs_diff(101) <= 3 && (point.change - 0.7).abs() < 0.15, "{point:?}");
+    assert!(point.p_corrected <= 0.05 && point.before < -0.2 && point.after > 0.3);
+    let trend = analysis.trends.iter().find(|trend| trend.measure == "sentiment").unwrap();
+    assert!(trend.p_corrected.unwrap() < 0.05 && trend.interval.unwrap()[0] > 0.0, "{trend:?}");
+    let gauge = analysis.trends.iter().find(|trend| trend.measure == "stagnation").unwrap();
+    assert!(gauge.p.is_none() && gauge.note.as_ref().unwrap().contains("200 utterances"), "{gauge:?}");
+}
+
+#[test]
+fn gauges_are_read_where_they_share_no_utterance() {
+    let mut talk = Talk::new(&["ada", "ben"], 9);
+    for i in 0..400 {
+        let text = talk.chatter(20, 300);
+        talk.say(Utterance { speaker: i % 2, text, ..Utterance::default() });
+        talk.gauges();
+    }
+    let analysis = analysed(&talk, Range::ALL);
+    let stagnation = &analysis.measures["stagnation"];
+    assert_eq!((stagnation.n, stagnation.null.map(|band| band.map(|end| (end * 1e6).round()))), (20, Some([4e5, 6e5])));
+    let [low, high] = stagnation.interval.unwrap();
+    assert!(low < 0.5 && 0.5 < high && high - low < 0.15, "{stagnation:?}");
+    let trend = analysis.trends.iter().find(|trend| trend.measure == "stagnation").unwrap();
+    assert!((trend.n, trend.stride) == (20, 20) && trend.p.is_some() && trend.slope.is_some(), "{trend:?}");
+    assert_eq!(
+        trend.points.last().unwrap().0,
+        talk.events.iter().rev().find(|e| e.payload.kind() == "agent_message").unwrap().seq
+    );
+}
+
+#[test]
+fn a_stimulus_that_brings_new_words_shows_as_novelty() {
+    let mut talk = calm(0, 5);
+    // A small vocabulary, then another one.
+    for i in 0..200 {
+        if i == 120 {
+            talk.stimulus("revelation");
+        }
+        let text = if i < 120 { talk.chatter(12, 30) } else { talk.chatter_from(12, 1_000, 400) };
+        talk.say(Utterance { speaker: i % 4, to: None, text, ..Utterance::default() });
+    }
+    let analysis = analysed(&talk, Range::ALL);
+    let [intervention] = &analysis.interventions[..] else { panic!("{:?}", analysis.interventions) };
+    assert_eq!((intervention.kind.as_str(), intervention.detail.as_deref()), ("stimulus", Some("revelation")));
+    let [low, high] = intervention.interval.unwrap();
+    let effect = intervention.effect.unwrap();
+    assert!(effect > 1.0 && low > 0.0 && low < effect && effect < high, "{intervention:?}");
+    for measure in ["novelty", "novelty_spike"] {
+        let effect = intervention.effects.iter().find(|effect| effect.measure == measure).unwrap();
+        assert!(effect.p.unwrap() <= 0.05 && effect.after > effect.before, "{effect:?}");
+    }
+    // Nothing was done to the sentiment.
+    let other = intervention.effects.iter().find(|effect| effect.measure == "sentiment").unwrap();
+    assert!(other.p.is_none_or(|p| p > 0.05), "{other:?}");
+}
+
+#[test]
+fn voices_apart_overlap_less_than_chance_and_voices_alike_do_not() {
+    let mut talk = Talk::new(&["ada", "ben", "cleo"], 8);
+    for i in 0..90 {
+        // Ada and Ben share a vocabulary; Cleo has one of her own.
+        let text = if i % 3 == 2 { talk.chatter_from(20, 500, 40) } else { talk.chatter(20, 40) };
+        let to = if i % 3 == 0 { Some(1) } else { None };
+        talk.say(Utterance { speaker: i % 3, to, text, ..Utterance::default() });
+    }
+    let matrix = analysed(&talk, Range::ALL).matrix;
+    assert_eq!(matrix.counts[0], [0, 30, 0, 0]);
+    assert_eq!(matrix.counts[2], [0, 0, 0, 30]);
+    let at = |i: usize, j: usize| (matrix.overlap[i][j].unwrap(), matrix.overlap_null[i][j].unwrap());
+    let ((alike, [low, high]), (apart, [lowest, _])) = (at(0, 1), at(0, 2));
+    assert!(alike > high && alike > low, "{alike} {low} {high}: those who share words share more than chance");
+    assert!(apart < lowest && apart < 0.05, "{apart} {lowest}");
+    assert_eq!(matrix.overlap[0][2], matrix.overlap[2][0]);
+    assert_eq!(matrix.overlap[1][1], None);
+}
+
+#[test]
+fn performance_counts_what_happened() {
+    let mut talk = Talk::new(&["ada", "ben"], 1);
+    for i in 0..10 {
+        let latency_ms = 100 * (i as u64 + 1);
+        talk.say(Utterance { speaker: 0, text: "Well then.".into(), latency_ms, ..Utterance::default() });
+    }
+    talk.failure(1);
+    talk.say(Utterance { speaker: 1, text: "Yes, cut".into(), attempt: 2, truncated: true, ..Utterance::default() });
+    let analysis = analysed(&talk, Range::ALL);
+    let [ada, ben] = &analysis.agents[..] else { panic!() };
+    assert_eq!((ada.latency.p50_ms, ada.latency.p95_ms.map(f64::round), ada.latency.n), (Some(550.0), Some(955.0), 10));
+    assert_eq!((ada.tokens, ada.utterances, ada.models.len()), (300, 10, 1));
+    assert_eq!((ben.failures["timeout"], ben.retried, ben.truncated, ben.tokens), (1, 1, 1, 37));
+    let reliability = analysis.quality.parts.iter().find(|part| part.name == "reliability").unwrap();
+    assert_eq!(reliability.value, Some(11.0 / 12.0));
+    let shares = &analysis.shares;
+    assert_eq!((shares.speakers[0].utterances, shares.speakers[0].words), (10, 20));
+    assert!((shares.balance.gini_utterances.unwrap() - 9.0 / 11.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_range_is_what_lies_in_it() {
+    let talk = calm(60, 2);
+    let whole = analysed(&talk, Range::ALL);
+    let middle = Range { from: whole.trends[0].points[10].0, to: whole.trends[0].points[29].0 };
+    assert_eq!((whole.trends[0].measure.as_str(), whole.trends[0].n), ("novelty", 40));
+    let part = analysed(&talk, middle);
+    assert_eq!((part.from, part.to), (middle.from, middle.to));
+    assert_eq!(part.utterances, 20);
+    assert_eq!(part.shares.speakers.len(), 4, "who is who comes from before the range");
+    let novelty = |analysis: &Analysis| analysis.trends.iter().find(|t| t.measure == "novelty").unwrap().points.clone();
+    assert_eq!(novelty(&part), novelty(&whole)[10..30], "and so does what is new");
+    let nothing = analysed(&talk, Range { from: 1, to: 1 });
+    assert_eq!((nothing.utterances, nothing.turning_points.len(), nothing.quality.value), (0, 0, None));
+    assert_eq!(analysed(&talk, Range::ALL), whole, "the same log gives the same document");
+}
+
+#[test]
+fn erased_words_are_counted_and_not_read() {
+    let mut talk = calm(40, 2);
+    let mut erased = 0;
+    for event in &mut talk.events {
+        if let psyche_core::event::Payload::AgentMessage(message) = &mut event.payload
+            && message.metadata.turn % 4 == 1
+        {
+            message.content = Words::Erased(Hash::of(b"gone"));
+            erased += 1;
+        }
+    }
+    let analysis = analysed(&talk, Range::ALL);
+    assert_eq!((analysis.erased, analysis.utterances), (erased, 40));
+    assert_eq!((analysis.shares.speakers[0].words, analysis.shares.speakers[0].utterances), (0, 10));
+    assert!(analysis.notes.iter().any(|note| note.contains("erased")));
+    assert!(analysis.matrix.overlap[0].iter().all(Option::is_none));
+}
+
+#[test]
+fn a_range_that_holds_too_much_says_where_to_cut() {
+    let mut talk = Talk::new(&["ada", "ben"], 1);
+    talk.say(Utterance { text: "One.".into(), ..Utterance::default() });
+    let mut reading = Reading::new(SESSION, 1, Range::ALL);
+    reading.push(&talk.events[0]).unwrap();
+    let message = talk.events.iter().find(|event| event.payload.kind() == "agent_message").unwrap();
+    let mut seq = 1;
+    let refused = loop {
+        seq += 1;
+        let mut event = message.clone();
+        event.seq = seq;
+        if let Err(refused) = reading.push(&event) {
+            break refused;
+        }
+    };
+    assert_eq!(refused.reached, MAX_UTTERANCES as u64 + 1);
+    assert!(refused.to_string().contains("ask for a smaller one"), "{refused}");
+}
