@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::Holder;
 use crate::generation::{Call, Outcome};
 use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quotas, retry};
 
@@ -53,7 +54,7 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
     };
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
     // What turns of an owner that died may have cost is held until they are charged.
-    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref()).await;
+    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref());
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let state = Arc::new(RwLock::new(loaded.session));
     let token = CancellationToken::new();
@@ -135,7 +136,7 @@ impl Task {
             tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
         }
         inner.residents().remove(&self.id);
-        inner.budgets.release(self.id).await;
+        inner.budgets.release(Holder::Session(self.id));
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -386,7 +387,9 @@ impl Task {
         let Some(wanted) = wanted.reduce(budgets::plus) else { return Ok(None) };
         let owner = self.look(|s| s.initial.owner);
         let Inner { budgets, ports, options, .. } = self.inner.as_ref();
-        let answer = budgets.reserve(ports.directory.as_ref(), (self.id, owner), wanted, options.user_budget).await?;
+        let answer = budgets
+            .reserve(ports.directory.as_ref(), (Holder::Session(self.id), owner), wanted, options.user_budget)
+            .await?;
         Ok(answer.err())
     }
 
@@ -419,7 +422,7 @@ impl Task {
             }
             match ports.log.append(append).await {
                 Ok(_) => {
-                    self.show(&events, next).await;
+                    self.show(&events, next);
                     self.snapshot_if_due().await;
                     return Ok(Decided { events, prompts });
                 }
@@ -454,7 +457,7 @@ impl Task {
             next.apply_record(record, &event);
             events.push(event);
         }
-        self.show(&events, next).await;
+        self.show(&events, next);
         Ok(())
     }
 
@@ -504,7 +507,7 @@ impl Task {
                 other => StoreError::Unavailable(other.to_string()),
             })?;
         self.snapshot_seq = loaded.snapshot_seq;
-        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref()).await;
+        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref());
         let (generation, seq) = (loaded.session.generation, loaded.session.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = loaded.session;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: None });
@@ -516,9 +519,9 @@ impl Task {
     }
 
     /// Facts first, then news.
-    async fn show(&self, events: &[Event], next: Session) {
+    fn show(&self, events: &[Event], next: Session) {
         if !events.iter().any(|event| matches!(event.payload, Payload::TurnStarted(_))) {
-            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref()).await;
+            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref());
         }
         let (generation, seq) = (next.generation, next.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;

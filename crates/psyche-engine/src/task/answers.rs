@@ -77,7 +77,7 @@ impl Task {
         };
         let stored = !events.is_empty() && ports.log.append(append).await.is_ok();
         if stored {
-            self.show(&events, next).await;
+            self.show(&events, next);
             self.snapshot_if_due().await;
         }
         for ((command, answer), seq) in notes.into_iter().zip(seqs) {

@@ -159,12 +159,7 @@ impl EventLog for MemoryStore {
         }
         let head = log.head.clone();
         if let Some(charge) = append.charge {
-            let counted = charge.counted();
-            for user in [Some(charge.user), None] {
-                let spent = &mut tables.allowances.entry((charge.tenant, user)).or_default().spent;
-                spent.tokens += counted.tokens;
-                spent.cost += counted.cost;
-            }
+            tables.charge(&charge);
         }
         Ok(head)
     }
