@@ -40,6 +40,7 @@ pub struct ForkBody {
 /// What the fork does differently; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct ForkChanges {
     #[serde(default)]
     situation: Option<String>,
