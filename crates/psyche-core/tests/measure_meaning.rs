@@ -41,8 +41,8 @@ impl Known {
         Meaning::of(&said).expect("enough utterances")
     }
 
-    fn stagnation(&self, vader: &Vader, texts: &[&str], embedded: bool) -> Gauge {
-        let turn = |(i, text)| Turn {
+    fn stagnation<'t>(&self, vader: &Vader, texts: &[&'t str], embedded: bool) -> Gauge {
+        let turn = |(i, text): (usize, &'t str)| Turn {
             speaker: ["ego", "shadow"][i % 2],
             addressee: None,
             text,
