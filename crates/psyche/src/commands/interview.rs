@@ -43,6 +43,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         clock,
         models: Arc::clone(&models) as _,
         vader: Arc::new(Vader::new()),
+        embedder: None,
     };
     let engine = Engine::start(ports, Options { claim_every: None, ..Options::default() });
     let model = engine.read(id, |session| session.model_of(&arguments.agent).to_owned()).await?;
