@@ -83,6 +83,8 @@ pub struct Options {
     pub expire_every: Duration,
     /// First pause before a failed turn is tried again; it doubles with each attempt.
     pub retry_base: Duration,
+    /// Whether interviews are charged to people's budgets; a program that only reads cannot.
+    pub charge_answers: bool,
     /// What a user may spend on models who has no budget of their own.
     pub user_budget: Budget,
     /// Sessions a user may own.
@@ -104,6 +106,7 @@ impl Default for Options {
             expire_after: None,
             expire_every: Duration::from_mins(1),
             retry_base: Duration::from_secs(1),
+            charge_answers: true,
             user_budget: Budget::default(),
             sessions_per_user: 1_000,
             forks_per_session: 100,

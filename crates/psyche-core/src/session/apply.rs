@@ -67,7 +67,13 @@ impl Session {
                 self.connections.clone_from(&update.connections);
                 self.network = Some(update.metrics.clone());
             }
-            Payload::HealthUpdate(update) => self.gauges.clone_from(&update.gauges),
+            Payload::HealthUpdate(update) => {
+                self.gauges.clone_from(&update.gauges);
+                let said = self.window.back().map(|said| said.turn);
+                if let Some(flight) = said.and_then(|turn| self.in_flight.get_mut(&turn)) {
+                    flight.measured = true;
+                }
+            }
             Payload::Emergency(emergency) => self.emergency_changed(emergency),
             Payload::PromptAdapted(adapted) => {
                 if let Some(agent) = self.agents.get_mut(&adapted.agent_id) {
@@ -172,8 +178,13 @@ impl Session {
         // The state holds words in plain form, as its snapshots do.
         let mut started = started.clone();
         started.opener = started.opener.map(|opener| Words::Open(opener.as_str().to_owned()));
-        let flight =
-            Flight { agent_id: started.agent_id.clone(), attempt: started.attempt, round: started.round, started };
+        let flight = Flight {
+            agent_id: started.agent_id.clone(),
+            attempt: started.attempt,
+            round: started.round,
+            started,
+            measured: false,
+        };
         let turn = flight.started.turn;
         self.unfinished.remove(&turn);
         self.in_flight.insert(turn, flight);

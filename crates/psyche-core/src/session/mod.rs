@@ -153,6 +153,9 @@ pub struct Flight {
     pub attempt: u32,
     pub round: u64,
     pub started: crate::event::TurnStarted,
+    /// Its words are said and measured; only a fork finds a turn so, whose past ends within an append.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 /// A turn that ended without words and may be tried again.

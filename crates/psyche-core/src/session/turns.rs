@@ -306,7 +306,10 @@ impl Session {
             }
             .into(),
         );
-        self.gauges = self.measure(inputs.vader, turn);
+        // Charts go on from the gauges before: measured twice, an utterance would count twice.
+        if !flight.measured {
+            self.gauges = self.measure(inputs.vader, turn);
+        }
         payloads.push(HealthUpdate { round: flight.round, gauges: self.gauges.clone() }.into());
         payloads.push(self.network_update().into());
 

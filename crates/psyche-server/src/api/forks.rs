@@ -40,7 +40,6 @@ pub struct ForkBody {
 /// What the fork does differently; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[derive(Debug)]
 pub struct ForkChanges {
     #[serde(default)]
     situation: Option<String>,
