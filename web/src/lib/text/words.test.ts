@@ -13,6 +13,7 @@ const CONVERTED = [
   "features/guide",
   "features/onboarding",
   "lib/charts",
+  "ui",
 ];
 
 /** Attributes of elements, and properties of our components, whose words are seen or heard. */
