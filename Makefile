@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := target/debug/psyche
 
-.PHONY: help run test bench bench-live check web build weights clean
+.PHONY: help run test bench bench-live bench-web check web build weights clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ bench: build weights ## measure what the project promises, in a release build
 
 bench-live: web ## measure live delivery against its floors, every row of its table
 	@cargo run --locked --quiet --package xtask -- load
+
+bench-web: web ## measure the dashboard: 200 and 1,000 events a second through the server, and what a visit weighs
+	@cargo build --locked --release --package psyche
+	@cd web && PSYCHE_BIN=../target/release/psyche npm run --silent bench && npm run --silent budgets
 
 build: web
 	@cargo build --locked --package psyche

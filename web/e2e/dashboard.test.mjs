@@ -296,7 +296,7 @@ test("a model that cannot be reached: said where it happened, and the session wa
   await page.goto(`${world.url}#/`);
   await page.getByRole("button", { name: "Delete Nobody answers…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-  await page.getByText("Nobody answers").waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "Nobody answers" }).waitFor({ state: "detached" });
 });
 
 test("a session that does not exist is said to be none", async () => {

@@ -1,8 +1,12 @@
 import { callOpen, type Client } from "./client";
 import type {
+  AgentMessage,
   AgentPatch,
   Cast,
   Command,
+  Comparison,
+  ForkDraft,
+  Interview,
   Model,
   NewSession,
   ExportQuery,
@@ -22,7 +26,7 @@ export class Api {
     this.#client = client;
   }
 
-  sessions = (query: { status?: string; q?: string; cursor?: string; limit?: number }) =>
+  sessions = (query: { status?: string; q?: string; tag?: string; cursor?: string; limit?: number }) =>
     this.#client.call<Page<Session>>("/sessions", { query });
   session = (id: string) => this.#client.call<Session>(`/sessions/${id}`);
   createSession = (body: NewSession, idempotencyKey: string) =>
@@ -46,6 +50,33 @@ export class Api {
     this.#client.call<Page<StoredEvent>>(`/sessions/${id}/events`, { query: { after, limit } });
   context = (id: string, seq: number) =>
     this.#client.call<UtteranceContext>(`/sessions/${id}/utterances/${seq}/context`);
+
+  annotate = (id: string, body: { seq: number; text: string; tags: string[] }, idempotencyKey: string) =>
+    this.#client.call<{ seq: number }>(`/sessions/${id}/annotations`, {
+      method: "POST",
+      body,
+      idempotencyKey,
+    });
+
+  fork = (id: string, body: ForkDraft, idempotencyKey: string) =>
+    this.#client.call<Session>(`/sessions/${id}/fork`, { method: "POST", body, idempotencyKey });
+
+  interview = (id: string, agentId: string, question: string, signal: AbortSignal) =>
+    this.#client.call<{ seq: number; interview: Interview }>(`/sessions/${id}/commands`, {
+      method: "POST",
+      body: { command: "interview", args: { agent_id: agentId, question } },
+      signal,
+    });
+  compare = (ids: readonly string[], cursor: string | undefined, limit: number) =>
+    this.#client.call<Comparison>("/sessions/compare", { query: { ids: ids.join(","), cursor, limit } });
+  messages = (id: string, after: number, limit: number) =>
+    this.#client.call<Page<AgentMessage>>(`/sessions/${id}/messages`, { query: { after, limit } });
+  importSession = (file: Blob, idempotencyKey: string) =>
+    this.#client.call<Session>("/sessions/import", {
+      method: "POST",
+      raw: { type: "application/jsonl", body: file },
+      idempotencyKey,
+    });
 
   casts = () => this.#client.call<Page<Cast>>("/casts");
   cast = (id: string) => this.#client.call<Cast>(`/casts/${id}`);

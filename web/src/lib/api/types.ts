@@ -34,11 +34,44 @@ export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | 
 /** A path as it is sent; what may be left out is left out. */
 export type Path = Schemas["Path"];
 export type Model = Schemas["Model"];
-export type Session = Schemas["Session"];
+export type Session = Schemas["Session"] & { branches?: number | null };
 export type SessionStatus = Schemas["SessionStatus"];
 export type SessionType = Schemas["SessionType"];
 export type TurnOrder = Schemas["TurnOrder"];
 export type NewSession = Schemas["SessionDraft"];
+export interface ForkDraft {
+  at_seq: number;
+  name?: string;
+  changes?: { situation?: string; model?: string; seed?: number };
+}
+/** What an agent answered outside the conversation. */
+export interface Interview {
+  agent_id: string;
+  seq: number;
+  answer: string;
+  reasoning?: string | null;
+  messages: Schemas["ChatMessage"][];
+  event_seqs: number[];
+  model: string;
+  latency_ms: number;
+}
+/** Runs side by side: where their common past ends, and turn by turn what came after it. */
+export interface Comparison {
+  common: { seq: number; turn: number; round: number };
+  runs: { session: Session; common_seq: number }[];
+  items: ComparedTurn[];
+  next_cursor?: string | null;
+}
+export interface ComparedTurn {
+  turn: number;
+  cells: ComparedCell[];
+}
+export interface ComparedCell {
+  events: StoredEvent[];
+  message?: AgentMessage;
+  gauges?: Gauges;
+  deltas?: Record<string, number>;
+}
 export type SessionPatch = Schemas["SessionPatch"];
 export type AgentPatch = Schemas["AgentPatch"];
 export type State = Schemas["State"];
@@ -90,8 +123,10 @@ type EventOf<T extends StoredEvent["type"]> = Extract<StoredEvent, { type: T }>;
 export type FrameOf<T extends ServerFrame["type"]> = Extract<ServerFrame, { type: T }>;
 
 export type AgentMessage = EventOf<"agent_message">;
+export type Annotation = EventOf<"annotation">;
 export type EmergencyEvent = EventOf<"emergency">;
 export type InterventionSuggested = EventOf<"intervention_suggested">;
+export type Forked = EventOf<"forked">;
 export type StimulusInjected = EventOf<"stimulus_injected">;
 export type TurnFailed = EventOf<"turn_failed">;
 export type SystemStatus = FrameOf<"system_status">;

@@ -11,6 +11,7 @@ import type {
   Emergency,
   Gauges,
   NetworkMetrics,
+  Path,
   Sentiment,
   Session,
   SessionStatus,
@@ -255,11 +256,10 @@ export function apply(now: Now, event: StoredEvent): Now {
       );
       return withAgent(next, event.agent_id, () => ({ state: "waiting" as const }));
     case "paths_changed":
-      next.connections = event.paths.map(({ from, to, kind = "normal" }) => {
-        const known = now.connections.find((path) => path.from === from && path.to === to);
-        return { from, to, kind, strength: known?.strength ?? 0, active: kind === "normal" };
-      });
+      next.connections = connectionsOf(event.paths, now.connections);
       return next;
+    case "forked":
+      return forked(next, event);
     case "settings_changed":
       next.settings = { ...now.settings, ...changesOf(event) };
       return next;
@@ -284,6 +284,35 @@ export function applyFrom(beginning: Now): (now: Now, event: StoredEvent) => Now
       ranMs: now.ranMs,
     };
   };
+}
+
+/** The past is another session's; from here on it is this one's, and waits for its start. */
+function forked(now: Now, event: Extract<StoredEvent, { type: "forked" }>): Now {
+  const changes = changesOf(event);
+  const { situation, agents, paths, ...settings } = changes;
+  const edits = Object.entries((agents ?? {}) as Record<string, AgentPatch>);
+  const edited = edits.reduce(
+    (so, [id, edit]) => withAgent(so, id, (agent) => ({ overrides: { ...agent.overrides, ...edit } })),
+    now,
+  );
+  return {
+    ...edited,
+    ...(typeof situation === "string" ? { situation } : {}),
+    ...(Array.isArray(paths) ? { connections: connectionsOf(paths as Path[], now.connections) } : {}),
+    settings: {
+      ...now.settings,
+      ...("name" in event && event.name ? { name: event.name } : {}),
+      ...settings,
+    },
+    tokens: 0,
+  };
+}
+
+function connectionsOf(paths: readonly Path[], known: readonly Connection[]): Connection[] {
+  return paths.map(({ from, to, kind = "normal" }) => {
+    const before = known.find((path) => path.from === from && path.to === to);
+    return { from, to, kind, strength: before?.strength ?? 0, active: kind === "normal" };
+  });
 }
 
 function timed(now: Now, atMs: number): Now {

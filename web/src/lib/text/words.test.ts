@@ -12,6 +12,12 @@ const CONVERTED = [
   "features/settings",
   "features/guide",
   "features/onboarding",
+  "features/compare",
+  "features/sessions",
+  "features/timeline",
+  "features/shell",
+  "features/frame",
+  "features/conversation",
   "lib/charts",
   "ui",
 ];
@@ -22,6 +28,8 @@ const SEEN =
 const WORD = /\p{L}{2,}/u;
 /** Two words, or one that begins like a sentence: what is written for people. Names in code have neither. */
 const PROSE = /\p{L}{2,}[,;:–]?\s+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
+/** Names of permissions, as the server has them, and selectors of the page's own elements. */
+const CODE = /^[a-z]+:[a-z]+$|^\[[a-z]+-[a-z]+/u;
 /** Names of keys, as the browser gives them. */
 const KEYS = /^(?:Enter|Escape|Home|End|Tab|Space|Infinity)$/u;
 
@@ -88,7 +96,7 @@ function wordsOfScript(source: string): string[] {
         : ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node)
           ? node.text
           : null;
-    if (text !== null && PROSE.test(text) && !KEYS.test(text)) found.push(text);
+    if (text !== null && PROSE.test(text) && !KEYS.test(text) && !CODE.test(text)) found.push(text);
     ts.forEachChild(node, visit);
   };
   const file = ts.createSourceFile("x.ts", source, ts.ScriptTarget.Latest, true);
