@@ -133,6 +133,12 @@ export function makeAnalysis(sessionId, events) {
       overlap_null: IDS.map(() => IDS.map(() => [0.55, 0.71])),
       overlap_words: 180,
     },
+    style: {
+      pairs: [{ a: "ego", b: "shadow", words: 180, lsm: 0.81 }],
+      coordination: [{ from: "ego", to: "shadow", answers: 12, value: 0.04 }],
+      similarity: [],
+    },
+    influence: { feature: "sentiment", edges: [], note: "59 transitions: influence needs 200." },
     quality: {
       value: 0.64,
       parts: ["uptake", "progress", "variety", "freshness", "balance", "reliability", "completeness"].map(
@@ -235,5 +241,23 @@ export function makeHistory() {
       },
       notes: [],
     },
+  };
+}
+
+export function makeSelfTest() {
+  const names = ["random_words", "perfect_loop", "gratitude_loop", "escalating_quarrel", "healthy_dialogue"];
+  return {
+    ok: true,
+    measures_version: 1,
+    rows: names.flatMap((name) =>
+      ["stagnation", "conflict"].map((gauge) => ({
+        name,
+        family: false,
+        gauge,
+        expected: [0.2, 0.9],
+        reading: [0.5, 0.5],
+        ok: true,
+      })),
+    ),
   };
 }

@@ -9,6 +9,7 @@ const SRC = resolve(import.meta.dirname, "../..");
 const CONVERTED = [
   "features/health",
   "features/visualizations",
+  "features/analysis",
   "features/settings",
   "features/guide",
   "features/onboarding",
