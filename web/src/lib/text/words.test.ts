@@ -11,6 +11,7 @@ const CONVERTED = [
   "features/visualizations",
   "features/analysis",
   "features/settings",
+  "features/export",
   "features/guide",
   "features/onboarding",
   "features/compare",
