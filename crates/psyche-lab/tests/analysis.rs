@@ -4,7 +4,10 @@
 
 mod support;
 
+use psyche_core::event::{CommandRefused, Event, Payload, TurnStarted};
+use psyche_core::session::SessionStatus;
 use psyche_core::words::{Hash, Words};
+use psyche_core::{AgentId, Timestamp, UserId};
 use psyche_lab::analysis::{Analysis, MAX_UTTERANCES, Range, Reading};
 use support::{SESSION, Talk, Utterance};
 
@@ -198,11 +201,56 @@ fn a_range_is_what_lies_in_it() {
 }
 
 #[test]
+fn events_that_say_nothing_still_count_as_read() {
+    let talk = calm(3, 2);
+    let mut reading = Reading::new(SESSION, 1, Range::ALL);
+    let mut hash = Hash::ZERO;
+    for event in &talk.events {
+        let record = event.record(&hash, 0);
+        hash = record.hash;
+        reading.take(&record).unwrap();
+    }
+    let dropped = CommandRefused { command_id: "x".into(), status: SessionStatus::Paused, message: "no".into() };
+    let seq = talk.events.len() as u64 + 1;
+    let last = Event { generation: 1, seq, at: Timestamp(0), payload: dropped.into() };
+    reading.take(&last.record(&hash, 0)).unwrap();
+    // Who remembers an analysis asks by the last event whether it is of now.
+    assert_eq!(reading.finish().to, seq);
+}
+
+#[test]
+fn a_person_who_speaks_up_takes_nobodys_answer() {
+    let mut talk = Talk::new(&["ada", "ben"], 1);
+    talk.say(Utterance { text: "Well then.".into(), ..Utterance::default() });
+    let said = talk.events.iter().find(|event| event.payload.kind() == "agent_message").unwrap().clone();
+    let started: TurnStarted = serde_json::from_value(serde_json::json!({
+        "turn": 2, "attempt": 1, "round": 1, "agent_id": "ben", "recipient": "ada", "recipients": ["ada"],
+        "message_type": "normal", "seed": 1, "model": "scripted", "style": "full", "event_seqs": [said.seq],
+        "stimuli": [], "answers": said.seq, "prompt_digest": Hash::ZERO, "reserved": 9,
+        "sampling": {"temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "no_repeat_ngram": 0,
+                     "max_tokens": 9, "stop": []},
+    }))
+    .unwrap();
+    talk.push(started);
+    let mut aloud = said.payload.clone();
+    if let Payload::AgentMessage(message) = &mut aloud {
+        message.agent_id = AgentId::new("user");
+        message.metadata.user_id = Some(UserId(uuid::Uuid::nil()));
+        message.metadata.turn = 2;
+    }
+    talk.push(aloud);
+    talk.say(Utterance { speaker: 1, text: "Yes.".into(), ..Utterance::default() });
+    let analysis = analysed(&talk, Range::ALL);
+    assert_eq!(analysis.measures["style_matching"].n, 1);
+    assert_eq!(analysis.interventions[0].kind, "speech");
+}
+
+#[test]
 fn erased_words_are_counted_and_not_read() {
     let mut talk = calm(40, 2);
     let mut erased = 0;
     for event in &mut talk.events {
-        if let psyche_core::event::Payload::AgentMessage(message) = &mut event.payload
+        if let Payload::AgentMessage(message) = &mut event.payload
             && message.metadata.turn % 4 == 1
         {
             message.content = Words::Erased(Hash::of(b"gone"));

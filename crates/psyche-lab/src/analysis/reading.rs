@@ -154,6 +154,8 @@ impl Reading {
     pub fn take(&mut self, record: &Record) -> Result<(), AnalysisError> {
         if Self::KINDS.contains(&record.kind.as_str()) {
             self.push(&Event::decode(record)?)?;
+        } else {
+            self.reach(record.seq);
         }
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Reading {
         if let Payload::TurnStarted(started) = &event.payload {
             self.answers.extend(started.answers.map(|seq| (started.turn, seq)));
         }
-        if !self.range.holds(event.seq) {
+        if !self.reach(event.seq) {
             // What was said before the range is what its first utterances are new against.
             if let Payload::AgentMessage(message) = &event.payload
                 && let Some(text) = text_of(message)
@@ -180,8 +182,6 @@ impl Reading {
             }
             return Ok(());
         }
-        self.first.get_or_insert(event.seq);
-        self.last = event.seq;
         match &event.payload {
             Payload::AgentMessage(message) => self.utterance(event.seq, message)?,
             Payload::HealthUpdate(update) => {
@@ -213,6 +213,16 @@ impl Reading {
         Ok(())
     }
 
+    /// Whether an event lies in the range; how far the range was seen follows from it.
+    fn reach(&mut self, seq: u64) -> bool {
+        let within = self.range.holds(seq);
+        if within {
+            self.first.get_or_insert(seq);
+            self.last = seq;
+        }
+        within
+    }
+
     fn utterance(&mut self, seq: u64, message: &AgentMessage) -> Result<(), TooLarge> {
         let text = text_of(message);
         let bytes = self.bytes + text.as_ref().map_or(0, String::len);
@@ -221,9 +231,10 @@ impl Reading {
             return Err(TooLarge { from: self.first.unwrap_or(seq), reached });
         }
         self.bytes = bytes;
-        let answered = self.answers.remove(&message.metadata.turn).filter(|_| message.metadata.user_id.is_none());
-        let answers = answered.and_then(|seq| self.rows.binary_search_by_key(&seq, |row| row.seq).ok());
         let person = message.metadata.user_id.is_some();
+        // A person speaks between turns, and has no turn of their own.
+        let answered = if person { None } else { self.answers.remove(&message.metadata.turn) };
+        let answers = answered.and_then(|seq| self.rows.binary_search_by_key(&seq, |row| row.seq).ok());
         let speaker = self.speaker(message.agent_id.as_str());
         let recipient = (message.recipient != "all").then(|| self.speaker(&message.recipient));
         if person {
