@@ -25,14 +25,13 @@ export interface Page<T> {
 /** What may be left out when a cast is written is always there when it is read. */
 type Whole<T, K extends keyof T> = T & { [P in K]-?: NonNullable<T[P]> };
 export type Agent = Whole<Schemas["Agent"], "colour" | "shape" | "temperature" | "muted">;
+export type Path = Schemas["Path"];
 export type PathRule = Whole<Schemas["Path"], "kind">;
 export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | "thresholds"> & {
   agents: Agent[];
   paths: PathRule[];
   thresholds: Required<Schemas["Thresholds"]>;
 };
-/** A path as it is sent; what may be left out is left out. */
-export type Path = Schemas["Path"];
 export type Model = Schemas["Model"];
 export type Session = Schemas["Session"] & { branches?: number | null };
 export type SessionStatus = Schemas["SessionStatus"];
@@ -86,7 +85,7 @@ export type Cursor = Schemas["Cursor"];
 /** Logs of the first measures have no interval, no parts and no alarm. */
 export type Gauge = Schemas["Gauge"] & {
   interval?: number[] | null;
-  components?: Record<string, number>;
+  components?: Record<string, number> | null;
   alarm?: { raised: boolean; sum: number; false_alarms_per_100: number } | null;
 };
 
