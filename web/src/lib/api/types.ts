@@ -32,8 +32,6 @@ export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | 
   paths: PathRule[];
   thresholds: Required<Schemas["Thresholds"]>;
 };
-/** A path as it is sent; what may be left out is left out. */
-export type Path = Schemas["Path"];
 export type Model = Schemas["Model"];
 export type Session = Schemas["Session"] & { branches?: number | null };
 export type SessionStatus = Schemas["SessionStatus"];
@@ -87,7 +85,7 @@ export type Cursor = Schemas["Cursor"];
 /** Logs of the first measures have no interval, no parts and no alarm. */
 export type Gauge = Schemas["Gauge"] & {
   interval?: number[] | null;
-  components?: Record<string, number>;
+  components?: Record<string, number> | null;
   alarm?: { raised: boolean; sum: number; false_alarms_per_100: number } | null;
 };
 
