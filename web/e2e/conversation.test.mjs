@@ -104,6 +104,7 @@ test("a long conversation is read back to its first word: all of it, each once, 
     expected,
   );
   await page.getByText("The situation", { exact: true }).waitFor();
+  await page.getByText("Started, by you").waitFor();
   await page.getByRole("button", { name: /new$|To the end/ }).click();
   await page.waitForFunction(
     (last) => [...document.querySelectorAll("[data-message]")].at(-1)?.dataset.message === String(last),
@@ -205,6 +206,8 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   await page.keyboard.press("p");
   await page.getByText("Playing 1×").waitFor();
   await page.getByText("You are looking at the past, as of").waitFor();
+  // Each turn changes what is shown, and draws no tab anew: whoever scrolls or has the focus in it stays.
+  await scroller(page).evaluate((node) => (node.kept = true));
   await page.getByLabel("Speed of the replay").selectOption({ label: "8×" });
   await page.waitForFunction(
     () => Number.parseInt(document.querySelector("footer output").innerText, 10) >= 4,
@@ -213,6 +216,7 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   await page.keyboard.press("Space");
   await page.getByText("Paused", { exact: true }).waitFor();
   const stood = await turnOf(page);
+  assert.equal(await scroller(page).evaluate((node) => node.kept), true);
   await page.getByText(`Replaying turn ${stood}`).waitFor();
   for (const tab of ["2", "3", "4", "5", "1"]) {
     await page.keyboard.press(tab);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { around, FIRST, follow, following, MOST, newer, older, STEP, type Rows } from "./window";
+import { around, FIRST, follow, following, KEPT, MOST, newer, older, STEP, type Rows } from "./window";
 
 const count = ({ start, end }: Rows, length: number) => (end ?? length) - start;
 
@@ -32,8 +32,8 @@ it("goes back to the first row and forth to the last, never with too many, and l
 });
 
 it("keeps its rows while new ones come, until there are too many", () => {
-  expect(follow({ start: 60, end: null }, 101)).toEqual({ start: 60, end: null });
-  expect(follow({ start: 60, end: null }, 60 + MOST + 5)).toEqual({ start: 65, end: null });
+  expect(follow({ start: 60, end: null }, 100)).toEqual({ start: 60, end: null });
+  expect(follow({ start: 60, end: null }, 60 + KEPT + 5)).toEqual({ start: 65, end: null });
   // The playhead went back.
   expect(follow({ start: 900, end: null }, 50)).toEqual({ start: 50 - FIRST, end: null });
   expect(follow({ start: 900, end: null }, 3)).toEqual({ start: 0, end: null });

@@ -10,6 +10,8 @@ export const FEW = 12;
 /** … and once the playhead rests; then so many more at a time. There are never more than `MOST`. */
 export const FIRST = 36;
 export const STEP = 40;
+/** While the end is followed, rows above a screen are laid out again with every new one: few are kept. */
+export const KEPT = 48;
 export const MOST = 160;
 
 export function following(length: number, rows = FIRST): Rows {
@@ -32,7 +34,7 @@ export function newer({ start, end }: Rows, length: number): Rows {
 /** While the end is followed, the list grows at its end and gives up rows at its start. */
 export function follow({ start }: Rows, length: number): Rows {
   const from = start > length ? length - FIRST : start;
-  return { start: Math.max(0, from, length - MOST), end: null };
+  return { start: Math.max(0, from, length - KEPT), end: null };
 }
 
 /** Rows with `index` among them, as far from both ends as can be. */
