@@ -3,3 +3,13 @@ declare module "cytoscape-fcose" {
   const extension: import("cytoscape").Ext;
   export default extension;
 }
+
+declare module "plotly.js-cartesian-dist-min" {
+  interface Plotly {
+    react(node: HTMLElement, data: object[], layout: object, config: object): Promise<unknown>;
+    purge(node: HTMLElement): void;
+    toImage(node: HTMLElement, options: object): Promise<string>;
+  }
+  const plotly: Plotly;
+  export default plotly;
+}

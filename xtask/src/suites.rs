@@ -147,8 +147,8 @@ fn exports_suite(suites: &mut Suites) {
 }
 
 fn rust_tests() -> Result<Tally> {
-    let weights = tools::weights()?.display().to_string();
-    let environment = [("PSYCHE_TEST_MODEL", weights.as_str())];
+    let weights = tools::weights()?;
+    let environment = weights.each_ref().map(|(variable, path)| (*variable, path.as_str()));
     if tools::has("cargo-nextest") {
         let arguments = ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"];
         counted_with(&root(), "cargo", &arguments, &environment, nextest)

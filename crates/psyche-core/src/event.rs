@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::cast::{Cast, Path, PathKind, StimulusKind};
+use crate::embedding::{Embedded, Embedding};
 use crate::ids::{AgentId, SessionId, UserId};
-use crate::measure::{Gauges, Sentiment};
+use crate::measure::{Affect, Gauges, Sentiment};
 use crate::port::{Determinism, Finish, ModelErrorKind, Parent, Payer, PromptStyle, Relation, Sampling, Usage};
 use crate::prompt::Rule;
 use crate::record::{Record, Text};
@@ -380,6 +381,13 @@ pub struct SentimentScore {
     pub flagged: bool,
 }
 
+impl SentimentScore {
+    /// VADER's compound, positive, negative and neutral.
+    pub fn scores(&self) -> [f64; 4] {
+        [self.score, self.positive, self.negative, self.neutral]
+    }
+}
+
 impl From<Sentiment> for SentimentScore {
     /// What is no number could be written and never read again.
     fn from(s: Sentiment) -> Self {
@@ -426,6 +434,38 @@ pub struct MessageMetadata {
     pub truncated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// A second opinion on its sentiment, where there is an embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affect: Option<Affect>,
+    /// Where the utterance stands among meanings: what was measured. Absent in frames.
+    #[serde(default, skip_serializing_if = "SealedEmbedding::is_absent")]
+    pub embedding: Option<SealedEmbedding>,
+}
+
+/// The embedding of an utterance. It can be turned back into words like those it was made of, so it is sealed and erased
+/// as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedEmbedding {
+    /// See [`Embedded::model`].
+    pub model: String,
+    /// See [`Embedding::to_text`].
+    pub vector: Words,
+}
+
+impl SealedEmbedding {
+    pub fn new(embedded: &Embedded, subject: Subject, salts: &mut Salts) -> Self {
+        Self { model: embedded.model.to_string(), vector: Words::new(embedded.vector.to_text(), subject, salts) }
+    }
+
+    /// The embedding; nothing when it was erased.
+    pub fn open(&self) -> Option<Embedded> {
+        Some(Embedded { model: self.model.as_str().into(), vector: Embedding::parse(self.vector.as_str())? })
+    }
+
+    #[expect(clippy::ref_option, reason = "serde asks for this signature")]
+    fn is_absent(embedding: &Option<Self>) -> bool {
+        embedding.as_ref().is_none_or(|embedding| !matches!(embedding.vector, Words::Committed(_)))
+    }
 }
 
 /// An utterance. A person's has `agent_id` `user`.
@@ -445,9 +485,13 @@ impl HasWords for AgentMessage {
     fn words_mut(&mut self) -> Fields<'_> {
         let mut fields = vec![field("content", &mut self.content)];
         fields.extend(self.metadata.opener.as_mut().map(|opener| field("opener", opener)));
+        fields.extend(self.metadata.embedding.as_mut().map(|embedding| field(EMBEDDING, &mut embedding.vector)));
         fields
     }
 }
+
+/// The field of an utterance's embedding.
+pub const EMBEDDING: &str = "embedding";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod cast;
+pub mod embedding;
 pub mod event;
 pub mod ids;
 pub mod measure;

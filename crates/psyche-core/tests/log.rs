@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "log/embedding.rs"]
+mod embedding;
 mod support;
 
 use std::fmt::Write as _;

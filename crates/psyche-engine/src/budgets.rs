@@ -7,29 +7,53 @@
 //! session is taken up again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use psyche_core::port::{Charge, Directory, ModelCatalog, Payer, Spent, StoreError};
+use psyche_core::port::{Charge, Directory, ModelCatalog, Payer, Price, Spent, StoreError};
 use psyche_core::session::{Budget, Session};
 use psyche_core::{SessionId, TenantId, UserId, event};
-use tokio::sync::Mutex;
 
-/// What turns under way may come to, by session.
+/// What model calls under way may come to, by who makes them.
 #[derive(Default)]
 pub(crate) struct Budgets {
-    held: Mutex<HashMap<SessionId, (UserId, Spent)>>,
+    held: Mutex<HashMap<Holder, (UserId, Spent)>>,
+    /// Held while the directory is asked: whoever comes next sees the reservation before.
+    reserving: tokio::sync::Mutex<()>,
+    calls: AtomicU64,
+}
+
+/// Who makes the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// The turns of a session.
+    Session(SessionId),
+    /// One call outside of any log.
+    Call(u64),
+}
+
+/// A reservation for one call outside of any log; gone when it is dropped.
+pub(crate) struct Held<'a> {
+    budgets: &'a Budgets,
+    holder: Holder,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.budgets.release(self.holder);
+    }
 }
 
 impl Budgets {
-    /// Holds what a session's next turns may come to; `Err` names the budget that has not as much left.
+    /// Holds what a session's next turns, or a call, may come to; `Err` names the budget that has not as much left.
     pub async fn reserve(
         &self,
         directory: &dyn Directory,
-        (session, owner): (SessionId, UserId),
+        (holder, owner): (Holder, UserId),
         wanted: Spent,
         default: Budget,
     ) -> Result<Result<(), Payer>, StoreError> {
-        // Held while the directory is asked: whoever comes next sees this reservation.
-        let mut held = self.held.lock().await;
+        let _turn = self.reserving.lock().await;
         for payer in [Payer::User, Payer::Tenant] {
             let (user, default) = match payer {
                 Payer::User => (Some(owner), default),
@@ -37,41 +61,68 @@ impl Budgets {
             };
             let allowance = directory.allowance(TenantId::DEFAULT, user).await?;
             let budget = allowance.budget.unwrap_or(default);
-            let others =
-                held.iter().filter(|(id, (whose, _))| **id != session && user.is_none_or(|user| user == *whose));
-            let all = others.fold(plus(allowance.spent, wanted), |sum, (_, (_, spent))| plus(sum, *spent));
+            let all = self.others(holder, user).into_iter().fold(plus(allowance.spent, wanted), plus);
             if budget.tokens.is_some_and(|most| all.tokens > most) || budget.cost.is_some_and(|most| all.cost > most) {
                 return Ok(Err(payer));
             }
         }
-        held.insert(session, (owner, wanted));
+        self.lock().insert(holder, (owner, wanted));
         Ok(Ok(()))
     }
 
+    /// The same for one call outside of any log.
+    pub async fn reserve_call(
+        &self,
+        directory: &dyn Directory,
+        owner: UserId,
+        wanted: Spent,
+        default: Budget,
+    ) -> Result<Result<Held<'_>, Payer>, StoreError> {
+        let holder = Holder::Call(self.calls.fetch_add(1, Ordering::Relaxed));
+        let answer = self.reserve(directory, (holder, owner), wanted, default).await?;
+        Ok(answer.map(|()| Held { budgets: self, holder }))
+    }
+
+    /// What all but one hold, of one user or of everybody.
+    fn others(&self, but: Holder, user: Option<UserId>) -> Vec<Spent> {
+        let held = self.lock();
+        let others = held.iter().filter(|(holder, (whose, _))| **holder != but && user.is_none_or(|u| u == *whose));
+        others.map(|(_, (_, spent))| *spent).collect()
+    }
+
     /// Holds what the turns under way may still come to; nothing when there are none.
-    pub async fn settle(&self, session: &Session, models: &dyn ModelCatalog) {
+    pub fn settle(&self, session: &Session, models: &dyn ModelCatalog) {
         let started = session.in_flight.values().map(|flight| &flight.started);
         let wanted = started.fold(Spent::default(), |sum, started| plus(sum, cost_of(started, models)));
-        let mut held = self.held.lock().await;
+        let holder = Holder::Session(session.id);
         if wanted == Spent::default() {
-            held.remove(&session.id);
+            self.release(holder);
         } else {
-            held.insert(session.id, (session.initial.owner, wanted));
+            self.lock().insert(holder, (session.initial.owner, wanted));
         }
     }
 
-    /// The session is somebody else's to drive.
-    pub async fn release(&self, session: SessionId) {
-        self.held.lock().await.remove(&session);
+    /// The calls are over, or somebody else's.
+    pub fn release(&self, holder: Holder) {
+        self.lock().remove(&holder);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, (UserId, Spent)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What a turn may come to at most: the tokens reserved for it at its model's price.
 pub(crate) fn cost_of(started: &event::TurnStarted, models: &dyn ModelCatalog) -> Spent {
     let price = models.model(&started.model).map(|model| model.card().price).unwrap_or_default();
-    let answer = u64::from(started.sampling.max_tokens).min(started.reserved);
-    let cost = ((started.reserved - answer) as f64 * price.input + answer as f64 * price.output) / 1e6;
-    Spent { tokens: started.reserved, cost }
+    most(started.reserved, started.sampling.max_tokens, price)
+}
+
+/// What a call may come to at most, of whose reserved tokens so many are its answer's.
+pub(crate) fn most(reserved: u64, max_tokens: u32, price: Price) -> Spent {
+    let answer = u64::from(max_tokens).min(reserved);
+    let cost = ((reserved - answer) as f64 * price.input + answer as f64 * price.output) / 1e6;
+    Spent { tokens: reserved, cost }
 }
 
 /// What lies between two states of a session.

@@ -74,7 +74,7 @@ impl Engine {
             settled,
         };
         let salts = Salts::fresh(clock.entropy());
-        let mut inputs = Inputs { now: clock.now(), salts, vader, prompts: BTreeMap::new() };
+        let mut inputs = Inputs { now: clock.now(), salts, vader, embedded: None, prompts: BTreeMap::new() };
         let parent = fork.parent.clone();
         let payloads = session.decide(&Command::Fork(Box::new(fork)), &mut inputs)?;
         let events = session.stamp(payloads, inputs.now);

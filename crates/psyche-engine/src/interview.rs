@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use psyche_core::port::{ChatMessage, Finish, Spent, Usage};
+use psyche_core::port::{Charge, ChatMessage, Finish, Spent, Usage};
 use psyche_core::session::{ModelFacts, Session};
 use psyche_core::words::Hash;
-use psyche_core::{AgentId, SessionId, speech};
+use psyche_core::{AgentId, SessionId, TenantId, UserId, speech};
 use serde::Serialize;
 
 use crate::generation::Call;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, budgets};
 
 /// Interviews under way at once; one more is told to come back.
 pub(crate) const AT_ONCE: usize = 4;
@@ -41,26 +41,36 @@ pub struct Answered {
 }
 
 impl Engine {
-    /// Asks an agent a question at the present state of a session. What interviews cost counts against the session's
-    /// budget for as long as this engine lives; it is not in the log.
+    /// Asks an agent a question at the present state of a session. What interviews cost is charged to its owner and counts
+    /// against the session's own budget for as long as this engine lives; it is not in the log.
     pub async fn interview(&self, id: SessionId, agent: &AgentId, question: &str) -> Result<Answered, EngineError> {
         let inner = &self.inner;
         let _place = inner.interviews.try_acquire().map_err(|_| EngineError::Busy)?;
         let models = &inner.ports.models;
-        let (asked, model_id, seq, generation) = self
+        let (asked, model_id, seq, generation, owner) = self
             .read(id, |session| {
                 let model_id = session.model_of(agent.as_str()).to_owned();
                 let model = models.model(&model_id);
                 let style = model.map_or(psyche_core::port::PromptStyle::Full, |m| m.card().prompt_style);
                 let asked = session.interview(agent, question, &ModelFacts { id: model_id.clone(), style })?;
                 self.reserve(session, asked.reserved)?;
-                Ok::<_, EngineError>((asked, model_id, session.seq, session.generation))
+                Ok::<_, EngineError>((asked, model_id, session.seq, session.generation, session.initial.owner))
             })
             .await??;
         let Some(model) = models.model(&model_id) else {
             self.settle(id, asked.reserved, None);
             let message = format!("there is no model `{model_id}` any more; choose another one in the settings");
             return Err(EngineError::Unavailable(message));
+        };
+        let wanted = budgets::most(asked.reserved, asked.request.sampling.max_tokens, model.card().price);
+        let (directory, default) = (inner.ports.directory.as_ref(), inner.options.user_budget);
+        // The owner's budget and that of everybody; given back when this is over, whatever comes of it.
+        let _held = match inner.budgets.reserve_call(directory, owner, wanted, default).await {
+            Ok(Ok(held)) => held,
+            refused => {
+                self.settle(id, asked.reserved, None);
+                return Err(refused.err().map_or(EngineError::OverBudget, EngineError::from));
+            }
         };
         let request = asked.request;
         let (style, messages) = (model.card().prompt_style, request.messages.clone());
@@ -82,16 +92,16 @@ impl Engine {
         let reply = match outcome.map(|outcome| outcome.result) {
             Some(Ok(reply)) => reply,
             Some(Err((failure, _))) => {
-                self.settle(id, asked.reserved, Some(Spent { tokens: failure.tokens, cost: 0.0 }));
+                self.charge(id, owner, asked.reserved, Spent { tokens: failure.tokens, cost: 0.0 }).await?;
                 return Err(EngineError::NoAnswer(failure.message));
             }
             None => {
-                self.settle(id, asked.reserved, Some(Spent { tokens: asked.reserved, cost: 0.0 }));
+                self.charge(id, owner, asked.reserved, Spent { tokens: asked.reserved, cost: 0.0 }).await?;
                 return Err(EngineError::NoAnswer("the model gave no answer in time".to_owned()));
             }
         };
         let tokens = reply.usage.map_or(asked.reserved, |usage| usage.total());
-        self.settle(id, asked.reserved, Some(Spent { tokens, cost: reply.cost }));
+        self.charge(id, owner, asked.reserved, Spent { tokens, cost: reply.cost }).await?;
         let (names, now) = self
             .read(id, |s| (s.agents.values().map(|a| a.definition.name.clone()).collect::<Vec<_>>(), s.generation))
             .await?;
@@ -131,6 +141,16 @@ impl Engine {
         }
         spent.tokens += tokens;
         Ok(())
+    }
+
+    /// Puts what was really spent in the place of what was set aside, and charges the session's owner and everybody with it.
+    async fn charge(&self, id: SessionId, user: UserId, reserved: u64, spent: Spent) -> Result<(), EngineError> {
+        self.settle(id, reserved, Some(spent));
+        if !self.inner.options.charge_answers {
+            return Ok(());
+        }
+        let charge = Charge { tenant: TenantId::DEFAULT, user, spent };
+        Ok(self.inner.ports.directory.charge(charge).await?)
     }
 
     /// Puts what was really spent in the place of what was set aside.

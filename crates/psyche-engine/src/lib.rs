@@ -23,8 +23,8 @@ use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{
-    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Spent,
-    Usage,
+    Bus, ChatMessage, Clock, Directory, Embedder, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary,
+    Spent, Usage,
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
@@ -56,6 +56,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub models: Arc<dyn ModelCatalog>,
     pub vader: Arc<Vader>,
+    /// Measures go by words alone without one.
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -81,6 +83,8 @@ pub struct Options {
     pub expire_every: Duration,
     /// First pause before a failed turn is tried again; it doubles with each attempt.
     pub retry_base: Duration,
+    /// Whether interviews are charged to people's budgets; a program that only reads cannot.
+    pub charge_answers: bool,
     /// What a user may spend on models who has no budget of their own.
     pub user_budget: Budget,
     /// Sessions a user may own.
@@ -102,6 +106,7 @@ impl Default for Options {
             expire_after: None,
             expire_every: Duration::from_mins(1),
             retry_base: Duration::from_secs(1),
+            charge_answers: true,
             user_budget: Budget::default(),
             sessions_per_user: 1_000,
             forks_per_session: 100,

@@ -36,7 +36,8 @@ impl Engine {
         let Some(user) = ports.directory.user(owner).await? else { return Ok(None) };
         let relate = Relate { user_id: owner, username: user.username, relation: Relation::Owner, by: owner };
         let salts = Salts::fresh(ports.clock.entropy());
-        let mut inputs = Inputs { now: ports.clock.now(), salts, vader: &ports.vader, prompts: BTreeMap::new() };
+        let mut inputs =
+            Inputs { now: ports.clock.now(), salts, vader: &ports.vader, embedded: None, prompts: BTreeMap::new() };
         let payloads = session.decide(&Command::Relate(relate), &mut inputs)?;
         let events = session.stamp(payloads, inputs.now);
         let records = session.records(&events, 0);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use psyche_core::event::{Event, Payload};
+use psyche_core::event::{Event, Payload, SealedEmbedding};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::Finish;
 use psyche_core::prompt::PROMPTS_VERSION;
@@ -98,8 +98,18 @@ impl<'a> Rerun<'a> {
         session.generation = first.generation;
         if let Some(command) = command_of(session, &group, cut)? {
             let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
-            let mut inputs =
-                Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader, prompts: BTreeMap::new() };
+            let spoken = group.iter().find_map(|(_, e)| match &e.payload {
+                Payload::AgentMessage(message) => message.metadata.embedding.as_ref(),
+                _ => None,
+            });
+            let embedded = spoken.and_then(SealedEmbedding::open);
+            let mut inputs = Inputs {
+                now: first.at,
+                salts: Salts::recorded(salts),
+                vader: self.vader,
+                embedded,
+                prompts: BTreeMap::new(),
+            };
             let again = session
                 .decide(&command, &mut inputs)
                 .map_err(|refusal| Difference::Refused { seq: first.seq, message: refusal.message })?;

@@ -9,9 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use psyche_core::SessionId;
+use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
-    Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
 };
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
@@ -22,11 +23,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::Holder;
 use crate::generation::{Call, Outcome};
 use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quotas, retry};
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
+/// How long an utterance waits for its embedding.
+const EMBEDDING: Duration = Duration::from_secs(2);
 /// Pause before a store that was away is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -50,7 +54,7 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
     };
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
     // What turns of an owner that died may have cost is held until they are charged.
-    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref()).await;
+    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref());
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let state = Arc::new(RwLock::new(loaded.session));
     let token = CancellationToken::new();
@@ -132,7 +136,7 @@ impl Task {
             tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
         }
         inner.residents().remove(&self.id);
-        inner.budgets.release(self.id).await;
+        inner.budgets.release(Holder::Session(self.id));
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -343,12 +347,13 @@ impl Task {
     }
 
     /// Decides a command on a state and folds what follows; a refusal changes nothing.
-    fn step(&self, next: &mut Session, command: &Command) -> Result<Step, Refusal> {
+    fn step(&self, next: &mut Session, command: &Command, embedded: Option<Embedded>) -> Result<Step, Refusal> {
         let ports = &self.inner.ports;
         let mut inputs = Inputs {
             now: ports.clock.now(),
             salts: Salts::fresh(ports.clock.entropy()),
             vader: &ports.vader,
+            embedded,
             prompts: BTreeMap::new(),
         };
         let payloads = next.decide(command, &mut inputs)?;
@@ -382,7 +387,9 @@ impl Task {
         let Some(wanted) = wanted.reduce(budgets::plus) else { return Ok(None) };
         let owner = self.look(|s| s.initial.owner);
         let Inner { budgets, ports, options, .. } = self.inner.as_ref();
-        let answer = budgets.reserve(ports.directory.as_ref(), (self.id, owner), wanted, options.user_budget).await?;
+        let answer = budgets
+            .reserve(ports.directory.as_ref(), (Holder::Session(self.id), owner), wanted, options.user_budget)
+            .await?;
         Ok(answer.err())
     }
 
@@ -390,12 +397,16 @@ impl Task {
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
         let mut halt = None;
+        let embedded = match &ports.embedder {
+            Some(embedder) => embed(self.id, embedder.as_ref(), self.look(|s| s.utterance(command))).await,
+            None => None,
+        };
         for _ in 0..8 {
             let command = halt.as_ref().unwrap_or(command);
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
                 let mut next = session.clone();
-                let Step { events, records, prompts } = match self.step(&mut next, command) {
+                let Step { events, records, prompts } = match self.step(&mut next, command, embedded.clone()) {
                     Ok(step) if step.events.is_empty() => return Ok(Decided::default()),
                     Ok(step) => step,
                     Err(refusal) => {
@@ -411,7 +422,7 @@ impl Task {
             }
             match ports.log.append(append).await {
                 Ok(_) => {
-                    self.show(&events, next).await;
+                    self.show(&events, next);
                     self.snapshot_if_due().await;
                     return Ok(Decided { events, prompts });
                 }
@@ -446,7 +457,7 @@ impl Task {
             next.apply_record(record, &event);
             events.push(event);
         }
-        self.show(&events, next).await;
+        self.show(&events, next);
         Ok(())
     }
 
@@ -496,7 +507,7 @@ impl Task {
                 other => StoreError::Unavailable(other.to_string()),
             })?;
         self.snapshot_seq = loaded.snapshot_seq;
-        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref()).await;
+        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref());
         let (generation, seq) = (loaded.session.generation, loaded.session.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = loaded.session;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: None });
@@ -508,9 +519,9 @@ impl Task {
     }
 
     /// Facts first, then news.
-    async fn show(&self, events: &[Event], next: Session) {
+    fn show(&self, events: &[Event], next: Session) {
         if !events.iter().any(|event| matches!(event.payload, Payload::TurnStarted(_))) {
-            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref()).await;
+            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref());
         }
         let (generation, seq) = (next.generation, next.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;
@@ -534,6 +545,19 @@ impl Task {
             Ok(()) => self.snapshot_seq = seq,
             // A missing snapshot only costs time.
             Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
+        }
+    }
+}
+
+/// The embedding of what is to be said. An utterance never waits long for it nor fails without it.
+async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>) -> Option<Embedded> {
+    match tokio::time::timeout(EMBEDDING, embedder.embed(vec![text?])).await {
+        Ok(Ok(embedded)) => embedded.into_iter().next().flatten(),
+        // What is wrong the embedder tells, once.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            tracing::warn!(%session, "an utterance was not embedded in time; it is measured by its words");
+            None
         }
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "engine/budgets.rs"]
 mod budgets;
+#[path = "engine/embedding.rs"]
+mod embedding;
 #[path = "engine/expiry.rs"]
 mod expiry;
 #[path = "engine/people.rs"]

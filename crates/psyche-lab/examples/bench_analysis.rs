@@ -20,11 +20,8 @@ fn main() {
         let records = session(utterances);
         let started = now();
         let mut reading = Reading::new(SESSION, 1, Range::ALL);
-        for record in records.iter().filter(|record| Reading::KINDS.contains(&record.kind.as_str())) {
-            match Event::decode(record) {
-                Ok(event) => reading.push(&event).unwrap_or_else(|error| panic!("{error}")),
-                Err(error) => panic!("{error}"),
-            }
+        for record in &records {
+            reading.take(record).unwrap_or_else(|error| panic!("{error}"));
         }
         let read = started.elapsed();
         let document = reading.finish();

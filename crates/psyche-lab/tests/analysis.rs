@@ -125,6 +125,40 @@ fn voices_apart_overlap_less_than_chance_and_voices_alike_do_not() {
 }
 
 #[test]
+fn whose_words_foretell_whose_is_refused_until_there_is_enough() {
+    let short = analysed(&calm(120, 1), Range::ALL);
+    assert!(short.influence.edges.is_empty() && short.influence.note.as_ref().unwrap().contains("200 transitions"));
+    // Ben says with what feeling Ada spoke before.
+    let mut talk = Talk::new(&["ada", "ben"], 2);
+    let mut before = 0.0;
+    for i in 0..600 {
+        let sentiment = if i % 2 == 0 { talk.noise() * 0.3 } else { before + talk.noise() * 0.03 };
+        before = sentiment;
+        let text = talk.chatter(12, 200);
+        talk.say(Utterance { speaker: i % 2, text, sentiment, ..Utterance::default() });
+    }
+    let long = analysed(&talk, Range::ALL).influence;
+    let edge = |from: &str| long.edges.iter().find(|edge| edge.from == from).unwrap();
+    assert!(edge("ada").p_corrected <= 0.05 && edge("ada").value > edge("ada").null[1], "{:?}", edge("ada"));
+    assert!(edge("ben").p_corrected > 0.05, "{:?}", edge("ben"));
+}
+
+#[test]
+fn voices_are_told_apart_only_where_they_differ() {
+    let voices = |apart: u32| {
+        let mut talk = Talk::new(&["ada", "ben", "cleo"], 6);
+        for i in 0..90 {
+            let text = talk.chatter_from(20, apart * (i % 3) as u32, 60);
+            talk.say(Utterance { speaker: i % 3, text, ..Utterance::default() });
+        }
+        analysed(&talk, Range::ALL).measures["voice_collapse"].clone()
+    };
+    let (same, own) = (voices(0), voices(60));
+    assert!(same.value.unwrap() <= same.null.unwrap()[1] + 0.05, "{same:?}");
+    assert!(own.value.unwrap() > 0.6 && own.value.unwrap() > own.null.unwrap()[1] && own.n == 30, "{own:?}");
+}
+
+#[test]
 fn performance_counts_what_happened() {
     let mut talk = Talk::new(&["ada", "ben"], 1);
     for i in 0..10 {
@@ -142,7 +176,8 @@ fn performance_counts_what_happened() {
     assert_eq!(reliability.value, Some(11.0 / 12.0));
     let shares = &analysis.shares;
     assert_eq!((shares.speakers[0].utterances, shares.speakers[0].words), (10, 20));
-    assert!((shares.balance.gini_utterances.unwrap() - 9.0 / 11.0).abs() < 1e-12);
+    assert_eq!((shares.balance.gini_utterances, shares.balance.dominance_switches), (None, 0), "fixed by the schedule");
+    assert!((shares.balance.gini_words.unwrap() - (20.0 / 22.0 - 0.5)).abs() < 1e-12);
 }
 
 #[test]

@@ -174,10 +174,13 @@ async fn words_and_names_are_left_out_of_every_format() {
     let told = psyche_core::event::UserSession {
         user_id: PERSON,
         username: psyche_core::words::Words::new("benedikt", Subject::User(PERSON), &mut Salts::fresh([2; 32])),
-        action: "joined".to_owned(),
+        action: psyche_core::event::Belonging::Joined,
         session_type: psyche_core::session::SessionType::Shared,
         participant_count: 1,
-        metadata: std::collections::BTreeMap::new(),
+        metadata: psyche_core::event::RelationMetadata {
+            relation: psyche_core::port::Relation::Participant,
+            by: PERSON,
+        },
     };
     let told = sim.session.stamp(vec![told.into()], NOW);
     sim.records.extend(sim.session.records(&told, 1));

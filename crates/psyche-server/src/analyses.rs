@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use psyche_core::SessionId;
+use psyche_core::measure::{SelfTest, Vader, self_test};
 use psyche_lab::analysis::{AnalysisError, Range, of_log};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::app::Shared;
 use crate::error::{Answer, ApiError, ErrorKind};
@@ -34,6 +35,8 @@ pub struct Analyses {
     at_work: Arc<Semaphore>,
     /// The least recently used first.
     kept: Mutex<VecDeque<(Key, Bytes)>>,
+    /// Made when it is first asked for: it is always the same.
+    self_test: OnceCell<Arc<Vec<SelfTest>>>,
 }
 
 impl Default for Analyses {
@@ -42,6 +45,7 @@ impl Default for Analyses {
             places: Arc::new(Semaphore::new(PLACES)),
             at_work: Arc::new(Semaphore::new(AT_WORK)),
             kept: Mutex::default(),
+            self_test: OnceCell::new(),
         }
     }
 }
@@ -109,6 +113,19 @@ pub async fn document(app: &Shared, session: SessionId, from: Option<u64>, to: O
         Ok(document)
     });
     work.await.map_err(ApiError::internal)?
+}
+
+/// The canonical transcripts and their families, read by this program.
+pub async fn canonical(app: &Shared) -> Answer<Arc<Vec<SelfTest>>> {
+    let made = app.analyses.self_test.get_or_try_init(async || {
+        let at_work = Arc::clone(&app.analyses.at_work).acquire_owned().await.map_err(ApiError::internal)?;
+        let work = app.tracker.spawn_blocking(move || {
+            let _held = at_work;
+            self_test(&Vader::new())
+        });
+        work.await.map(Arc::new).map_err(ApiError::internal)
+    });
+    made.await.cloned()
 }
 
 impl From<AnalysisError> for ApiError {

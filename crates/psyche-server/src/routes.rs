@@ -116,6 +116,7 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))
+        .add(P::SessionList, routes!(analysis::self_test))
         .add(P::SessionList, routes!(analysis::begin_history))
         .add(P::SessionList, routes!(analysis::history))
         .add(P::SystemMonitor, routes!(system::status))

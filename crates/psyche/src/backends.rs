@@ -10,6 +10,7 @@ use psyche_core::port::{
     AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog, ProviderDefinition,
 };
 use psyche_engine::Ports;
+use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
 use psyche_store::sqlite::{Access, Options, SqliteStore};
@@ -92,6 +93,7 @@ pub struct Parts {
     pub counters: Arc<dyn EphemeralStore>,
     pub clock: Arc<dyn Clock>,
     pub models: Arc<Catalog>,
+    pub embedder: Arc<MiniLm>,
 }
 
 impl Parts {
@@ -109,6 +111,7 @@ impl Parts {
             counters: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
             clock,
             models,
+            embedder: Arc::new(embedder(config)),
         })
     }
 
@@ -120,6 +123,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             models: Arc::clone(&self.models) as _,
             vader: Arc::new(Vader::new()),
+            embedder: Some(Arc::clone(&self.embedder) as _),
         }
     }
 }
@@ -183,6 +187,11 @@ fn master_keys(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<Mas
         Some(fresh) => MasterKeys { current: fresh, before: Some(kept) },
         None => MasterKeys { current: kept, before: None },
     })
+}
+
+/// The sentence encoder; whether its file is there shows at its first use.
+pub fn embedder(config: &Config) -> MiniLm {
+    MiniLm::new(&config.models_dir())
 }
 
 fn key_of(digits: &str) -> Result<[u8; 32]> {

@@ -330,6 +330,10 @@ fn doctor_and_config_speak_json_to_scripts() {
     let model = checks.iter().find(|c| c["what"] == "default model").unwrap();
     assert_eq!(model["verdict"], "warning");
     assert!(model["finding"].as_str().unwrap().contains("psyche model fetch"));
+    let encoder = checks.iter().find(|c| c["what"] == "encoder").unwrap();
+    assert_eq!(encoder["verdict"], "warning");
+    let finding = encoder["finding"].as_str().unwrap();
+    assert!(finding.contains("psyche model fetch") && finding.contains("measures go by words alone"), "{finding}");
     let config = psyche(data.path(), &["config", "--json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&config.stdout).unwrap();
     let cluster = rows.iter().find(|r| r["key"] == "cluster").unwrap();
@@ -384,6 +388,7 @@ fn doctor_asks_the_model_server_and_the_list_of_models_claims_nothing() {
     };
     assert!(state("default").ends_with("configured") && state("away").ends_with("configured"), "{list}");
     assert!(state("scripted").ends_with("ready"), "{list}");
+    assert!(state("(encoder)").contains("psyche model fetch"), "{list}");
     let config = text(&psyche(data.path(), &["config"]).stdout);
     assert!(config.contains("models.default.base_url") && !config.contains("hush"), "{config}");
 }

@@ -18,6 +18,7 @@
 //! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window
 //!   and seed give the same bytes on every processor.
 
+pub mod affect;
 pub mod alarm;
 pub mod balance;
 pub mod by_speaker;
@@ -36,6 +37,7 @@ mod interval;
 pub mod judge;
 pub mod lexical_diversity;
 mod lexicon;
+pub mod meaning;
 mod null;
 pub mod recurrence;
 pub mod repetition;
@@ -50,11 +52,13 @@ pub mod style_matching;
 pub mod voice_collapse;
 mod window;
 
+pub use affect::Affect;
 pub use alarm::Alarm;
 pub use canonical::{Canonical, canonical};
 pub use self_test::{SelfTest, self_test};
 pub use sentiment::{Label, Sentiment, Vader};
 
+use crate::embedding::Embedding;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -217,6 +221,12 @@ pub type Gauges = BTreeMap<GaugeName, Gauge>;
 /// Reads all six gauges from a window, without alarms ([`alarm::chart`] carries those on); of more than [`WINDOW`] turns the last [`WINDOW`] count.
 /// `seed` feeds the shuffles of the nulls: the same window and seed give the same gauges.
 pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
+    gauges_with_meaning(vader, window, &[], seed)
+}
+
+/// As [`gauges`], knowing where utterances stand among meanings: `embeddings` holds one place for each turn of the window,
+/// or nothing. All are of one model.
+pub fn gauges_with_meaning(vader: &Vader, window: &[Turn<'_>], embeddings: &[Option<&Embedding>], seed: u64) -> Gauges {
     let skipped = window.len().saturating_sub(WINDOW);
     let turns: Vec<Turn<'_>> = window[skipped..]
         .iter()
@@ -230,6 +240,6 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
         (GaugeName::Diversity, diversity::gauge(&words)),
         (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
         (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
-        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled)),
+        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, embeddings.get(skipped..).unwrap_or_default())),
     ])
 }

@@ -11,7 +11,7 @@ use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
 use crate::time::Timestamp;
 use crate::words::Hash;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Charge};
 use super::log::StoreError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -356,6 +356,9 @@ pub trait Directory: Send + Sync {
         user: Option<UserId>,
         budget: Option<Budget>,
     ) -> Result<(), StoreError>;
+
+    /// Adds what was spent outside of any log, as appends do with what they have cost.
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError>;
 
     /// Keeps a value that is a secret as a whole, under a key of its own; `None` removes it with its key.
     async fn put_sealed(

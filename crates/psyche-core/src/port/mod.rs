@@ -5,6 +5,7 @@ mod audit;
 mod bus;
 mod clock;
 mod directory;
+mod embedder;
 mod log;
 mod model;
 
@@ -17,6 +18,7 @@ pub use directory::{
     SecondFactor, SessionFilter, SessionRow, SessionSummary, SignIn, Spent, StoredCast, User, UserPatch, UserStatus,
     folded, for_each_session,
 };
+pub use embedder::{EmbedError, Embedder, EmbedderCard};
 pub use log::{Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, Snapshot, StoreError};
 pub use model::{
     ChatMessage, ChatRole, CircuitState, Determinism, Finish, GenerateRequest, LanguageModel, ModelCard, ModelCatalog,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cast::StimulusKind;
 use crate::event::{
     AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
-    SettingsChanged, TurnStarted,
+    SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
@@ -67,7 +67,13 @@ impl Session {
                 self.connections.clone_from(&update.connections);
                 self.network = Some(update.metrics.clone());
             }
-            Payload::HealthUpdate(update) => self.gauges.clone_from(&update.gauges),
+            Payload::HealthUpdate(update) => {
+                self.gauges.clone_from(&update.gauges);
+                let said = self.window.back().map(|said| said.turn);
+                if let Some(flight) = said.and_then(|turn| self.in_flight.get_mut(&turn)) {
+                    flight.measured = true;
+                }
+            }
             Payload::Emergency(emergency) => self.emergency_changed(emergency),
             Payload::PromptAdapted(adapted) => {
                 if let Some(agent) = self.agents.get_mut(&adapted.agent_id) {
@@ -172,8 +178,13 @@ impl Session {
         // The state holds words in plain form, as its snapshots do.
         let mut started = started.clone();
         started.opener = started.opener.map(|opener| Words::Open(opener.as_str().to_owned()));
-        let flight =
-            Flight { agent_id: started.agent_id.clone(), attempt: started.attempt, round: started.round, started };
+        let flight = Flight {
+            agent_id: started.agent_id.clone(),
+            attempt: started.attempt,
+            round: started.round,
+            started,
+            measured: false,
+        };
         let turn = flight.started.turn;
         self.unfinished.remove(&turn);
         self.in_flight.insert(turn, flight);
@@ -200,6 +211,7 @@ impl Session {
             to: message.recipients.first().cloned(),
             text: message.content.as_str().into(),
             compound: message.sentiment.score,
+            embedded: message.metadata.embedding.as_ref().and_then(SealedEmbedding::open),
             answers: flight.and_then(|f| f.started.answers),
         });
         self.latency_sum_ms = self.latency_sum_ms.saturating_add(message.metadata.latency_ms);

@@ -8,9 +8,11 @@ use serde_json::Value;
 use crate::cast::{Cast, Path, StimulusKind};
 use crate::event::{
     AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
-    Reset, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned, TurnFailed,
+    Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
+    TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
+use crate::measure::affect::affect;
 use crate::random;
 use crate::speech;
 use crate::time::Timestamp;
@@ -574,12 +576,15 @@ impl Session {
     }
 
     fn person_speaks(&self, args: &SpeakArgs, actor: UserId, inputs: &mut Inputs<'_>) -> Payload {
+        let subject = Subject::User(actor);
         let text = speech::plain(&args.text);
         let sentiment = super::turns::score(inputs.vader, &text);
         let recipients = match &args.to {
             Some(to) => vec![to.clone()],
             None => self.order.clone(),
         };
+        let content = Words::new(text, subject, &mut inputs.salts);
+        let embedded = inputs.embedded.take();
         let metadata = MessageMetadata {
             round: self.round,
             turn: self.turn,
@@ -591,12 +596,14 @@ impl Session {
             opener: None,
             truncated: false,
             user_id: Some(actor),
+            affect: embedded.as_ref().and_then(|embedded| affect(embedded, sentiment.scores())),
+            embedding: embedded.map(|embedded| SealedEmbedding::new(&embedded, subject, &mut inputs.salts)),
         };
         AgentMessage {
             agent_id: AgentId::new(USER),
             recipient: args.to.as_ref().map_or("all", AgentId::as_str).to_owned(),
             recipients,
-            content: Words::new(text, Subject::User(actor), &mut inputs.salts),
+            content,
             message_type: MessageType::Normal,
             sentiment,
             metadata,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::{Agent, Cast, PathKind, StimulusKind, StimulusPreset, Thresholds};
+use crate::embedding::Embedded;
 use crate::event::{AgentActivity, EmergencyLevel, Event, Payload, SessionCreated};
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Gauges, Vader};
@@ -95,6 +96,8 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
     pub salts: Salts,
     pub vader: &'a Vader,
+    /// The embedding of the words that the command speaks, if it does: see [`Session::utterance`].
+    pub embedded: Option<Embedded>,
     /// Filled by the decision: the prompts of the turns it starts, for whoever calls the models.
     pub prompts: BTreeMap<u64, Prompt>,
 }
@@ -124,6 +127,8 @@ pub struct Said {
     pub to: Option<AgentId>,
     pub text: Arc<str>,
     pub compound: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Embedded>,
     /// `seq` of the utterance it answers.
     pub answers: Option<u64>,
 }
@@ -148,6 +153,9 @@ pub struct Flight {
     pub attempt: u32,
     pub round: u64,
     pub started: crate::event::TurnStarted,
+    /// Its words are said and measured; only a fork finds a turn so, whose past ends within an append.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 /// A turn that ended without words and may be tried again.
@@ -296,7 +304,7 @@ pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
 pub const LOG_FULL: &str = "storage";
 
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
-pub const STATE_FORM: u16 = 3;
+pub const STATE_FORM: u16 = 4;
 
 impl Session {
     /// The session after its first event.

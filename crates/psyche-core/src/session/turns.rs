@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::PathKind;
+use crate::embedding::Embedding;
 use crate::event::{
     AgentActivity, AgentMessage, AgentStateUpdate, Connection, Event, HealthUpdate, MessageMetadata, MessageType,
-    NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SentimentScore, StimulusUsed, TurnCommitted, TurnFailed,
-    TurnStarted,
+    NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SealedEmbedding, SentimentScore, StimulusUsed,
+    TurnCommitted, TurnFailed, TurnStarted,
 };
 use crate::ids::AgentId;
+use crate::measure::affect::affect;
 use crate::measure::strength::{self, Delivery};
 use crate::measure::{self, Turn, Vader};
 use crate::port::{Finish, ModelErrorKind, PromptStyle, Usage};
@@ -19,7 +21,7 @@ use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
 
-use super::commands::status;
+use super::commands::{Action, Command, status};
 use super::fork::Settled;
 use super::{BUDGET_EXCEEDED, Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
@@ -232,8 +234,7 @@ impl Session {
         };
         let started = &flight.started;
         let tokens = reply.usage.map_or(started.reserved, |u| u.total());
-        let cleaned =
-            speech::clean(&reply.text, started.style, self.agents.values().map(|a| a.definition.name.as_str()));
+        let cleaned = self.cleaned(reply, started.style);
         if cleaned.is_empty() {
             let message = "the model answered without words; try again, or give this agent another model".to_owned();
             let failure = Failure { kind: ModelErrorKind::BadAnswer, retryable: true, message, tokens };
@@ -244,11 +245,13 @@ impl Session {
         let cost = Some(reply.cost).filter(|cost| cost.is_finite()).map_or(0.0, |cost| cost.max(0.0));
         let agent_id = &flight.agent_id;
         let is_sentence = cleaned.ends_with(['.', '!', '?', '…', '"', '”']);
+        let sentiment = score(inputs.vader, &cleaned);
+        let embedded = inputs.embedded.take();
         let message = AgentMessage {
             agent_id: agent_id.clone(),
             recipient: started.recipient.clone(),
             recipients: started.recipients.clone(),
-            sentiment: score(inputs.vader, &cleaned),
+            sentiment,
             content: Words::new(cleaned, Subject::Session, &mut inputs.salts),
             message_type: started.message_type,
             metadata: MessageMetadata {
@@ -265,6 +268,9 @@ impl Session {
                     .map(|opener| Words::new(opener.as_str(), self.initial.cast_subject, &mut inputs.salts)),
                 truncated: reply.finish == Finish::Length && !is_sentence,
                 user_id: None,
+                affect: embedded.as_ref().and_then(|embedded| affect(embedded, sentiment.scores())),
+                embedding: embedded
+                    .map(|embedded| SealedEmbedding::new(&embedded, Subject::Session, &mut inputs.salts)),
             },
         };
         let mut next = self.clone();
@@ -300,7 +306,10 @@ impl Session {
             }
             .into(),
         );
-        self.gauges = self.measure(inputs.vader, turn);
+        // Charts go on from the gauges before: measured twice, an utterance would count twice.
+        if !flight.measured {
+            self.gauges = self.measure(inputs.vader, turn);
+        }
         payloads.push(HealthUpdate { round: flight.round, gauges: self.gauges.clone() }.into());
         payloads.push(self.network_update().into());
 
@@ -332,6 +341,26 @@ impl Session {
             }
             .into(),
         );
+    }
+
+    /// The words that a reply puts into an agent's mouth.
+    fn cleaned(&self, reply: &Reply, style: PromptStyle) -> String {
+        speech::clean(&reply.text, style, self.agents.values().map(|a| a.definition.name.as_str()))
+    }
+
+    /// The words that a command speaks, if it does: whoever decides it may give their embedding.
+    pub fn utterance(&self, command: &Command) -> Option<String> {
+        let spoken = |action: &Action| match action {
+            Action::Speak(args) => Some(speech::plain(&args.text)),
+            _ => None,
+        };
+        let text = match command {
+            Command::Commit { turn, reply, .. } => self.cleaned(reply, self.in_flight.get(turn)?.started.style),
+            Command::User(user) => spoken(&user.action)?,
+            Command::Received { received, .. } => spoken(&Action::recorded(received).ok()?)?,
+            _ => return None,
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// A model call that failed. No words are put into the agent's mouth.
@@ -408,9 +437,17 @@ impl Session {
                 answers: said.answers.and_then(index_of),
             })
             .collect();
-        let mut gauges = measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"));
+        let seed = random::seed(self.initial.seed, turn, "measure");
+        let mut gauges = measure::gauges_with_meaning(vader, &window, &self.meanings(), seed);
         measure::alarm::chart(&self.gauges, &mut gauges);
         gauges
+    }
+
+    /// Where the utterances of the window stand among meanings; those of an earlier model are passed over.
+    fn meanings(&self) -> Vec<Option<&Embedding>> {
+        let embedded = || self.window.iter().map(|said| said.embedded.as_ref());
+        let model = embedded().flatten().next_back().map(|embedded| &embedded.model);
+        embedded().map(|e| e.filter(|e| Some(&e.model) == model).map(|e| &e.vector)).collect()
     }
 
     /// Who spoke to whom within the window.

@@ -1,10 +1,9 @@
 //! Budgets of people and of everybody together, and how much of a thing there may be.
 
-use psyche_core::SessionId;
-use psyche_core::TenantId;
 use psyche_core::event::Payload;
 use psyche_core::port::{Directory as _, LanguageModel as _, ModelCard, Payer, Price};
 use psyche_core::session::{Action, AnnotateArgs, Budget, NoArgs, SessionStatus, StopArgs, TurnOrder};
+use psyche_core::{AgentId, SessionId, TenantId};
 use psyche_engine::{Engine, EngineError, Options};
 use psyche_store::memory::MemoryStore;
 
@@ -107,6 +106,28 @@ async fn a_budget_in_money_is_reserved_at_the_models_price() {
     assert_eq!(run_out(&world, &engine, &sessions, "go").await, [Some(Payer::User); 2]);
     let cost = store.allowance(TenantId::DEFAULT, Some(PERSON)).await.unwrap().spent.cost;
     assert!(cost > 0.0 && cost <= most, "{cost}");
+}
+
+#[tokio::test]
+async fn interviews_are_paid_from_the_same_budget() {
+    let store = memory();
+    let world = World::new(store.clone(), scripted());
+    let engine = engine(&world, Options { user_budget: tokens(5_000), ..Options::default() });
+    let id = create(&engine, 1).await[0];
+    let mut answers = 0;
+    let refused = loop {
+        match engine.interview(id, &AgentId::new("ego"), "Who are you?").await {
+            Ok(_) => answers += 1,
+            Err(error) => break error,
+        }
+        assert!(answers < 100, "the budget holds nobody back");
+    };
+    assert!(answers > 0 && matches!(refused, EngineError::OverBudget), "{answers}: {refused}");
+    let spent = spent(&store).await;
+    assert!(spent > 0 && spent <= 5_000, "{spent}");
+    // A refused one costs nothing, and holds nothing: with more to spend it goes on.
+    store.set_budget(TenantId::DEFAULT, Some(PERSON), Some(tokens(spent * 2))).await.unwrap();
+    engine.interview(id, &AgentId::new("ego"), "Who are you?").await.unwrap();
 }
 
 #[tokio::test]

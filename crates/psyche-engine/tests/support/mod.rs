@@ -72,6 +72,7 @@ impl World {
                 clock: Arc::new(RealClock::new()),
                 models: Arc::new(Models(BTreeMap::from([("scripted".to_owned(), model)]))),
                 vader: Arc::new(Vader::new()),
+                embedder: None,
             },
         }
     }

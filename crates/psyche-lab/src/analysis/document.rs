@@ -29,6 +29,8 @@ pub struct Analysis {
     pub interventions: Vec<Intervention>,
     pub shares: Shares,
     pub matrix: TalkMatrix,
+    pub style: Style,
+    pub influence: Influence,
     pub quality: Quality,
     pub agents: Vec<AgentPerformance>,
     /// Sums over utterances, for a history of many sessions.
@@ -194,11 +196,14 @@ pub struct SpeakerShare {
     pub word_share: Option<f64>,
 }
 
-/// How evenly: Gini, 0 = evenly, 1 = one speaks alone.
+/// How evenly: Gini over the agents, 0 = evenly, (n − 1)/n = one of n speaks alone.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Balance {
+    /// Absent where the schedule decides who speaks.
     pub gini_utterances: Option<f64>,
     pub gini_words: Option<f64>,
+    /// How often another agent took the lead in words.
+    pub dominance_switches: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -220,6 +225,64 @@ pub struct TalkMatrix {
     pub overlap_words: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// Whose style is like whose, and who adapts to whom.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Style {
+    pub pairs: Vec<StylePair>,
+    pub coordination: Vec<StyleStep>,
+    /// Mean cosine of the speakers' words in each stretch of 20 consecutive utterances: a rising course is voices coming
+    /// together. A gap where too little was said.
+    pub similarity: Vec<Option<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Language style matching of two speakers, at equal numbers of words.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct StylePair {
+    pub a: String,
+    pub b: String,
+    /// Words read of each.
+    pub words: usize,
+    /// 0..1.
+    pub lsm: f64,
+}
+
+/// How much `from` adapts to `to`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct StyleStep {
+    pub from: String,
+    pub to: String,
+    pub answers: usize,
+    /// −1..1.
+    pub value: f64,
+}
+
+/// Whose utterances foretell whose, beyond what each foretells itself. Refused under 200 transitions.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Influence {
+    /// What of the utterances was followed.
+    pub feature: String,
+    pub edges: Vec<InfluenceEdge>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct InfluenceEdge {
+    pub from: String,
+    pub to: String,
+    /// Transfer entropy in bits, less the mean of its surrogates.
+    pub value: f64,
+    /// The surrogates on the same scale: 5th and 95th percentile.
+    #[schema(value_type = Vec<f64>)]
+    pub null: [f64; 2],
+    pub p: f64,
+    /// Over all edges (Holm).
+    pub p_corrected: f64,
+    pub transitions: usize,
 }
 
 /// How well the conversation went, by its parts.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use psyche_core::measure::{GaugeName, MEASURES_VERSION};
+use psyche_core::measure::{Gauge, GaugeName, MEASURES_VERSION};
 
 use super::document::MeasureSummary;
 use super::reading::Reading;
@@ -37,22 +37,33 @@ pub(super) fn measures(reading: &Reading, signals: &[Signal]) -> BTreeMap<String
 }
 
 fn gauge(reading: &Reading, signal: &Signal, name: GaugeName) -> MeasureSummary {
-    let readings: Vec<_> =
+    let readings: Vec<&Gauge> =
         signal.apart().iter().filter_map(|point| reading.rows[point.row].gauges.get(&name)).collect();
     let raw: Vec<f64> = readings.iter().filter_map(|gauge| gauge.value).collect();
     let standardised: Vec<f64> = readings.iter().filter_map(|gauge| gauge.standardised).collect();
     let side = |i: usize| mean(&readings.iter().filter_map(|gauge| Some(gauge.null?[i])).collect::<Vec<_>>());
     let enough = raw.len() >= LEAST;
+    let mut parts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (part, value) in readings.iter().flat_map(|gauge| &gauge.components) {
+        parts.entry(part.as_ref()).or_default().push(*value);
+    }
+    let components = parts.into_iter().filter_map(|(part, values)| Some((part.to_owned(), mean(&values)?))).collect();
     MeasureSummary {
         value: mean(&raw),
         standardised: mean(&standardised),
-        interval: if enough { mean_interval(&raw) } else { None },
+        interval: match &readings[..] {
+            [only] => only.interval,
+            _ if enough => mean_interval(&raw),
+            _ => None,
+        },
+        components,
         null: side(0).zip(side(1)).map(|(low, high)| [low, high]),
         n: raw.len(),
         unit: "raw value (docs/measures.md); n counts readings that share no utterance".to_owned(),
         version: reading.measures_version(),
         note: match raw.len() {
             0 => Some("Too little material for a reading.".to_owned()),
+            1 => Some("One reading: the interval is that reading's own.".to_owned()),
             n if !enough => Some(format!("{n} reading(s); an interval needs {LEAST}.")),
             _ => None,
         },

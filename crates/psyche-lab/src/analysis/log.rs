@@ -1,7 +1,7 @@
 //! Analyses the log of a store.
 
 use psyche_core::SessionId;
-use psyche_core::event::{DecodeError, Event};
+use psyche_core::event::DecodeError;
 use psyche_core::port::{EventLog, StoreError};
 
 use super::document::Analysis;
@@ -37,9 +37,8 @@ pub async fn of_log(log: &dyn EventLog, session: SessionId, range: Range) -> Res
         let records = log.read(session, after, BATCH).await?;
         let Some(last) = records.last() else { break };
         after = last.seq;
-        let wanted = records.iter().filter(|r| r.seq <= end && Reading::KINDS.contains(&r.kind.as_str()));
-        for record in wanted {
-            reading.push(&Event::decode(record)?)?;
+        for record in records.iter().filter(|record| record.seq <= end) {
+            reading.take(record)?;
         }
     }
     let now = log.head(session).await?.ok_or(AnalysisError::NotFound)?;

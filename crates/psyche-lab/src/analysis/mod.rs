@@ -13,6 +13,7 @@ mod document;
 mod gauges;
 mod interventions;
 mod log;
+mod opinions;
 mod overlap;
 mod reading;
 mod shares;
@@ -21,8 +22,9 @@ mod trends;
 mod turning_points;
 
 pub use document::{
-    AgentPerformance, Analysis, Balance, Foretold, Intervention, InterventionEffect, Latency, MeasureSummary, Quality,
-    QualityPart, Shares, SpeakerShare, TalkMatrix, TrendLine, TurningPoint,
+    AgentPerformance, Analysis, Balance, Foretold, Influence, InfluenceEdge, Intervention, InterventionEffect, Latency,
+    MeasureSummary, Quality, QualityPart, Shares, SpeakerShare, Style, StylePair, StyleStep, TalkMatrix, TrendLine,
+    TurningPoint,
 };
 pub use log::{AnalysisError, of_log};
 pub use reading::{Range, Reading, TooLarge};

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use psyche_core::SessionId;
 use psyche_core::event::{AgentMessage, EmergencyAction, Event, Payload};
 use psyche_core::measure::{GaugeName, Gauges, MEASURES_VERSION, WINDOW, stagnation};
+use psyche_core::record::Record;
 use psyche_core::words::Words;
 
 use super::document::Analysis;
+use super::log::AnalysisError;
+use super::opinions::Opinions;
 use super::{ANALYSIS_VERSION, MAX_BYTES, MAX_UTTERANCES};
 use super::{agents, gauges, interventions, overlap, shares, signals, trends, turning_points};
 
@@ -48,6 +51,8 @@ pub(super) struct Row {
     pub speaker: usize,
     /// Index in [`Reading::speakers`]; `None`: to all.
     pub recipient: Option<usize>,
+    /// Index of the row it answers.
+    pub answers: Option<usize>,
     /// `None`: erased.
     pub text: Option<String>,
     pub words: usize,
@@ -99,14 +104,17 @@ pub struct Reading {
     pub(super) calls: BTreeMap<usize, Calls>,
     /// Kind and actor of stimuli that wait.
     stimuli: BTreeMap<u64, (String, String)>,
+    /// `seq` of the utterance that a turn under way answers.
+    answers: BTreeMap<u64, u64>,
     /// The last texts, for what is new against them.
     recent: VecDeque<String>,
 }
 
 impl Reading {
     /// Kinds of events that matter; a caller need not decode the others.
-    pub const KINDS: [&str; 13] = [
+    pub const KINDS: [&str; 14] = [
         "session_created",
+        "turn_started",
         "agent_message",
         "health_update",
         "emergency",
@@ -137,8 +145,17 @@ impl Reading {
             moments: Vec::new(),
             calls: BTreeMap::new(),
             stimuli: BTreeMap::new(),
+            answers: BTreeMap::new(),
             recent: VecDeque::new(),
         }
+    }
+
+    /// Takes the next record, decoding it when it matters.
+    pub fn take(&mut self, record: &Record) -> Result<(), AnalysisError> {
+        if Self::KINDS.contains(&record.kind.as_str()) {
+            self.push(&Event::decode(record)?)?;
+        }
+        Ok(())
     }
 
     /// Takes the next event.
@@ -150,6 +167,9 @@ impl Reading {
         }
         if let Payload::StimulusInjected(stimulus) = &event.payload {
             self.stimuli.insert(event.seq, (stimulus.kind.name().to_owned(), stimulus.actor.clone()));
+        }
+        if let Payload::TurnStarted(started) = &event.payload {
+            self.answers.extend(started.answers.map(|seq| (started.turn, seq)));
         }
         if !self.range.holds(event.seq) {
             // What was said before the range is what its first utterances are new against.
@@ -201,6 +221,8 @@ impl Reading {
             return Err(TooLarge { from: self.first.unwrap_or(seq), reached });
         }
         self.bytes = bytes;
+        let answered = self.answers.remove(&message.metadata.turn).filter(|_| message.metadata.user_id.is_none());
+        let answers = answered.and_then(|seq| self.rows.binary_search_by_key(&seq, |row| row.seq).ok());
         let person = message.metadata.user_id.is_some();
         let speaker = self.speaker(message.agent_id.as_str());
         let recipient = (message.recipient != "all").then(|| self.speaker(&message.recipient));
@@ -228,6 +250,7 @@ impl Reading {
             turn: message.metadata.turn,
             speaker,
             recipient,
+            answers,
             words: text.as_ref().map_or(0, |text| overlap::words(text).count()),
             text,
             sentiment: message.sentiment.score,
@@ -284,8 +307,10 @@ impl Reading {
     /// The document. Takes some seconds for the largest range: off the threads that serve.
     pub fn finish(self) -> Analysis {
         let series = signals::all(&self.rows);
-        let shares = shares::shares(&self);
-        let measures = gauges::measures(&self, &series);
+        let opinions = Opinions::new(&self);
+        let shares = shares::shares(&self, &opinions);
+        let mut measures = gauges::measures(&self, &series);
+        measures.extend(opinions.measures());
         let mut notes = Vec::new();
         let erased = self.rows.iter().filter(|row| row.text.is_none()).count();
         if erased > 0 {
@@ -306,6 +331,8 @@ impl Reading {
             turning_points: turning_points::turning_points(&series, self.seed),
             interventions: interventions::interventions(&self, &series),
             matrix: overlap::matrix(&self),
+            style: opinions.style(),
+            influence: opinions.influence(),
             quality: shares::quality(&self, &measures, &shares),
             agents: agents::performance(&self),
             turns: signals::by_utterance(&series),

@@ -108,7 +108,7 @@ impl Importer {
         if session.status == SessionStatus::Running {
             let vader = Vader::new();
             let now = now.max(session.touched_at);
-            let mut inputs = Inputs { now, salts, vader: &vader, prompts: BTreeMap::new() };
+            let mut inputs = Inputs { now, salts, vader: &vader, embedded: None, prompts: BTreeMap::new() };
             // Nobody drives it here, and nothing is to begin by itself.
             let decided = session.decide(&Command::Expire { untouched_ms: 0 }, &mut inputs);
             let payloads = decided.map_err(|_| fault("the run this log ends in cannot be ended"))?;

@@ -121,6 +121,8 @@ impl Talk {
                 opener: None,
                 truncated: said.truncated,
                 user_id: None,
+                affect: None,
+                embedding: None,
             },
         });
         let finish = Finish::Stop;

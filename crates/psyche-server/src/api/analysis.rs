@@ -4,8 +4,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use psyche_core::measure::{MEASURES_VERSION, SelfTest};
 use psyche_lab::analysis::Analysis;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use crate::access::Reader;
@@ -15,6 +16,7 @@ use crate::app::Shared;
 use crate::error::{Answer, ApiError};
 use crate::histories::{self, HistoryJob, HistoryRequest};
 use crate::json::{Json, Query};
+use crate::schema;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -58,4 +60,21 @@ pub async fn begin_history(
 pub async fn history(State(app): State<Shared>, caller: Caller, id: Path<String>) -> Answer<Json<HistoryJob>> {
     let id = id.0.parse().map_err(|_| ApiError::not_found())?;
     Ok(Json(histories::find(&app, &caller, id).await?))
+}
+
+#[derive(Serialize)]
+pub struct SelfTests {
+    ok: bool,
+    measures_version: u16,
+    rows: Vec<SelfTest>,
+}
+
+/// The canonical transcripts and their families, read again by this program: what the gauges of this installation make of
+/// talk whose level is known.
+#[utoipa::path(
+    get, path = "/api/v1/analysis/self-test", tag = "analysis", responses((status = 200, body = schema::SelfTests))
+)]
+pub async fn self_test(State(app): State<Shared>) -> Answer<Json<SelfTests>> {
+    let rows = analyses::canonical(&app).await?.to_vec();
+    Ok(Json(SelfTests { ok: rows.iter().all(|row| row.ok), measures_version: MEASURES_VERSION, rows }))
 }

@@ -38,7 +38,7 @@ pub struct ForkBody {
 }
 
 /// What the fork does differently; absent fields stay.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForkChanges {
     #[serde(default)]

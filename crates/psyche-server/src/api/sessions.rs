@@ -213,7 +213,7 @@ pub async fn delete(context: Context, deleter: Deleter) -> Answer<StatusCode> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentPatch {
     /// 0 to 2.

@@ -288,6 +288,19 @@ pub struct MessageMetadata {
     pub truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// A second opinion on the sentiment, by the sentence embedding; absent without an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affect: Option<Affect>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Affect {
+    /// −1 to 1.
+    pub valence: f64,
+    /// With the sentiment's score, 0 to 1.
+    pub agreement: f64,
+    /// Version of the weights.
+    pub version: u16,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

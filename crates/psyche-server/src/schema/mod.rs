@@ -190,6 +190,29 @@ pub struct Done {
     pub message: String,
 }
 
+/// What this program makes of talk whose level is known.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SelfTests {
+    /// Whether every row is.
+    pub ok: bool,
+    pub measures_version: u16,
+    pub rows: Vec<SelfTest>,
+}
+
+/// One gauge of a canonical transcript, or of the family generated like it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SelfTest {
+    pub name: String,
+    /// Members of its family, not the transcript itself.
+    pub family: bool,
+    pub gauge: String,
+    /// Where the standardised value must lie.
+    pub expected: Vec<f64>,
+    /// The lowest and the highest there was; null where there was no reading.
+    pub reading: Vec<Option<f64>>,
+    pub ok: bool,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Colour {
     #[schema(example = "#99b7ee")]

@@ -139,3 +139,12 @@ async fn a_history_counts_runs_and_makes_only_what_changed() {
     let dates = json!({"start_time": "2026-02-01T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"});
     app.post("/analysis/history", Some(&ada), dates).await.expect(422);
 }
+
+#[tokio::test]
+async fn the_canonical_transcripts_read_as_they_must() {
+    let app = TestApp::start().await;
+    let olga = app.person("olga", Role::Observer).await;
+    let tests = app.get("/analysis/self-test", Some(&olga)).await.expect(200);
+    assert_eq!((&tests["ok"], tests["rows"].as_array().unwrap().len()), (&json!(true), 60), "{tests}");
+    app.get("/analysis/self-test", None).await.expect(401);
+}

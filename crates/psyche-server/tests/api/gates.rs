@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use psyche_core::audit::{AuditDraft, AuditRow};
 use psyche_core::cast::Cast;
 use psyche_core::port::{
-    AddressBlock, Allowance, AuditCheck, AuditFilter, AuditLog, Directory, EphemeralStore, NewSignIn, NewUser, Page,
-    Relation, ResetToken, Rotation, SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch,
+    AddressBlock, Allowance, AuditCheck, AuditFilter, AuditLog, Charge, Directory, EphemeralStore, NewSignIn, NewUser,
+    Page, Relation, ResetToken, Rotation, SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch,
 };
 use psyche_core::session::Budget;
 use psyche_core::words::Hash;
@@ -81,6 +81,7 @@ gated! {
     revoke_user(user: UserId, except: Option<SignInId>) -> Vec<SignInId>;
     session(id: SessionId) -> Option<SessionRow>;
     sessions(tenant: TenantId, filter: SessionFilter, cursor: Option<String>, limit: usize) -> Page<SessionRow>;
+    branches(sessions: &[SessionId], visible_to: Option<UserId>) -> Vec<u64>;
     count_sessions(tenant: TenantId, owner: Option<UserId>, parent: Option<SessionId>) -> u64;
     relation(session: SessionId, user: UserId) -> Relation;
     set_relation(session: SessionId, user: UserId, relation: Relation) -> ();
@@ -92,6 +93,7 @@ gated! {
     delete_cast(tenant: TenantId, id: &str) -> ();
     allowance(tenant: TenantId, user: Option<UserId>) -> Allowance;
     set_budget(tenant: TenantId, user: Option<UserId>, budget: Option<Budget>) -> ();
+    charge(charge: Charge) -> ();
     put_sealed(tenant: TenantId, kind: &'static str, id: &str, value: Option<Vec<u8>>) -> ();
     sealed(tenant: TenantId, kind: &'static str) -> Vec<(String, Vec<u8>)>;
     setting(key: &str) -> Option<Vec<u8>>;

@@ -176,6 +176,7 @@ impl TestApp {
                 clock: clock.clone(),
                 models: models.clone(),
                 vader: Arc::new(Vader::new()),
+                embedder: None,
             },
             engine,
         );

@@ -5,8 +5,8 @@ use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    AddressBlock, Allowance, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Role, Rotation, SessionFilter,
-    SessionRow, SignIn, StoreError, StoredCast, User, UserPatch, UserStatus, folded,
+    AddressBlock, Allowance, Charge, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Role, Rotation,
+    SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch, UserStatus, folded,
 };
 use psyche_core::session::Budget;
 use psyche_core::time::Timestamp;
@@ -362,6 +362,13 @@ impl Directory for MemoryStore {
         })
     }
 
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError> {
+        self.change(|tables| {
+            tables.charge(&charge);
+            Ok(())
+        })
+    }
+
     async fn put_sealed(
         &self,
         tenant: TenantId,
@@ -442,6 +449,16 @@ fn rotate(
 impl Tables {
     fn reset_owner(&self, hash: Hash, now: Timestamp) -> Option<UserId> {
         self.resets.values().find(|token| token.hash == hash && token.expires_at > now).map(|token| token.user_id)
+    }
+
+    /// Adds what was spent to the user's allowance and to the tenant's.
+    pub fn charge(&mut self, charge: &Charge) {
+        let counted = charge.counted();
+        for user in [Some(charge.user), None] {
+            let spent = &mut self.allowances.entry((charge.tenant, user)).or_default().spent;
+            spent.tokens += counted.tokens;
+            spent.cost += counted.cost;
+        }
     }
 
     fn admins(&self, tenant: TenantId) -> impl Iterator<Item = &User> {

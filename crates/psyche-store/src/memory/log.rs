@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use psyche_core::event::EMBEDDING;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
 use psyche_core::port::{
     Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, SessionRow, SessionSummary, Snapshot, StoreError,
@@ -158,12 +159,7 @@ impl EventLog for MemoryStore {
         }
         let head = log.head.clone();
         if let Some(charge) = append.charge {
-            let counted = charge.counted();
-            for user in [Some(charge.user), None] {
-                let spent = &mut tables.allowances.entry((charge.tenant, user)).or_default().spent;
-                spent.tokens += counted.tokens;
-                spent.cost += counted.cost;
-            }
+            tables.charge(&charge);
         }
         Ok(head)
     }
@@ -282,10 +278,15 @@ fn erase_in(id: SessionId, log: &mut Log, subject: Subject, until: Timestamp, sa
         return false;
     }
     for record in log.records.iter_mut().filter(|r| may_quote(&r.kind)) {
+        let mut quotes_them = false;
         for text in &mut record.texts {
             if let Some(masked) = text.text.as_deref().and_then(|words| quotes.mask(words)) {
                 (text.text, text.salt, text.masked) = (Some(masked), salt, true);
+                quotes_them = true;
             }
+        }
+        for text in record.texts.iter_mut().filter(|text| quotes_them && text.field == EMBEDDING) {
+            (text.text, text.salt, text.masked) = (None, [0; 16], false);
         }
     }
     log.snapshots.clear();

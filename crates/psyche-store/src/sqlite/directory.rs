@@ -7,8 +7,8 @@ use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    AddressBlock, Allowance, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Rotation, SessionFilter,
-    SessionRow, SignIn, StoreError, StoredCast, User, UserPatch,
+    AddressBlock, Allowance, Charge, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Rotation,
+    SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch,
 };
 use psyche_core::session::Budget;
 use psyche_core::time::Timestamp;
@@ -225,6 +225,10 @@ impl Directory for SqliteStore {
         budget: Option<Budget>,
     ) -> Result<(), StoreError> {
         Ok(self.write(move |write| allowances::set(write, tenant, user, budget)).await?)
+    }
+
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError> {
+        Ok(self.write(move |write| allowances::charge(write, &charge)).await?)
     }
 
     async fn put_sealed(

@@ -36,9 +36,11 @@ pub async fn what_an_append_costs_is_charged_with_it<S: Store>(store: &Arc<S>) {
         store.append(psyche_core::port::Append { charge: Some(charge(tokens, cost)), ..more }).await.unwrap();
     }
     assert_eq!(spent(None).await, Spent { tokens: 8 + 2 * Charge::MOST_TOKENS, cost: 0.5 });
+    store.charge(charge(5, 0.25)).await.unwrap();
+    assert_eq!(spent(None).await, Spent { tokens: 13 + 2 * Charge::MOST_TOKENS, cost: 0.75 });
     // A deleted session was paid for all the same.
     store.delete(session_id(1)).await.unwrap();
-    assert_eq!(spent(Some(user_id(1))).await.tokens, 8 + 2 * Charge::MOST_TOKENS);
+    assert_eq!(spent(Some(user_id(1))).await.tokens, 13 + 2 * Charge::MOST_TOKENS);
 }
 
 pub async fn budgets_are_set_and_lifted<S: Store>(store: &Arc<S>) {

@@ -55,6 +55,7 @@ macro_rules! conformance {
             a_fork_carries_erased_texts
             a_log_from_before_an_erasure_brings_nothing_back
             what_quotes_an_erased_person_is_masked
+            the_embedding_of_what_quotes_an_erased_person_goes
             an_erasure_begins_a_new_generation
             a_row_loses_the_words_of_who_wrote_them
         });

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use clap::Args;
 use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
 use psyche_core::port::{Clock, NewSession, SessionRow};
 use psyche_core::words::Salts;
-use psyche_core::{SessionId, TenantId};
+use psyche_core::{SessionId, TenantId, UserId};
 use psyche_lab::export::{Import, Importer, Lines};
 use psyche_store::sqlite::{Access, OpenError};
 
@@ -33,9 +33,27 @@ pub struct Arguments {
     owner: Option<String>,
 }
 
+/// Reads a file and checks it whole.
+pub fn read(path: &Path, id: SessionId, owner: UserId, clock: &dyn Clock) -> Result<Import> {
+    let mut file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let bar = progress(file.metadata()?.len(), "bytes");
+    let (mut importer, mut lines, mut chunk) = (Importer::new(id, owner), Lines::default(), vec![0; CHUNK]);
+    loop {
+        let read = file.read(&mut chunk).with_context(|| format!("read {}", path.display()))?;
+        if read == 0 {
+            break;
+        }
+        lines.feed(&chunk[..read], &mut |line| importer.line(line))?;
+        bar.inc(read as u64);
+    }
+    lines.end(&mut |line| importer.line(line))?;
+    let import = importer.finish(clock.now(), Salts::fresh(clock.entropy()))?;
+    bar.finish_and_clear();
+    Ok(import)
+}
+
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut file = File::open(&arguments.file).with_context(|| format!("open {}", arguments.file.display()))?;
     let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
         Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
             let advice = "sessions are imported here while the server is stopped, or through the one that runs: \
@@ -51,20 +69,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         },
         None => run::owner(&store).await?,
     };
-    let bar = progress(file.metadata()?.len(), "bytes");
     let id = SessionId(clock.uuid());
-    let (mut importer, mut lines, mut chunk) = (Importer::new(id, owner), Lines::default(), vec![0; CHUNK]);
-    loop {
-        let read = file.read(&mut chunk).with_context(|| format!("read {}", arguments.file.display()))?;
-        if read == 0 {
-            break;
-        }
-        lines.feed(&chunk[..read], &mut |line| importer.line(line))?;
-        bar.inc(read as u64);
-    }
-    lines.end(&mut |line| importer.line(line))?;
-    let Import { records, summary, added, origin } = importer.finish(clock.now(), Salts::fresh(clock.entropy()))?;
-    bar.finish_and_clear();
+    let Import { records, summary, added, origin } = read(&arguments.file, id, owner, clock.as_ref())?;
     let (events, name) = (summary.seq, summary.name.clone());
     let row = AuditDraft {
         tenant: TenantId::DEFAULT,

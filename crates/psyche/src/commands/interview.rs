@@ -43,8 +43,11 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         clock,
         models: Arc::clone(&models) as _,
         vader: Arc::new(Vader::new()),
+        embedder: None,
     };
-    let engine = Engine::start(ports, Options { claim_every: None, ..Options::default() });
+    // The account of what people spend is the server's to write.
+    let options = Options { claim_every: None, charge_answers: false, ..Options::default() };
+    let engine = Engine::start(ports, options);
     let model = engine.read(id, |session| session.model_of(&arguments.agent).to_owned()).await?;
     if models.model(&model).is_some() {
         run::wait_for_model(&models, &model).await?;

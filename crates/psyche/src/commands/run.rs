@@ -63,6 +63,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
     let owner = owner(&parts.store).await?;
     // Sessions that a server left running are the server's to take up.
+    parts.embedder.warm_up();
     let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
     let new = NewRun {
         name: format!("{} in the terminal", cast.name),

@@ -62,6 +62,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     }
     parts.models.0.warm_up();
     psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
+    parts.embedder.warm_up();
     let setup_code = first_admin(config, &parts).await?;
     let engine = Engine::start(parts.ports(), engine_options(config)?);
     let ports = Ports {

@@ -3,6 +3,23 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Affect: {
+            /**
+             * Format: double
+             * @description With the sentiment's score, 0 to 1.
+             */
+            agreement: number;
+            /**
+             * Format: double
+             * @description −1 to 1.
+             */
+            valence: number;
+            /**
+             * Format: int32
+             * @description Version of the weights.
+             */
+            version: number;
+        };
         Agent: {
             colour?: components["schemas"]["Colour"];
             /** @description One reply in role, shown to very small models when there are no `examples`. */
@@ -764,6 +781,7 @@ export interface components {
             username: string;
         };
         MessageMetadata: {
+            affect?: components["schemas"]["Affect"] | null;
             /** Format: int32 */
             attempt: number;
             /** Format: int64 */

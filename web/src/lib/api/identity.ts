@@ -66,7 +66,8 @@ export class Identity {
   exportData = (body: Proof) => this.#client.download("/auth/export", { method: "POST", body });
   eraseMe = (body: Proof) => this.#client.call<Done>("/auth/erase", { method: "POST", body });
 
-  users = (query: { q?: string; cursor?: string; limit?: number }) => this.#client.call<Page<User>>("/users", { query });
+  users = (query: { q?: string; cursor?: string; limit?: number }) =>
+    this.#client.call<Page<User>>("/users", { query });
   createUser = (body: { username: string; email: string; role: Role }) =>
     this.#client.call<CreatedUser>("/users", { method: "POST", body });
   changeUser = (

@@ -84,7 +84,12 @@ export type NetworkMetrics = Schemas["NetworkMetrics"];
 export type Sentiment = Pick<Schemas["Sentiment"], "score" | "label">;
 export type UtteranceContext = Schemas["UtteranceContext"];
 export type Cursor = Schemas["Cursor"];
-export type Gauge = Schemas["Gauge"];
+/** Logs of the first measures have no interval, no parts and no alarm. */
+export type Gauge = Schemas["Gauge"] & {
+  interval?: number[] | null;
+  components?: Record<string, number>;
+  alarm?: { raised: boolean; sum: number; false_alarms_per_100: number } | null;
+};
 
 export const GAUGES = [
   "conflict",

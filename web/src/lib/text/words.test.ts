@@ -9,7 +9,9 @@ const SRC = resolve(import.meta.dirname, "../..");
 const CONVERTED = [
   "features/health",
   "features/visualizations",
+  "features/analysis",
   "features/settings",
+  "features/export",
   "features/guide",
   "features/onboarding",
   "features/compare",
@@ -19,6 +21,7 @@ const CONVERTED = [
   "features/frame",
   "features/conversation",
   "lib/charts",
+  "ui",
 ];
 
 /** Attributes of elements, and properties of our components, whose words are seen or heard. */

@@ -3,7 +3,6 @@ import type { AgentMessage, StoredEvent } from "$lib/api/types";
 import { Columns } from "$lib/state/columns";
 import type { FeedItem } from "$lib/state/feed";
 import { stretches } from "./emergencies";
-import { gaugeMeans, meanSentiment, shares, talkMatrix } from "./analysis";
 import { judge } from "./gauges";
 import { modelFigures, quantile } from "./latency";
 import { activeSpeakers, gaugeSeries, messageRate, sentimentSeries } from "./series";
@@ -93,49 +92,6 @@ it("messages are counted by the minute before the newest", () => {
 it("active speakers are agents of the last messages", () => {
   const { messages } = columns([{ by: "self" }, { by: "user" }, { by: "ego" }]);
   expect([...activeSpeakers(messages, Infinity, 2)]).toEqual(["ego"]);
-});
-
-describe("analysis", () => {
-  const all = columns([
-    { by: "ego", to: ["self"], words: "a b c", score: 1 },
-    { by: "ego", words: "a", score: 0 },
-    { by: "self", to: ["ego", "shadow"], words: "a b c d", score: -1 },
-    { by: "user", words: "not counted" },
-  ]);
-  const ids = ["ego", "shadow", "self"];
-
-  it("shares turns and words among the agents", () => {
-    expect(shares(all.messages, ids, Infinity)).toEqual([
-      { id: "ego", turns: 2, words: 4, turnShare: 2 / 3, wordShare: 0.5 },
-      { id: "shadow", turns: 0, words: 0, turnShare: 0, wordShare: 0 },
-      { id: "self", turns: 1, words: 4, turnShare: 1 / 3, wordShare: 0.5 },
-    ]);
-  });
-
-  it("counts who talks to whom, everyone last", () => {
-    expect(talkMatrix(all.messages, ids, Infinity)).toEqual([
-      [0, 0, 1, 1],
-      [0, 0, 0, 0],
-      [1, 1, 0, 0],
-    ]);
-  });
-
-  it("gives no mean without scores and no spread of one", () => {
-    const [ego, shadow, self] = meanSentiment(all.messages, ids, Infinity);
-    expect(ego).toEqual({ id: "ego", n: 2, mean: 0.5, sd: Math.SQRT1_2 });
-    expect(shadow).toEqual({ id: "shadow", n: 0, mean: null, sd: null });
-    expect(self).toEqual({ id: "self", n: 1, mean: -1, sd: null });
-  });
-
-  it("gives no gauge mean when none was computed", () => {
-    expect(gaugeMeans(all.gauges, Infinity)[0]).toEqual({
-      name: "conflict",
-      n: 0,
-      mean: null,
-      least: null,
-      most: null,
-    });
-  });
 });
 
 describe("model figures", () => {

@@ -13,4 +13,6 @@ export const figureText = catalogue({
   lastRows: "The last {shown} of {all} rows. “Copy as CSV” has them all.",
   reading: "turn {turn}: {values}",
   noValue: "no value",
+  drawing: "Drawing the figure",
+  notDrawn: "The figure could not be drawn",
 });

@@ -4,6 +4,12 @@ export const healthText = catalogue({
   notComputed: "not yet computed",
   noLevel: "no level",
   raw: "raw {value}",
+  rawWithin: "raw {value} (95 %: {low}–{high})",
+  alarm: "alarm",
+  alarmNote:
+    "It has stood too high, or too low, for too long. About {rate} such alarms in 100 turns of healthy talk are false.",
+  quiet: "no alarm · {rate} false in 100 healthy turns",
+  parts: "Parts",
   band: "null {low}–{high}",
   rawTitle: "The raw value of the measure, and its null: the band of values if nothing were going on",
 
