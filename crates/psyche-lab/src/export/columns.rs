@@ -61,7 +61,7 @@ fn text(text: &str) -> Option<Cell<'_>> {
 }
 
 /// Columns of what was said.
-const SAID: [(&str, Kind, Of<Utterance>); 34] = [
+const SAID: [(&str, Kind, Of<Utterance>); 36] = [
     ("seq", Kind::Count, |u| Some(Cell::Count(u.seq))),
     ("timestamp", Kind::Time, |u| Some(Cell::Time(u.at))),
     ("round", Kind::Count, |u| Some(Cell::Count(u.message.metadata.round))),
@@ -84,6 +84,8 @@ const SAID: [(&str, Kind, Of<Utterance>); 34] = [
     ("sentiment_low", Kind::Number, |u| Some(Cell::Number(u.message.sentiment.band[0]))),
     ("sentiment_high", Kind::Number, |u| Some(Cell::Number(u.message.sentiment.band[1]))),
     ("sentiment_flagged", Kind::Flag, |u| Some(Cell::Flag(u.message.sentiment.flagged))),
+    ("affect_valence", Kind::Number, |u| u.message.metadata.affect.map(|affect| Cell::Number(affect.valence))),
+    ("affect_agreement", Kind::Number, |u| u.message.metadata.affect.map(|affect| Cell::Number(affect.agreement))),
     ("model", Kind::Text, |u| of_agent(u).and_then(|m| text(&m.model))),
     ("turn_seed", Kind::Count, |u| of_agent(u).map(|m| Cell::Count(m.seed))),
     ("prompt_tokens", Kind::Count, |u| of_agent(u)?.usage.map(|usage| Cell::Count(usage.prompt_tokens))),

@@ -44,7 +44,8 @@ impl Redaction {
         Ok((record, event))
     }
 
-    /// Salts go too: with them a guess could be held against the commitment.
+    /// Salts go too: with them a guess could be held against the commitment. And so does the embedding of what quotes a
+    /// person, which can be turned back into words.
     fn words(&self, record: &mut Record) {
         let mut quotes_them = false;
         for text in &mut record.texts {
@@ -57,7 +58,6 @@ impl Redaction {
                 quotes_them = true;
             }
         }
-        // An embedding can be turned back into words: it holds the quotation too.
         for text in record.texts.iter_mut().filter(|text| quotes_them && text.field == EMBEDDING) {
             (text.text, text.salt, text.masked) = (None, [0; 16], false);
         }
@@ -74,45 +74,52 @@ pub fn without_ids(text: String, people: &People) -> String {
 
 #[cfg(test)]
 mod tests {
-    use psyche_core::Timestamp;
     use psyche_core::record::Text;
     use psyche_core::words::Hash;
+    use psyche_core::{Timestamp, UserId};
 
     use super::*;
 
-    const SECRET: &str = "My grandmother kept a lighthouse near Trieste until the winter.";
+    fn record(kind: &str, texts: &[(&str, Subject, &str)]) -> Record {
+        let text = |(field, subject, text): &(&str, Subject, &str)| Text {
+            field: (*field).to_owned(),
+            subject: *subject,
+            salt: [7; 16],
+            text: Some((*text).to_owned()),
+            masked: false,
+        };
+        Record {
+            generation: 1,
+            seq: 1,
+            epoch: 0,
+            kind: kind.to_owned(),
+            version: 1,
+            at: Timestamp(0),
+            body: "{}".to_owned(),
+            hash: Hash::ZERO,
+            committed_turn: None,
+            command_id: None,
+            texts: texts.iter().map(text).collect(),
+        }
+    }
 
     #[test]
-    fn the_embedding_of_what_quotes_a_person_is_left_out() {
-        let mut quotes = Quotes::default();
-        quotes.note("stimulus_injected", "text", SECRET);
-        let redaction = Redaction::new(Redact { words: true, ..Redact::default() }, quotes);
-        let left = |content: String| {
-            let text = |field: &str, text: String| Text {
-                field: field.to_owned(),
-                subject: Subject::Session,
-                salt: [1; 16],
-                text: Some(text),
-                masked: false,
-            };
-            let mut record = Record {
-                generation: 1,
-                seq: 2,
-                epoch: 1,
-                kind: "agent_message".to_owned(),
-                version: 2,
-                at: Timestamp(0),
-                body: String::new(),
-                hash: Hash::ZERO,
-                committed_turn: None,
-                command_id: None,
-                texts: vec![text("content", content), text(EMBEDDING, "an embedding".to_owned())],
-            };
-            redaction.words(&mut record);
-            record.texts.into_iter().map(|text| text.text).collect::<Vec<_>>()
-        };
-        let kept = left("Something else.".to_owned());
-        assert_eq!(kept, [Some("Something else.".to_owned()), Some("an embedding".to_owned())]);
-        assert_eq!(left(format!("You said: {SECRET} Why?")), [Some("You said: [erased] Why?".to_owned()), None]);
+    fn the_embedding_of_a_quotation_goes_with_it_and_so_do_the_salts() {
+        const SAID: &str = "My grandmother kept a lighthouse near Trieste until the winter of 1952.";
+        let redact = Redact { words: true, names: false };
+        let mut redaction = Redaction::new(redact, Quotes::default());
+        let mut spoke = record("stimulus_injected", &[("text", Subject::User(UserId(uuid::Uuid::nil())), SAID)]);
+        note_words(&mut redaction.quotes, &spoke);
+        redaction.words(&mut spoke);
+        assert_eq!((&spoke.texts[0].text, spoke.texts[0].salt), (&None, [0; 16]));
+        let own = [("content", Subject::Session, "A grey bird."), (EMBEDDING, Subject::Session, "AAAA")];
+        let mut plain = record("agent_message", &own);
+        redaction.words(&mut plain);
+        assert_eq!(plain, record("agent_message", &own));
+        let quoted = format!("You said: {SAID}");
+        let mut quotes = record("agent_message", &[("content", Subject::Session, &quoted), own[1]]);
+        redaction.words(&mut quotes);
+        let left: Vec<_> = quotes.texts.iter().map(|text| (text.text.as_deref(), text.salt, text.masked)).collect();
+        assert_eq!(left, [(Some("You said: [erased]"), [0; 16], true), (None, [0; 16], false)]);
     }
 }

@@ -39,7 +39,8 @@ const PREVIEW: u64 = 50;
 /// Pieces that wait for a slow client.
 const PIECES: usize = 4;
 /// The whole of an import must arrive within this.
-const ARRIVAL: Duration = Duration::from_mins(5);
+pub const ARRIVAL: Duration = Duration::from_mins(5);
+pub const IMPORT: &str = "/api/v1/sessions/import";
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -106,7 +107,7 @@ pub async fn export(
         details,
         ..access.caller.row(&app, &context, AuditType::DataExported, Outcome::Success)
     };
-    let place = place(&app.exports)?;
+    let place = place(&app)?;
     let (begun, pieces) = begin(&app, access.id(), options, place).await?;
     if !preview {
         counted(&app, &context, &access.caller, row).await?;
@@ -136,8 +137,11 @@ pub async fn counted(app: &App, context: &Context, caller: &Caller, row: AuditDr
     app.record(rows).await
 }
 
-fn place(places: &Arc<tokio::sync::Semaphore>) -> Answer<OwnedSemaphorePermit> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| {
+/// One of the places for exports and imports; free again when the last copy is dropped.
+pub type Place = Arc<OwnedSemaphorePermit>;
+
+pub fn place(app: &App) -> Answer<Place> {
+    Arc::clone(&app.exports).try_acquire_owned().map(Arc::new).map_err(|_| {
         let message = "Others export or import at this moment; try again in a while.";
         ApiError { retry_after_s: Some(5), ..ApiError::new(ErrorKind::Unavailable, message) }
     })
@@ -146,7 +150,7 @@ fn place(places: &Arc<tokio::sync::Semaphore>) -> Answer<OwnedSemaphorePermit> {
 type Pieces = mpsc::Receiver<Result<Bytes, IoError>>;
 
 /// Starts an export on a thread of its own: hashing and encoding a long log is no work for the threads of requests.
-async fn begin(app: &Shared, id: SessionId, options: Options, place: OwnedSemaphorePermit) -> Answer<(Begun, Pieces)> {
+async fn begin(app: &Shared, id: SessionId, options: Options, place: Place) -> Answer<(Begun, Pieces)> {
     let (begun, begins) = oneshot::channel();
     let (piece, pieces) = mpsc::channel(PIECES);
     let (log, stall, leaving) = (Arc::clone(&app.ports.log), app.options.limits.stall, app.leaving.clone());
@@ -208,7 +212,8 @@ pub async fn import(
         let message = "Send `Content-Type: application/jsonl`: a session exported in that format.";
         return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
     }
-    let _place = place(&app.exports)?;
+    // Whoever read it for its Idempotency-Key has taken the place already.
+    let _place = request.extensions().get::<Place>().cloned().map_or_else(|| place(&app), Ok)?;
     let id = SessionId(app.ports.clock.uuid());
     let read = read(&app, Importer::new(id, caller.user_id), request.into_body());
     let late = |_| ApiError::new(ErrorKind::BadRequest, "The body did not arrive in time.");
