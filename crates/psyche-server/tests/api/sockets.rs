@@ -36,7 +36,7 @@ async fn a_reader_sees_the_snapshot_then_everything_in_order() {
     let snapshot = socket.next_main().await;
     assert_eq!(
         (&snapshot["type"], &snapshot["reason"], &snapshot["seq"]),
-        (&json!("snapshot"), &json!("cold"), &json!(1))
+        (&json!("snapshot"), &json!("cold"), &json!(2))
     );
     assert_eq!((&snapshot["session"]["relation"], &snapshot["state"]["status"]), (&json!("owner"), &json!("created")));
     socket.say(json!({"type": "agent_command", "id": "go", "command": "start"})).await;
