@@ -21,7 +21,8 @@ bench: build weights ## measure what the project promises, in a release build
 	@echo "== measures"; target/release/examples/bench_measures
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
-	@echo "== analysis"; target/release/examples/bench_analysis
+	@echo "== measures of whole sessions"; target/release/examples/bench_analysis
+	@echo "== analysis"; target/release/examples/bench_session_analysis
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
 	@echo "== sentence encoder"; target/release/examples/bench_encoder data/models/all-MiniLM-L6-v2.int8.onnx
 

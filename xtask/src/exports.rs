@@ -1,4 +1,4 @@
-//! The exports of a long session, read by the programs people read them with: pandas, pyarrow, polars, Chromium,
+//! The exports of a long session, read by the programs people read them with: pandas, pyarrow, polars, pdftotext, Chromium,
 //! LibreOffice. The session is imported into a throw-away data directory, so the way there and back is tried as well.
 
 use std::fs::{self, File};
@@ -11,8 +11,15 @@ use crate::{root, tools};
 
 /// Utterances of the session.
 const UTTERANCES: &str = "10000";
-const FORMATS: [(&str, &str); 5] =
-    [("jsonl", "jsonl"), ("json", "json"), ("csv", "csv"), ("markdown", "md"), ("html", "html")];
+const FORMATS: [(&str, &str); 7] = [
+    ("parquet", "parquet"),
+    ("pdf", "pdf"),
+    ("jsonl", "jsonl"),
+    ("json", "json"),
+    ("csv", "csv"),
+    ("markdown", "md"),
+    ("html", "html"),
+];
 
 /// Checks that held; what could not be tried is said in `skipped`.
 pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
@@ -41,7 +48,8 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     println!("ok  jsonl: {} bytes came back the same", second.len());
     psyche(&["verify", &id])?;
     println!("ok  psyche verify: the chain, and the engine run again");
-    let read = 2 + by_python(dir)? + by_chromium(dir, skipped)? + by_libreoffice(dir, skipped)?;
+    let read =
+        2 + by_python(dir)? + by_pdftotext(dir, skipped)? + by_chromium(dir, skipped)? + by_libreoffice(dir, skipped)?;
     Ok(read)
 }
 
@@ -59,8 +67,42 @@ fn by_python(dir: &Path) -> Result<u64> {
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "an export is not what it should be");
+    notebook(dir, &bin)?;
     let passed = text.lines().last().and_then(|line| line.split(' ').next()?.parse().ok());
     passed.context("the closing line of read_exports.py")
+}
+
+/// The example's cells, in order.
+fn notebook(dir: &Path, bin: &Path) -> Result<()> {
+    let path = root().join("examples").join("read_export.ipynb");
+    let notebook: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+    let cells = notebook["cells"].as_array().into_iter().flatten().filter(|cell| cell["cell_type"] == "code");
+    let lines = cells.flat_map(|cell| {
+        cell["source"].as_array().into_iter().flatten().filter_map(|line| line.as_str()).chain(["\n"])
+    });
+    let source: String = lines.collect();
+    let mut command = Command::new(bin.join("python"));
+    let status = command.args(["-c", &source]).env("TALK", dir.join("talk.parquet")).status()?;
+    ensure!(status.success(), "{} does not run", path.display());
+    println!("ok  examples/read_export.ipynb runs");
+    Ok(())
+}
+
+/// The text of the report comes out of the PDF.
+fn by_pdftotext(dir: &Path, skipped: &mut Vec<String>) -> Result<u64> {
+    if !tools::has("pdftotext") {
+        skipped.push("exports in pdftotext: it is not installed, and apt-get could not install it".to_owned());
+        return Ok(0);
+    }
+    let output = Command::new("pdftotext").args(["-enc", "UTF-8"]).arg(dir.join("talk.pdf")).arg("-").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && told.is_empty(), "pdftotext: {told}");
+    for words in ["– übermäßig, Ψ.", "Anima/Animus", "I say it in turn 9998."] {
+        ensure!(text.contains(words), "pdftotext does not find {words:?}");
+    }
+    println!("ok  pdf: pdftotext finds the words");
+    Ok(1)
 }
 
 /// The report opens without a complaint and asks for nothing.

@@ -24,13 +24,16 @@ pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&st
 
 /// Whether a program can be started.
 pub fn has(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    // pdftotext knows only the short form.
+    ["--version", "-v"].into_iter().any(|version| {
+        let status = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    })
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 2] = [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui")];
+const PACKAGES: [(&str, &str); 3] =
+    [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui"), ("pdftotext", "poppler-utils")];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
 pub fn prepare() -> Result<Vec<String>> {

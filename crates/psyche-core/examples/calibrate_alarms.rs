@@ -1,4 +1,4 @@
-//! Prints what the alarms are set by: `cargo run -p psyche-core --example calibrate_alarms`.
+//! Prints how far the alarms are from false ones: `cargo run -p psyche-core --example calibrate_alarms`.
 //!
 //! For every gauge, how bad healthy dialogues read, and the smallest threshold h at which a CUSUM with the reference
 //! value k of `measure/alarm.rs` is raised no more often than promised. The dialogues are members 0 to 199 of the

@@ -4,8 +4,8 @@
 use psyche_core::measure::alarm::{self, FALSE_ALARMS_PER_100};
 use psyche_core::measure::families::{Family, MEMBERS, Member};
 use psyche_core::measure::{
-    Gauge, GaugeName, Gauges, Turn, Vader, WINDOW, distinct, gauges, lexical_diversity, recurrence, self_bleu,
-    self_test, style_matching, voice_collapse,
+    Gauge, GaugeName, Gauges, Vader, WINDOW, distinct, gauges, lexical_diversity, recurrence, self_bleu, self_test,
+    style_matching, voice_collapse,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,7 +111,7 @@ fn what_is_wrong_raises_its_alarm() {
         (Family::GratitudeLoop, GaugeName::EmotionalIntensity),
         (Family::GratitudeLoop, GaugeName::Diversity),
         (Family::EscalatingQuarrel, GaugeName::Conflict),
-        (Family::RandomWords, GaugeName::Engagement),
+        (Family::GratitudeLoop, GaugeName::Engagement),
     ] {
         let mut turns = Vec::new();
         for member in family.members() {
@@ -171,8 +171,8 @@ fn second_opinions_separate_loops_from_healthy_talk() {
         let perfect = auc(&read(Family::PerfectLoop, of), &healthy);
         println!("{name:18} AUC gratitude loop {gratitude:.3}, perfect loop {perfect:.3}");
         assert!(gratitude >= 0.95, "{name}");
-        // A long round holds nothing twice within fifty words.
-        let blind = name.starts_with("MATTR");
+        // These read 42 to 200 words, and a long round holds little twice within them.
+        let blind = name.ends_with("(low)");
         assert!(blind || perfect >= 0.95, "{name}");
     }
 }
@@ -192,18 +192,6 @@ fn where_nobody_has_a_voice_the_nulls_are_rejected_about_as_often_as_they_say() 
     }
     println!("above the 95th percentile of the null, of 30: voices {voices}, style matching {styles} (1.5 expected)");
     assert!(voices <= 5 && styles <= 5);
-}
-
-#[test]
-fn written_voices_are_told_apart() {
-    let vader = Vader::new();
-    let talk = psyche_core::measure::canonical().into_iter().find(|talk| talk.name == "healthy_dialogue").unwrap();
-    let read = voice_collapse::voice_collapse(&talk.scored(&vader), 1).unwrap();
-    println!("healthy dialogue: accuracy {:.2} of {} speakers, null {:?}", read.accuracy, read.speakers, read.null);
-    let turns = talk.scored(&vader);
-    let one_voice: Vec<Turn<'_>> = turns.iter().map(|turn| Turn { text: "thank you all", ..turn.clone() }).collect();
-    let collapsed = voice_collapse::voice_collapse(&one_voice, 1).unwrap();
-    assert!(collapsed.value.abs() < 1e-12 && collapsed.value < read.value, "{collapsed:?} {read:?}");
 }
 
 /// The gauge of the last window of every member.

@@ -591,7 +591,11 @@ async fn an_append_may_lack_its_end_only_where_a_fork_begins() {
     let engine = world.engine();
     let id = eventful(&world, &engine, TurnOrder::Sequential).await;
     let records = world.records(id).await;
-    let said = records.iter().position(|r| r.kind == "agent_message" && r.seq > 20).unwrap() + 1;
+    let said = records
+        .iter()
+        .position(|r| r.kind == "agent_message" && r.seq > 20 && !r.body.contains(r#""agent_id":"user""#))
+        .unwrap()
+        + 1;
     let again = |records: &[Record]| {
         let mut rerun = Rerun::new(id, &world.ports.vader);
         records.iter().try_for_each(|record| rerun.feed(record.clone()))?;

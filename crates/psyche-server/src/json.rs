@@ -149,7 +149,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Ok(AxumQuery(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let source = std::error::Error::source(&rejection).map(ToString::to_string).unwrap_or_default();
-                let (field, complaint) = source.split_once(": ").unwrap_or(("query", source.as_str()));
+                // One that is missing is named by the complaint alone.
+                let nameless = if source.contains('`') { "" } else { "query" };
+                let (field, complaint) = source.split_once(": ").unwrap_or((nameless, source.as_str()));
                 Err(ApiError::invalid_fields(vec![detail(field, complaint)]))
             }
         }

@@ -4,8 +4,8 @@
 //! * S = max(0, S before + b − k), a one-sided CUSUM; the alarm is raised while S ≥ h. S is cut at 2·h, so that an
 //!   alarm ends soon after its cause.
 //! * `sum` is S/h: 0 = calm, 1 = the alarm. A reading that cannot be taken ends the chart; the next begins at 0.
-//! * Each gauge has its own k and h, set on generated healthy dialogues so that the alarm is raised at most once in
-//!   100 of their turns.
+//! * h = 1 and k = 0.4; for engagement and diversity, whose healthy level spreads more, k = 0.6. Counted on generated
+//!   healthy dialogues, such an alarm is raised at most once in 100 of their turns.
 //! * Source: Page (1954), Biometrika 41:100.
 //! * Limits: the rate holds for talk like the generated dialogues; consecutive windows share 19 of 20 utterances, so
 //!   textbook tables of run lengths do not apply, and it was counted instead.

@@ -218,7 +218,8 @@ fn four_digits(value: f64) -> f64 {
 /// All six, always all present.
 pub type Gauges = BTreeMap<GaugeName, Gauge>;
 
-/// Reads all six gauges from a window, without alarms ([`alarm::chart`] carries those on); of more than [`WINDOW`] turns the last [`WINDOW`] count.
+/// Reads all six gauges from a window, without alarms ([`alarm::chart`] carries those on); of more than [`WINDOW`] turns
+/// the last [`WINDOW`] count.
 /// `seed` feeds the shuffles of the nulls: the same window and seed give the same gauges.
 pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
     gauges_with_meaning(vader, window, &[], seed)

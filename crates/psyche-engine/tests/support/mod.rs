@@ -87,8 +87,7 @@ impl World {
             renew_every: Duration::from_millis((lease_ms / 3).max(5)),
             claim_every: Some(Duration::from_millis(20)),
             retry_base: Duration::from_millis(1),
-            // Tests that fork at every event make more forks than people do.
-            forks_per_session: u64::MAX,
+            forks_per_session: 100_000,
             ..Options::default()
         };
         Engine::start(self.ports.clone(), options)

@@ -35,6 +35,7 @@ type Of<T> = fn(&T) -> Option<Cell<'_>>;
 #[derive(Clone, Debug)]
 pub struct Column {
     pub name: String,
+    pub kind: Kind,
     source: Source,
 }
 
@@ -142,7 +143,7 @@ pub fn columns(survey: &Survey) -> Vec<Column> {
         same("program_version", program_version.clone()),
         same("log_hash", log_hash.to_string()),
     ];
-    said.chain(gauges).chain(origin).map(|(name, _, source)| Column { name, source }).collect()
+    said.chain(gauges).chain(origin).map(|(name, kind, source)| Column { name, kind, source }).collect()
 }
 
 #[cfg(test)]

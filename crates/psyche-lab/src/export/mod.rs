@@ -12,6 +12,8 @@ mod json;
 mod jsonl;
 mod markdown;
 mod options;
+mod parquet;
+mod pdf;
 mod redact;
 mod rows;
 mod survey;
@@ -69,6 +71,8 @@ fn encoder(format: Format) -> Box<dyn Encoder> {
         Format::Csv => Box::<csv::Csv>::default(),
         Format::Markdown => Box::<markdown::Markdown>::default(),
         Format::Html => Box::<html::Html>::default(),
+        Format::Parquet => Box::<parquet::Parquet>::default(),
+        Format::Pdf => Box::<pdf::Pdf>::default(),
     }
 }
 

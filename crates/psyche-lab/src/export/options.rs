@@ -15,10 +15,15 @@ pub enum Format {
     Markdown,
     /// A report with figures, in one file.
     Html,
+    /// The same on paper.
+    Pdf,
+    /// The rows of CSV in typed columns.
+    Parquet,
 }
 
 impl Format {
-    pub const ALL: [Self; 5] = [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html];
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html, Self::Parquet, Self::Pdf];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -27,12 +32,14 @@ impl Format {
             Self::Csv => "csv",
             Self::Markdown => "markdown",
             Self::Html => "html",
+            Self::Parquet => "parquet",
+            Self::Pdf => "pdf",
         }
     }
 
     /// Whether it shows the session as a whole.
     pub fn has_figures(self) -> bool {
-        matches!(self, Self::Html)
+        matches!(self, Self::Html | Self::Pdf)
     }
 
     pub fn extension(self) -> &'static str {
@@ -49,6 +56,8 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Markdown => "text/markdown; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
+            Self::Parquet => "application/vnd.apache.parquet",
+            Self::Pdf => "application/pdf",
         }
     }
 }

@@ -90,6 +90,8 @@ struct Begun {
         (String = "text/csv"),
         (String = "text/markdown"),
         (String = "text/html"),
+        (Vec<u8> = "application/vnd.apache.parquet"),
+        (Vec<u8> = "application/pdf"),
     )))
 )]
 pub async fn export(

@@ -467,11 +467,14 @@ pub enum ExportFormat {
     Csv,
     Markdown,
     Html,
+    Parquet,
+    Pdf,
 }
 
 impl ExportFormat {
     #[cfg(test)]
-    pub const ALL: [Self; 5] = [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html];
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html, Self::Parquet, Self::Pdf];
 }
 
 /// A session exported as JSON.

@@ -70,6 +70,8 @@ async fn the_formats_are_what_they_say() {
         ("csv", "text/csv; charset=utf-8; header=present", "seq,timestamp,round,"),
         ("markdown", "text/markdown; charset=utf-8", "---\ntitle: \"A talk\"\n"),
         ("html", "text/html; charset=utf-8", "<!doctype html>"),
+        ("parquet", "application/vnd.apache.parquet", "PAR1"),
+        ("pdf", "application/pdf", "%PDF-1."),
     ] {
         let file = app.get(&format!("/sessions/{id}/export?format={format}"), Some(&owner)).await;
         assert_eq!((file.status, file.header("content-type")), (200, kind));

@@ -37,7 +37,9 @@ async fn a_fork_is_made_listed_and_goes_on() {
         (&json!("paused"), &json!("owner"), &json!("With a lamp"))
     );
     assert_eq!(made["parent"], json!({"session_id": id, "gen": 1, "seq": at}));
-    assert_eq!((&made["seed"], &made["situation"]), (&json!(99), &json!("Somebody lights a lamp.")));
+    assert_eq!(made["seed"], json!(99));
+    let situation = made["situation"].as_str().unwrap();
+    assert!(situation.starts_with("Somebody lights a lamp."), "{situation}");
     let fork = made["session_id"].as_str().unwrap().to_owned();
     let copied = app.events(&ada, &fork).await;
     assert_eq!(bare(&copied)[..at as usize], bare(&events)[..at as usize]);
@@ -173,8 +175,8 @@ async fn runs_are_compared_from_where_their_common_past_ends() {
         assert!(cells[0].get("deltas").is_none());
         // Where the late fork is still the first, it differs in nothing.
         let same = row["turn"].as_u64().unwrap() <= 10;
-        assert_eq!(cells[0]["message"]["content"] == cells[2]["message"]["content"], same, "{row}");
         if same {
+            assert_eq!(cells[0]["message"]["content"], cells[2]["message"]["content"], "{row}");
             assert!(cells[2]["deltas"].as_object().is_none_or(|d| d.values().all(|v| v == &json!(0.0))), "{row}");
         }
     }

@@ -21,7 +21,7 @@ use crate::config::Config;
 pub struct Arguments {
     /// Id of the session
     session: String,
-    /// json, jsonl (everything: `psyche import` gives back the same log), csv, markdown or html
+    /// json, jsonl (everything: `psyche import` gives back the same log), csv, parquet, markdown, html or pdf
     #[arg(long)]
     format: Format,
     /// First event; the first of the log when absent

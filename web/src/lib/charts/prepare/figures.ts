@@ -26,6 +26,17 @@ export function around(value: number | null, interval: readonly number[] | null 
   return { plus: Math.max(0, high - value), minus: Math.max(0, value - low) };
 }
 
+function errorBars(bars: readonly ReturnType<typeof around>[], look: Look): object {
+  return {
+    type: "data",
+    symmetric: false,
+    array: bars.map((bar) => bar.plus),
+    arrayminus: bars.map((bar) => bar.minus),
+    color: look.text,
+    thickness: 1.25,
+  };
+}
+
 export function layoutOf(look: Look, height: number, more: Record<string, unknown>): object {
   const axis = {
     color: look.muted,
@@ -135,14 +146,7 @@ export function effects(
         x: shown.map((each) => each.effect),
         y,
         marker: { color: look.text, size: 8 },
-        error_x: {
-          type: "data",
-          symmetric: false,
-          array: bars.map((bar) => bar.plus),
-          arrayminus: bars.map((bar) => bar.minus),
-          color: look.text,
-          thickness: 1.25,
-        },
+        error_x: errorBars(bars, look),
       },
     ],
     layout: { yaxis: { autorange: "reversed", type: "category" }, xaxis: { zeroline: true }, shapes: nulls },
@@ -172,14 +176,7 @@ export function shareBars(
           }),
           opacity: 0.6,
         },
-        error_x: {
-          type: "data",
-          symmetric: false,
-          array: bars.map((bar) => bar.plus),
-          arrayminus: bars.map((bar) => bar.minus),
-          color: look.text,
-          thickness: 1.25,
-        },
+        error_x: errorBars(bars, look),
         hovertemplate: "%{y}: %{x:.1%}<extra></extra>",
       },
     ],
@@ -241,14 +238,7 @@ export function dots(
         x: shown.map((part) => part.value),
         y: shown.map((part) => part.name),
         marker: { color: look.text, size: 8 },
-        error_x: {
-          type: "data",
-          symmetric: false,
-          array: bars.map((bar) => bar.plus),
-          arrayminus: bars.map((bar) => bar.minus),
-          color: look.text,
-          thickness: 1.25,
-        },
+        error_x: errorBars(bars, look),
       },
     ],
     layout: {

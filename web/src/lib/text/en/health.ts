@@ -7,8 +7,8 @@ export const healthText = catalogue({
   rawWithin: "raw {value} (95 %: {low}–{high})",
   alarm: "alarm",
   alarmNote:
-    "It has stood too high, or too low, for too long. About {rate} such alarms in 100 turns of healthy talk are false.",
-  quiet: "no alarm · {rate} false in 100 healthy turns",
+    "It has stood where it should not for too long. False alarms in 100 turns of healthy talk: {rate}.",
+  quiet: "no alarm (false ones in 100 healthy turns: {rate})",
   parts: "Parts",
   band: "null {low}–{high}",
   rawTitle: "The raw value of the measure, and its null: the band of values if nothing were going on",

@@ -1,4 +1,4 @@
-//! Prints what an analysis costs: `cargo run --release -p psyche-lab --example bench_analysis`.
+//! Prints what an analysis costs: `cargo run --release -p psyche-lab --example bench_session_analysis`.
 //!
 //! Sessions of several lengths, their records decoded and read as from a store, with gauges and a stimulus in every hundred
 //! utterances. Reading and making the document are told apart.
