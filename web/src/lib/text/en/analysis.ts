@@ -92,9 +92,9 @@ export const analysisText = catalogue({
   verdict: "Against chance",
   verdicts: { below: "voices differ", within: "as by chance", above: "more alike than chance" },
 
-  gauges: "Gauges over the range",
-  gaugesAside: "mean of readings that share no utterance, raw scale",
-  gauge: "Gauge",
+  gauges: "Measures over the range",
+  gaugesAside: "of gauges the mean of readings that share no utterance",
+  gauge: "Measure",
   mean: "Mean",
   standardised: "Standardised",
   nullBand: "Null",
@@ -163,7 +163,7 @@ export const analysisText = catalogue({
   selfTest: "Self-test",
   selfTestAside: "version {version} of the measures",
   selfTestNote:
-    "Talk whose level is known, read again by this program: the five canonical transcripts and the families generated like them. A reading outside its band fails the build too.",
+    "Talk whose level is known, read again by this program: the five canonical transcripts and the families generated like them.",
   selfTestRun: "Read them now",
   theSelfTest: "The self-test",
   selfTestGood: "All {n|# reading lies|# readings lie} in their bands.",
