@@ -127,12 +127,14 @@ fn by_libreoffice(dir: &Path, skipped: &mut Vec<String>) -> Result<u64> {
     let profile = format!("-env:UserInstallation=file://{}", dir.join("office").display());
     let shown = dir.display().to_string();
     let csv = dir.join("talk.csv").display().to_string();
-    let convert = ["--headless", &profile, "--convert-to", "fods", "--outdir", &shown, &csv];
+    // Comma, quotation mark, UTF-8, from the first line on.
+    let utf_8 = "--infilter=Text - txt - csv (StarCalc):44,34,76,1";
+    let convert = ["--headless", &profile, utf_8, "--convert-to", "fods", "--outdir", &shown, &csv];
     let output = Command::new("soffice").args(convert).output().context("start soffice")?;
     let sheet = fs::read_to_string(dir.join("talk.fods"))
         .with_context(|| format!("soffice made no sheet of the CSV: {}", String::from_utf8_lossy(&output.stderr)))?;
     let rows = sheet.matches("<text:p>spoken</text:p>").count();
-    if sheet.contains("table:formula") || rows.to_string() != UTTERANCES {
+    if sheet.contains("table:formula") || rows.to_string() != UTTERANCES || !sheet.contains("übermäßig, Ψ.") {
         bail!("LibreOffice finds {rows} utterances of {UTTERANCES} in the CSV, or a formula");
     }
     println!("ok  csv: LibreOffice reads {rows} utterances and no formula");
