@@ -57,6 +57,7 @@ impl Column {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a source of cells, and most of those may be empty")]
 fn text(text: &str) -> Option<Cell<'_>> {
     Some(Cell::Text(text.into()))
 }
