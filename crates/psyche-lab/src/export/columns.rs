@@ -57,6 +57,7 @@ impl Column {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every column reads a cell that may be absent")]
 fn text(text: &str) -> Option<Cell<'_>> {
     Some(Cell::Text(text.into()))
 }
