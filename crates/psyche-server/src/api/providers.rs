@@ -90,6 +90,7 @@ pub struct ProviderDraft {
     /// Write-only. Absent: the key that is kept stays, unless `base_url` changes, which removes it. `null` removes it.
     #[serde(default, with = "psyche_core::event::double")]
     #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     api_key: Option<Option<String>>,
     #[serde(default)]
     #[schema(value_type = Option<schema::PromptStyle>)]
