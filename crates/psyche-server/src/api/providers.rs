@@ -108,7 +108,8 @@ pub struct ProviderDraft {
 /// Defines a model of this id, or defines it anew. Sessions can use it at once.
 #[utoipa::path(
     put, path = "/api/v1/providers/{model_id}", tag = "models", params(("model_id" = String, Path)),
-    request_body = ProviderDraft, responses((status = 200, body = ProviderView))
+    request_body = ProviderDraft,
+    responses((status = 200, body = ProviderView), (status = 409, description = "There are as many as may be."))
 )]
 pub async fn put(
     State(app): State<Shared>,
@@ -158,7 +159,10 @@ pub async fn put(
 /// Removes a model that was defined here, with its key. Sessions that use it pause at their next turn.
 #[utoipa::path(
     delete, path = "/api/v1/providers/{model_id}", tag = "models", params(("model_id" = String, Path)),
-    responses((status = 204, description = "Gone."))
+    responses(
+        (status = 204, description = "Gone."),
+        (status = 409, description = "The configuration file defines this model.")
+    )
 )]
 pub async fn delete(
     State(app): State<Shared>,
