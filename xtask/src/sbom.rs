@@ -1,6 +1,7 @@
 //! What the program is made of, in CycloneDX 1.6: everything the lock files name, with checksums, and what of it is shipped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
@@ -131,7 +132,8 @@ fn hex_of_base64(text: &str) -> Option<String> {
         held += 6;
         if held >= 8 {
             held -= 8;
-            hex.push_str(&format!("{:02x}", (bits >> held) & 0xff));
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{:02x}", (bits >> held) & 0xff);
         }
     }
     Some(hex)

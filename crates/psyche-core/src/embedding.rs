@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_has_no_direction_is_no_embedding() {
-        for vector in [&[][..], &[0.0; 8], &[1.0, f32::NAN], &[f32::INFINITY, 1.0], &[1.0; MAX_WIDTH + 1]] {
+        for vector in [&[][..], &[0.0; 8], &[1.0, f32::NAN], &[f32::INFINITY, 1.0], &vec![1.0; MAX_WIDTH + 1]] {
             assert_eq!(Embedding::of(vector), None, "{} numbers", vector.len());
         }
         for text in ["", "[erased]", "AAAA", "not base64"] {

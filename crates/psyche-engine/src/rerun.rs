@@ -178,7 +178,8 @@ fn command_of(session: &Session, group: &[(Record, Event)], cut: bool) -> Result
     }
     let committed = find(|p| matches!(p, Payload::TurnCommitted(_)));
     match find(|p| matches!(p, Payload::AgentMessage(_))) {
-        Some(Payload::AgentMessage(message)) if committed.is_some() || cut => {
+        // A person's words follow from a command, and stand alone where another replica acknowledged it.
+        Some(Payload::AgentMessage(message)) if message.metadata.user_id.is_none() => {
             let (turn, attempt) = (message.metadata.turn, message.metadata.attempt);
             let Settled { finish, cost, confidence, reasoning, .. } = settled(group, turn, &message.agent_id);
             let text = message.content.as_str().to_owned();

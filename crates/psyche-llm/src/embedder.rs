@@ -105,7 +105,7 @@ impl MiniLm {
         match result {
             Ok(_) => self.told.store(false, Ordering::Relaxed),
             Err(error) if !self.told.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "utterances are not embedded; measures go by their words alone");
+                tracing::info!(%error, "utterances are not embedded; measures go by their words alone");
             }
             Err(_) => {}
         }

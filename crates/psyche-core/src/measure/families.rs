@@ -255,7 +255,7 @@ fn escalating_quarrel(random: &mut ChaCha8Rng) -> Member {
     for stage in 0..stages.len() {
         let mut deck = Deck::new(stages[stage.saturating_sub(1)..=stage].concat());
         for _ in 0..8 + below(4, random) {
-            let said: Vec<&str> = (0..1 + below(2, random)).map(|_| deck.draw(random)).collect();
+            let said: Vec<&str> = (0..=below(2, random)).map(|_| deck.draw(random)).collect();
             texts.push(said.join(" ").replace("{x}", concepts.draw(random)));
         }
     }

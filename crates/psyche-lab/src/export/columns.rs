@@ -57,7 +57,7 @@ impl Column {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a source of cells, and most of those may be empty")]
+#[expect(clippy::unnecessary_wraps, reason = "every column reads a cell that may be absent")]
 fn text(text: &str) -> Option<Cell<'_>> {
     Some(Cell::Text(text.into()))
 }

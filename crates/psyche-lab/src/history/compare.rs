@@ -134,20 +134,17 @@ fn contrast(name: &str, a: &[&Run], b: &[&Run], pairs: Option<&[(&Run, &Run)]>, 
     };
     let effect = || {
         let g = |b: &[f64], a: &[f64]| hedges_g(b, a).map(|effect| effect.g);
-        let interval = match pairs {
+        let interval = if let Some(pairs) = pairs {
             // Pairs stay together: a resample draws runs of both conditions at once.
-            Some(pairs) => {
-                let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(b)?, value(a)?))).collect();
-                let places: Vec<f64> = (0..both.len()).map(|i| i as f64).collect();
-                bca(&places, &resamples(both.len(), RESAMPLES, seed), |places| {
-                    let (b, a): (Vec<f64>, Vec<f64>) = places.iter().map(|place| both[*place as usize]).unzip();
-                    g(&b, &a)
-                })
-            }
-            None => {
-                let drawn = [(of_b.len(), seed), (of_a.len(), seed ^ 1)].map(|(n, seed)| resamples(n, RESAMPLES, seed));
-                bca_two((&of_b, &of_a), (&drawn[0], &drawn[1]), g)
-            }
+            let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(b)?, value(a)?))).collect();
+            let places: Vec<f64> = (0..both.len()).map(|i| i as f64).collect();
+            bca(&places, &resamples(both.len(), RESAMPLES, seed), |places| {
+                let (b, a): (Vec<f64>, Vec<f64>) = places.iter().map(|place| both[*place as usize]).unzip();
+                g(&b, &a)
+            })
+        } else {
+            let drawn = [(of_b.len(), seed), (of_a.len(), seed ^ 1)].map(|(n, seed)| resamples(n, RESAMPLES, seed));
+            bca_two((&of_b, &of_a), (&drawn[0], &drawn[1]), g)
         };
         (g(&of_b, &of_a), interval.map(|bootstrap| bootstrap.interval))
     };

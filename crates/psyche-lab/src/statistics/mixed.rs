@@ -199,9 +199,8 @@ fn invert(matrix: &[Vec<f64>]) -> Option<(Vec<Vec<f64>>, f64)> {
         for k in (0..p).filter(|k| *k != i) {
             let factor = left[k][i];
             for side in [&mut left, &mut right] {
-                for j in 0..p {
-                    side[k][j] -= factor * side[i][j];
-                }
+                let pivot = side[i].clone();
+                side[k].iter_mut().zip(pivot).for_each(|(x, y)| *x -= factor * y);
             }
         }
     }

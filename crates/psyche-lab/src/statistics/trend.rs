@@ -77,8 +77,8 @@ pub fn theil_sen(values: &[f64], inflation: f64) -> Option<Slope> {
     let sigma = ((n * (n - 1.0) * (2.0 * n + 5.0) - tied).max(0.0) / 18.0 * inflation).sqrt();
     let reach = normal_quantile(f64::midpoint(1.0, CONFIDENCE)) * sigma;
     let all = slopes.len() as f64;
-    let upper = (((all + reach) / 2.0).round_ties_even() as usize).min(slopes.len() - 1);
-    let lower = (((all - reach) / 2.0).round_ties_even() - 1.0).max(0.0) as usize;
+    let upper = (f64::midpoint(all, reach).round_ties_even() as usize).min(slopes.len() - 1);
+    let lower = (f64::midpoint(all, -reach).round_ties_even() - 1.0).max(0.0) as usize;
     let intercept = super::median(values)? - slope * (n - 1.0) / 2.0;
     Some(Slope { slope, intercept, interval: [slopes[lower], slopes[upper]] })
 }

@@ -56,7 +56,7 @@ impl Profile {
         let (preferences, consents) = (user.preferences.clone(), user.consents.clone());
         let user = UserView::of(app, user).await?;
         let budget_in_force = user.budget.unwrap_or_else(|| app.ports.engine.user_budget());
-        Ok(Self { preferences, consents, mfa, budget_in_force, user })
+        Ok(Self { user, preferences, consents, mfa, budget_in_force })
     }
 }
 

@@ -90,6 +90,7 @@ pub struct ProviderDraft {
     /// Write-only. Absent: the key that is kept stays, unless `base_url` changes, which removes it. `null` removes it.
     #[serde(default, with = "psyche_core::event::double")]
     #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     api_key: Option<Option<String>>,
     #[serde(default)]
     #[schema(value_type = Option<schema::PromptStyle>)]
@@ -107,7 +108,8 @@ pub struct ProviderDraft {
 /// Defines a model of this id, or defines it anew. Sessions can use it at once.
 #[utoipa::path(
     put, path = "/api/v1/providers/{model_id}", tag = "models", params(("model_id" = String, Path)),
-    request_body = ProviderDraft, responses((status = 200, body = ProviderView))
+    request_body = ProviderDraft,
+    responses((status = 200, body = ProviderView), (status = 409, description = "There are as many as may be."))
 )]
 pub async fn put(
     State(app): State<Shared>,
@@ -157,7 +159,10 @@ pub async fn put(
 /// Removes a model that was defined here, with its key. Sessions that use it pause at their next turn.
 #[utoipa::path(
     delete, path = "/api/v1/providers/{model_id}", tag = "models", params(("model_id" = String, Path)),
-    responses((status = 204, description = "Gone."))
+    responses(
+        (status = 204, description = "Gone."),
+        (status = 409, description = "The configuration file defines this model.")
+    )
 )]
 pub async fn delete(
     State(app): State<Shared>,

@@ -108,7 +108,6 @@ pub async fn timeline(
                 }
                 continue;
             }
-            Payload::AgentMessage(_) => None,
             Payload::Emergency(emergency) => label(&emergency.action),
             Payload::StimulusInjected(stimulus) => label(&stimulus.kind),
             Payload::TurnFailed(failed) => label(&failed.kind),

@@ -141,6 +141,7 @@ pub struct UserChange {
     /// What this person may spend on models in all own sessions; `null`: what the installation gives everybody.
     #[serde(default, with = "psyche_core::event::double")]
     #[schema(value_type = Option<schema::Budget>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     budget: Option<Option<Budget>>,
 }
 

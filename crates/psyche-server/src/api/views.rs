@@ -188,5 +188,9 @@ pub fn checked_budget(budget: Budget) -> Answer<Budget> {
     if budget.cost.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
         return Err(ApiError::invalid("budget.cost", "must be a number that is not negative"));
     }
+    // What is spent is counted in the database, whose numbers end here.
+    if budget.tokens.is_some_and(|tokens| i64::try_from(tokens).is_err()) {
+        return Err(ApiError::invalid("budget.tokens", "must be at most 9223372036854775807"));
+    }
     Ok(budget)
 }

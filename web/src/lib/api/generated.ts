@@ -771,6 +771,8 @@ export interface components {
             provenance: components["schemas"]["Provenance"];
         };
         /** @enum {string} */
+        ExportFormat: "json" | "jsonl" | "csv" | "markdown" | "html" | "parquet" | "pdf";
+        /** @enum {string} */
         Finish: "stop" | "length" | "filtered";
         /** @description Where a straight line leads, with the interval that a single value will lie in. */
         Foretold: {
