@@ -21,11 +21,11 @@ use super::writer::Write;
 const COLUMNS: &str = "seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome, details, \
                        commitment, key_id, sealed, mac";
 /// The key of the chain.
-const CHAIN: &str = "audit-chain";
+pub const CHAIN: &str = "audit-chain";
 /// The key of rows that are about nobody we know.
 const NOBODY: &str = "audit";
 /// The field a row's personal part is sealed as.
-const FIELD: &str = "audit";
+pub const FIELD: &str = "audit";
 
 /// Appends rows within the transaction of `write`.
 pub fn insert(write: &mut Write<'_>, drafts: Vec<AuditDraft>) -> Result<(), Fault> {
@@ -82,7 +82,7 @@ pub fn erase(write: &Write<'_>, user: UserId) -> Result<(), Fault> {
 }
 
 /// Subject and key scope of a row.
-fn subject_of(user: Option<UserId>) -> (String, String) {
+pub fn subject_of(user: Option<UserId>) -> (String, String) {
     match user {
         Some(user) => (Subject::User(user).to_string(), users::scope(user)),
         None => (NOBODY.to_owned(), NOBODY.to_owned()),
@@ -104,7 +104,7 @@ fn base(db: &Connection) -> Result<Option<(u64, Hash, Hash)>, Fault> {
     Ok(select.query_row([], |row| Ok((row.get(0)?, Hash(row.get(1)?), Hash(row.get(2)?)))).optional()?)
 }
 
-fn base_signature(key: &[u8; 32], seq: u64, mac: &Hash) -> Hash {
+pub fn base_signature(key: &[u8; 32], seq: u64, mac: &Hash) -> Hash {
     sign(key, &[b"psyche.audit.base\0", &seq.to_be_bytes(), &mac.0])
 }
 
@@ -176,9 +176,8 @@ fn row_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<AuditRow, Fault
     })
 }
 
-fn known<T>(text: &str, what: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
-    Ok(of(text)
-        .ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))?)
+pub fn known<T>(text: &str, what: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    of(text).ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))
 }
 
 fn verify(db: &Connection, keys: &Keys, checkpoints: Vec<Checkpoint>) -> Result<AuditCheck, Fault> {

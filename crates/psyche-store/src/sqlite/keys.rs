@@ -17,7 +17,7 @@ use super::seal::Key;
 const KEPT: usize = 4096;
 
 /// The row that tells whether the master key is the one this database was made with.
-const CHECK: &str = "check";
+pub const CHECK: &str = "check";
 
 pub struct Keys {
     master: Key,
@@ -144,6 +144,6 @@ fn wrapped_of(db: &Connection, tenant: TenantId, scope: &str) -> rusqlite::Resul
 }
 
 /// Associated data of a wrapped key: it opens only in its own row.
-fn about_key(id: Uuid, tenant: TenantId, scope: &str) -> Vec<u8> {
+pub fn about_key(id: Uuid, tenant: TenantId, scope: &str) -> Vec<u8> {
     [b"psyche.key\0".as_slice(), id.as_bytes(), tenant.0.as_bytes(), scope.as_bytes()].concat()
 }

@@ -14,7 +14,7 @@ pub fn relation(db: &Connection, session: SessionId, user: UserId) -> Result<Rel
     }
     let mut select = db.prepare_cached("SELECT relation FROM membership WHERE session_id = ?1 AND user_id = ?2")?;
     let stored: Option<String> = select.query_row(params![session.0, user.0], |row| row.get(0)).optional()?;
-    stored.map_or(Ok(Relation::None), |name| relation_of(&name))
+    Ok(stored.map_or(Ok(Relation::None), |name| relation_of(&name))?)
 }
 
 pub fn set(write: &Write<'_>, session: SessionId, user: UserId, relation: Relation) -> Result<(), Fault> {
@@ -55,7 +55,7 @@ fn owner(db: &Connection, session: SessionId) -> Result<Option<UserId>, Fault> {
     Ok(select.query_row([session.0], |row| Ok(UserId(row.get(0)?))).optional()?)
 }
 
-fn relation_name(relation: Relation) -> &'static str {
+pub fn relation_name(relation: Relation) -> &'static str {
     match relation {
         Relation::None => "none",
         Relation::Viewer => "viewer",
@@ -64,6 +64,6 @@ fn relation_name(relation: Relation) -> &'static str {
     }
 }
 
-fn relation_of(name: &str) -> Result<Relation, Fault> {
+pub fn relation_of(name: &str) -> Result<Relation, StoreError> {
     named(name, "relation", [Relation::Viewer, Relation::Participant, Relation::Owner], relation_name)
 }

@@ -9,31 +9,31 @@
 //! - A high-water file beside the database remembers how far each log was durable. A database that is behind it is
 //!   refused until the loss is accepted.
 
-mod audit;
+pub(crate) mod audit;
 mod blocks;
 mod casts;
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod directory;
 mod erasure;
 mod error;
 mod fault;
 mod high_water;
-mod journal;
-mod keys;
+pub(crate) mod journal;
+pub(crate) mod keys;
 mod leases;
 mod lock;
 mod log;
-mod members;
+pub(crate) mod members;
 mod open;
 mod readers;
 mod records;
 mod resets;
 mod schema;
-mod seal;
+pub(crate) mod seal;
 mod sessions;
-mod sign_ins;
+pub(crate) mod sign_ins;
 mod snapshots;
-mod users;
+pub(crate) mod users;
 mod writer;
 
 use std::fmt;

@@ -19,10 +19,10 @@ const COLUMNS: &str = "id, user_id, created_at, last_seen, expires_at, revoked, 
 
 /// Where a person signed in from, as it is sealed.
 #[derive(Default, Serialize, Deserialize)]
-struct Sealed {
-    device: String,
-    ip: String,
-    user_agent: String,
+pub struct Sealed {
+    pub device: String,
+    pub ip: String,
+    pub user_agent: String,
 }
 
 pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<SignInId>, Fault> {

@@ -18,19 +18,32 @@ use crate::cursor::Place;
 
 const COLUMNS: &str = "user_id, tenant, role, status, password_hash, last_login, created_at, key_id, sealed";
 /// The key of the digests that names are found by.
-const NAMES: &str = "names";
+pub const NAMES: &str = "names";
 
 /// What names a person, as it is sealed.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
-    username: String,
-    display_name: String,
-    email: String,
-    preferences: serde_json::Value,
+pub struct Sealed {
+    pub username: String,
+    pub display_name: String,
+    pub email: String,
+    pub preferences: serde_json::Value,
     #[serde(default)]
-    second_factor: Option<SecondFactor>,
+    pub second_factor: Option<SecondFactor>,
     #[serde(default)]
-    consents: Vec<Consent>,
+    pub consents: Vec<Consent>,
+}
+
+impl Sealed {
+    pub fn of(user: &User) -> Self {
+        Self {
+            username: user.username.clone(),
+            display_name: user.display_name.clone(),
+            email: user.email.clone(),
+            preferences: user.preferences.clone(),
+            second_factor: user.second_factor.clone(),
+            consents: user.consents.clone(),
+        }
+    }
 }
 
 pub fn create(write: &Write<'_>, new: &NewUser) -> Result<(), Fault> {
@@ -67,14 +80,7 @@ pub fn create(write: &Write<'_>, new: &NewUser) -> Result<(), Fault> {
 }
 
 fn seal(db: &Connection, keys: &Keys, user: &User) -> Result<(Uuid, Vec<u8>), Fault> {
-    let personal = Sealed {
-        username: user.username.clone(),
-        display_name: user.display_name.clone(),
-        email: user.email.clone(),
-        preferences: user.preferences.clone(),
-        second_factor: user.second_factor.clone(),
-        consents: user.consents.clone(),
-    };
+    let personal = Sealed::of(user);
     let (id, key) = keys.current(db, user.tenant, &scope(user.user_id))?;
     let about = about_row("account", user.user_id.0.as_bytes());
     Ok((id, key.seal(keys.entropy(), &about, &serde_json::to_vec(&personal)?)))
@@ -86,7 +92,7 @@ pub fn scope(user: UserId) -> String {
 }
 
 /// What a name is found by: nobody without the key can tell which name it stands for.
-fn digest(names: &Key, username: &str) -> String {
+pub fn digest(names: &Key, username: &str) -> String {
     sign(names.bytes(), &[folded(username).as_bytes()]).to_string()
 }
 
@@ -240,8 +246,8 @@ fn with(row: &Row<'_>, personal: Sealed) -> Result<User, Fault> {
         username,
         display_name,
         email,
-        role: named(&role, "role", [Role::Observer, Role::Researcher, Role::Admin], role_name)?,
-        status: named(&status, "status", [UserStatus::Active, UserStatus::Disabled], status_name)?,
+        role: role_of(&role)?,
+        status: status_of(&status)?,
         password_hash: row.get(4)?,
         preferences,
         last_login: row.get::<_, Option<i64>>(5)?.map(Timestamp),
@@ -257,12 +263,20 @@ pub fn named<T: Copy, const N: usize>(
     what: &str,
     values: [T; N],
     name: impl Fn(T) -> &'static str,
-) -> Result<T, Fault> {
+) -> Result<T, StoreError> {
     let found = values.into_iter().find(|value| name(*value) == text);
-    Ok(found.ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))?)
+    found.ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))
 }
 
-fn role_name(role: Role) -> &'static str {
+pub fn role_of(name: &str) -> Result<Role, StoreError> {
+    named(name, "role", [Role::Observer, Role::Researcher, Role::Admin], role_name)
+}
+
+pub fn status_of(name: &str) -> Result<UserStatus, StoreError> {
+    named(name, "status", [UserStatus::Active, UserStatus::Disabled], status_name)
+}
+
+pub fn role_name(role: Role) -> &'static str {
     match role {
         Role::Observer => "observer",
         Role::Researcher => "researcher",
@@ -270,7 +284,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn status_name(status: UserStatus) -> &'static str {
+pub fn status_name(status: UserStatus) -> &'static str {
     match status {
         UserStatus::Active => "active",
         UserStatus::Disabled => "disabled",
