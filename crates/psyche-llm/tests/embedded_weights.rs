@@ -33,8 +33,7 @@ fn weights_path() -> PathBuf {
 }
 
 fn models(dir: &Path) -> Models {
-    let deps =
-        Deps { clock: Arc::new(StillClock), models_dir: dir.to_owned(), resolver: None, provider_hosts: Vec::new() };
+    let deps = Deps { clock: Arc::new(StillClock), models_dir: dir.to_owned(), resolver: None };
     Models::from_config(BTreeMap::new(), None, &deps).expect("the built-in models need no configuration")
 }
 
@@ -78,7 +77,7 @@ async fn it_is_checked_loaded_and_speaks() {
 
     let models = models(dir.path());
     models.warm_up();
-    let model = models.get(models.default_id()).expect("the default model is there");
+    let model = models.default();
     let first = say(&*model, 7).await;
     assert_eq!(model.ready(), Ok(()));
     assert!(first.len() > 3, "it streams: {first:?}");

@@ -49,21 +49,10 @@ impl FromRequest<Shared> for CastText {
 }
 
 impl CastText {
-    fn read(&self, app: &App) -> Answer<Cast> {
+    fn read(&self) -> Answer<Cast> {
         let cast = if self.is_toml { Cast::from_toml(&self.text) } else { Cast::from_json(&self.text) };
-        let cast = cast.map_err(|errors| faults(errors, ""))?;
-        check_size(app, &cast, "agents")?;
-        Ok(cast)
+        cast.map_err(|errors| faults(errors, ""))
     }
-}
-
-/// Whether the installation allows a cast of so many agents.
-pub fn check_size(app: &App, cast: &Cast, field: &str) -> Answer<()> {
-    let (agents, most) = (cast.agents.len(), app.options.limits.agents_per_cast);
-    if agents > most {
-        return Err(ApiError::invalid(field, format!("has {agents} agents, {most} are allowed here")));
-    }
-    Ok(())
 }
 
 /// A cast's faults as details. `within` is the field that holds the cast, with its dot.
@@ -117,7 +106,7 @@ pub async fn find(app: &App, id: &str) -> Answer<Cast> {
     responses((status = 201, body = schema::Cast), (status = 409, description = "There is a cast with this id already."))
 )]
 pub async fn create(State(app): State<Shared>, caller: Caller, text: CastText) -> Answer<(StatusCode, Json<Cast>)> {
-    let cast = text.read(&app)?;
+    let cast = text.read()?;
     if cast.id == BUILT_IN || app.ports.directory.cast(TenantId::DEFAULT, &cast.id).await?.is_some() {
         return Err(ApiError::conflict("There is a cast with this id already."));
     }
@@ -139,7 +128,7 @@ pub async fn replace(
     text: CastText,
 ) -> Answer<Json<Cast>> {
     let before = own(&app, &caller, &id).await?;
-    let cast = text.read(&app)?;
+    let cast = text.read()?;
     if cast.id != id {
         return Err(ApiError::invalid("id", "must be the id in the path"));
     }

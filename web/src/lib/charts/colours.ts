@@ -1,13 +1,12 @@
 /** Canvases cannot read `light-dark()`: these resolve a token or an agent's colour for the surface in use. */
 import type { Agent } from "$lib/api/types";
 
-/** A background is resolved as one: where the system forces its own colours, it forces others on backgrounds. */
-export function token(name: string, near: Element, use: "color" | "background-color" = "color"): string {
+export function token(name: string, near: Element): string {
   const probe = document.createElement("span");
-  probe.style.setProperty(use, `var(${name})`);
+  probe.style.color = `var(${name})`;
   probe.hidden = true;
   near.append(probe);
-  const colour = getComputedStyle(probe).getPropertyValue(use);
+  const colour = getComputedStyle(probe).color;
   probe.remove();
   return colour;
 }

@@ -2,7 +2,6 @@
 import type {
   AgentMessage,
   EmergencyEvent,
-  Forked,
   InterventionSuggested,
   StimulusInjected,
   StoredEvent,
@@ -17,7 +16,6 @@ export type FeedItem = { seq: number; at: string } & (
   | { kind: "intervention"; event: InterventionSuggested }
   | { kind: "failure"; event: TurnFailed }
   | { kind: "emergency"; event: EmergencyEvent }
-  | { kind: "forked"; event: Forked }
   | { kind: "opening"; situation: string }
   | { kind: "note"; text: string; detail?: string; actor?: string | undefined }
 );
@@ -66,18 +64,10 @@ export function feedItem(event: StoredEvent, ran: boolean): FeedItem | null {
     case "annotation":
       return { ...place, kind: "note", text: `Note on event ${event.target_seq}`, detail: event.text };
     case "forked":
-      return { ...place, kind: "forked", event };
+      return { ...place, kind: "note", text: `Forked from event ${event.parent.seq} of another session` };
     default:
       return null;
   }
-}
-
-/** What a fork does differently, in words. */
-export function forkChanges(event: Forked): string {
-  const { agents, ...others } = changesOf(event);
-  const edited = Object.keys(typeof agents === "object" && agents !== null ? agents : {}).map(capital);
-  const names = [...Object.keys(others).filter((key) => key !== "name"), ...edited];
-  return names.length === 0 ? "" : `another ${names.join(", ")}`;
 }
 
 const REASONS: Record<string, string> = {

@@ -1,1 +1,0 @@
-export { default as ComparePage } from "./ComparePage.svelte";

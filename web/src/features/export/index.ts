@@ -1,1 +1,0 @@
-export { default as ExportPanel } from "./ExportPanel.svelte";

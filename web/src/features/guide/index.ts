@@ -1,1 +1,0 @@
-export { default as GuidePage } from "./GuidePage.svelte";

@@ -1,2 +1,0 @@
-export { default as ForkDialog } from "./ForkDialog.svelte";
-export { default as Timeline } from "./Timeline.svelte";
