@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := target/debug/psyche
 
-.PHONY: help run test bench bench-live check web build weights clean
+.PHONY: help run test bench bench-live bench-web check web build weights clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,14 +17,21 @@ check: ## fmt, clippy, tidy and the supply chain
 	@cargo run --locked --quiet --package xtask -- check
 
 bench: build weights ## measure what the project promises, in a release build
-	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer
+	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer -p psyche-lab
 	@echo "== measures"; target/release/examples/bench_measures
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
+	@echo "== measures of whole sessions"; target/release/examples/bench_analysis
+	@echo "== analysis"; target/release/examples/bench_session_analysis
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
+	@echo "== sentence encoder"; target/release/examples/bench_encoder data/models/all-MiniLM-L6-v2.int8.onnx
 
 bench-live: web ## measure live delivery against its floors, every row of its table
 	@cargo run --locked --quiet --package xtask -- load
+
+bench-web: web ## measure the dashboard: 200 and 1,000 events a second through the server, and what a visit weighs
+	@cargo build --locked --release --package psyche
+	@cd web && PSYCHE_BIN=../target/release/psyche npm run --silent bench && npm run --silent budgets
 
 build: web
 	@cargo build --locked --package psyche

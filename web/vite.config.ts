@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig, type Plugin } from "vite";
+import { guide } from "./scripts/guide.ts";
 
 const COMPRESSIBLE = /\.(js|css|html|svg|json|map)$/;
 
@@ -38,7 +39,7 @@ const backend = process.env.PSYCHE_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   base: "./",
-  plugins: [svelte(), precompress()],
+  plugins: [guide(), svelte(), precompress()],
   resolve: { alias },
   build: {
     target: "es2023",
@@ -47,6 +48,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: {
+    // The user guide stands beside this folder.
+    fs: { allow: [".."] },
     proxy: {
       "/api": backend,
       "/ws": { target: backend, ws: true },

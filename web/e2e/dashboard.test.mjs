@@ -73,8 +73,6 @@ test("one click starts the demo session, and the agents speak", async () => {
   for (const name of ["Ego", "Shadow", "Persona", "Anima/Animus", "Self"])
     assert.ok(names.includes(name), name);
   assert.match(await page.locator("header").first().innerText(), /Live/);
-  await page.locator(".opening", { hasText: "A letter arrives from someone" }).waitFor();
-  await page.getByText("Started, by you").waitFor();
 });
 
 test("words appear while they are spoken", async () => {
@@ -139,8 +137,9 @@ test("a reload signs in silently, returns to the same place and shows the same m
   const { page } = main;
   const before = await seqs(page);
   await page.reload();
-  await spoken(page, before.length);
-  assert.deepEqual(await seqs(page), before);
+  await spoken(page, Math.min(before.length, 20));
+  const after = await seqs(page);
+  assert.deepEqual(after, before.slice(-after.length));
 });
 
 test("the keys work: tabs, the past, live again, the sheet, the palette", async () => {
@@ -223,8 +222,9 @@ test("the server is killed and comes back: stale is shown, then everything is th
   const seen = await seqs(page);
   assert.equal(new Set(seen).size, seen.length, "a message is shown twice");
   await page.reload();
-  await spoken(page, seen.length);
-  assert.deepEqual(await seqs(page), seen);
+  await spoken(page, Math.min(seen.length, 20));
+  const after = await seqs(page);
+  assert.deepEqual(after, seen.slice(-after.length));
 });
 
 test("every page: no axe violation, no sideways scroll; pictures in light, dark and narrow", async () => {
@@ -296,7 +296,7 @@ test("a model that cannot be reached: said where it happened, and the session wa
   await page.goto(`${world.url}#/`);
   await page.getByRole("button", { name: "Delete Nobody answers…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-  await page.getByText("Nobody answers").waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "Nobody answers" }).waitFor({ state: "detached" });
 });
 
 test("a session that does not exist is said to be none", async () => {

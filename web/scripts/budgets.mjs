@@ -21,6 +21,8 @@ const budgets = [
   ["initial CSS", sum(first.filter((name) => name.endsWith(".css"))), 15],
   ["fonts", sum(named(/\.woff2$/u)), 60],
   ["Visualizations chunk", sum(named(/^visualizations-.*\.js$/u)), 180],
+  // Loaded only when a figure of Analysis is drawn.
+  ["Plotly", sum(named(/^plotly-.*\.js$/u)), 500],
 ];
 let over = 0;
 for (const [name, size, limit] of budgets) {

@@ -180,7 +180,19 @@ export function gauges(round) {
     names.map((name, index) => {
       const standardised = round4(Math.abs(Math.sin(round * 0.31 + index * 1.1)));
       const level = standardised >= 0.7 ? "high" : standardised >= 0.4 ? "moderate" : "low";
-      return [name, { value: round4(0.2 + standardised * 0.5), standardised, null: [0.22, 0.38], level }];
+      const value = round4(0.2 + standardised * 0.5);
+      return [
+        name,
+        {
+          value,
+          standardised,
+          null: [0.22, 0.38],
+          level,
+          interval: [round4(value - 0.06), round4(value + 0.07)],
+          components: { novelty: round4(standardised / 2), drift: round4(standardised / 3) },
+          alarm: { raised: standardised > 0.9, sum: standardised, false_alarms_per_100: 1 },
+        },
+      ];
     }),
   );
 }

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { identityAnswers, systemFrames } from "./identity.mjs";
+import { makeAnalysis, makeHistory, makeSelfTest } from "./analysis.mjs";
 import { CAST, makeLog, makeSession, makeState } from "./conversation.mjs";
 
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
@@ -121,7 +122,7 @@ export async function fake(
           provider: "embedded",
           name: "SmolLM2 135M",
           context: 2048,
-          price: null,
+          price: { input: 0, output: 0 },
           determinism: "local",
           prompt_style: "compact",
           status: "ready",
@@ -137,6 +138,9 @@ export async function fake(
       const items = events.filter((event) => event.seq > after).slice(0, limit);
       return { items, next_cursor: items.length > 0 ? String(items.at(-1).seq) : null };
     },
+    [`GET sessions/${id}/analysis`]: () => makeAnalysis(id, events),
+    "GET analysis/self-test": () => makeSelfTest(),
+    "POST analysis/history": () => makeHistory(),
     [`POST sessions/${id}/commands`]: (_, body) => {
       commands.push(body);
       return { seq: events.length };

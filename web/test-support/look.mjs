@@ -1,4 +1,4 @@
-// Takes pictures of every page in every state, for a person to judge. Usage: node test-support/look.mjs [folder] [filter]
+// Takes pictures of every page in every state, for a person to judge. Usage: node test-support/look.mjs [folder] [pattern of names]
 import { mkdir } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,7 +7,7 @@ import { fake, serveDist, signedIn } from "./fake.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.argv[2] ?? "test-results/looks";
-const only = process.argv[3] ?? "";
+const only = new RegExp(process.argv[3] ?? "", "u");
 await mkdir(folder, { recursive: true });
 // `WEB_DIST` names another build than dist/.
 const dist = await serveDist(process.env.WEB_DIST);
@@ -15,7 +15,11 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
 });
-const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
+const SIZES = {
+  wide: { width: 1440, height: 900 },
+  narrow: { width: 390, height: 844 },
+  large: { width: 1920, height: 1080 },
+};
 const TABS = ["conversation", "health", "visualizations", "analysis", "settings"];
 const problems = [];
 
@@ -173,12 +177,13 @@ async function violations(page) {
   return wide ? [...found, "scrolls sideways"] : found;
 }
 
-async function shot(name, { scheme, size, options, hash, out = false, before }) {
+async function shot(name, { scheme, size, options, hash, out = false, before, media = {} }) {
   const file = `${name}-${scheme}-${size}`;
-  if (!file.includes(only)) return;
+  if (!only.test(file)) return;
   const context = await browser.newContext({
     viewport: SIZES[size],
     colorScheme: scheme,
+    ...media,
     deviceScaleFactor: size === "narrow" ? 2 : 1,
   });
   if (!out) await signedIn(context);
@@ -235,6 +240,43 @@ for (const scheme of ["dark", "light"]) {
       options: { fail: ["events", "models", "system"] },
       hash: (id) => `#/s/${id}/health`,
     });
+    for (const tab of ["visualizations", "analysis", "settings"])
+      await shot(`${tab}-failing`, {
+        ...base,
+        options: { fail: ["events", "models", "analysis", "casts"] },
+        hash: (id) => `#/s/${id}/${tab}`,
+      });
+    const scrolled = (where) => (page) =>
+      page
+        .evaluate((part) => {
+          const main = document.querySelector("main");
+          main.scrollTo(0, main.scrollHeight * part);
+        }, where)
+        .then(() => page.waitForTimeout(400));
+    for (const part of [0.25, 0.5, 0.75])
+      await shot(`analysis-at-${part}`, {
+        ...base,
+        hash: (id) => `#/s/${id}/analysis`,
+        before: scrolled(part),
+      });
+    await shot("analysis-history", {
+      ...base,
+      hash: (id) => `#/s/${id}/analysis`,
+      before: async (page) => {
+        await page.getByRole("button", { name: "Compute", exact: true }).click();
+        await page.waitForTimeout(700);
+        await scrolled(1)(page);
+      },
+    });
+    for (const tab of ["visualizations", "settings"])
+      await shot(`${tab}-at-end`, { ...base, hash: (id) => `#/s/${id}/${tab}`, before: scrolled(1) });
+    await shot("visualizations-past", {
+      ...base,
+      hash: (id) => `#/s/${id}/visualizations?turn=30`,
+      before: scrolled(1),
+    });
+    await shot("help", { ...base, hash: () => "#/help/measures" });
+    await shot("help-missing", { ...base, hash: () => "#/help/nothing" });
     for (const look of IDENTITY) await shot(look.name, { ...base, ...look });
     await shot("new-session", {
       ...base,
@@ -246,6 +288,12 @@ for (const scheme of ["dark", "light"]) {
           .then(() => page.waitForTimeout(200)),
     });
   }
+}
+for (const tab of TABS) {
+  const hash = (id) => `#/s/${id}/${tab}`;
+  await shot(tab, { scheme: "dark", size: "large", hash });
+  await shot(`${tab}-contrast`, { scheme: "light", size: "wide", hash, media: { contrast: "more" } });
+  await shot(`${tab}-forced`, { scheme: "dark", size: "wide", hash, media: { forcedColors: "active" } });
 }
 await browser.close();
 dist.close();

@@ -2,8 +2,12 @@
 
 mod codegen;
 mod contract;
+mod exports;
 mod fuzz;
 mod load;
+mod sbom;
+mod sentiment;
+mod statistics;
 mod suites;
 mod supply;
 mod tidy;
@@ -19,11 +23,15 @@ cargo xtask <task>
   test      everything: tools, web, build, check, Rust tests, contract, browser tests
   check     fmt, clippy, tidy and the supply chain
   supply    licences, bans and sources of what others wrote (deny.toml)
+  sbom      write target/psyche.cdx.json: what the program is made of (CycloneDX)
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
+  exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
+  sentiment the sentiment rules beside vaderSentiment: agreement and throughput
+  statistics  write what SciPy and statsmodels make of the shared cases of psyche-lab
   weights   fetch the embedded model's weights into data/models";
 
 fn main() -> ExitCode {
@@ -33,10 +41,14 @@ fn main() -> ExitCode {
         Some("check") => Ok(suites::check()),
         Some("tidy") => tidy::run().map(|findings| report(&findings)),
         Some("supply") => Ok(suites::supply_chain()),
+        Some("sbom") => sbom::write().map(|()| ExitCode::SUCCESS),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
+        Some("sentiment") => sentiment::sentiment().map(|()| ExitCode::SUCCESS),
+        Some("statistics") => statistics::write().map(|()| ExitCode::SUCCESS),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
         _ => {
             println!("{HELP}");

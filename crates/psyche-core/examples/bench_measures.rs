@@ -3,7 +3,8 @@
 //! The gauges of a 20-utterance window after sessions of several lengths, and the throughput of the sentiment rules on the
 //! rated corpora (that of vaderSentiment itself is printed by `tests/data/sentiment/reference.py`).
 
-use psyche_core::measure::{Turn, Vader, WINDOW, canonical, gauges};
+use psyche_core::embedding::Embedding;
+use psyche_core::measure::{Turn, Vader, WINDOW, canonical, gauges_with_meaning};
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,8 +17,12 @@ fn main() {
     let healthy = canonical().into_iter().find(|transcript| transcript.name == "healthy_dialogue");
     let lines = healthy.map(|transcript| transcript.turns).unwrap_or_default();
     let words: usize = lines.iter().map(|line| line.text.split_whitespace().count()).sum();
+    // Any embeddings cost the same.
+    let number = |i: usize| (i * 7919 % 251) as f32 - 125.0;
+    let embeddings: Vec<Embedding> =
+        (0..WINDOW).filter_map(|i| Embedding::of(&(0..384).map(|j| number(i * 384 + j)).collect::<Vec<_>>())).collect();
     println!("{:.1} words an utterance, window {WINDOW}", words as f64 / lines.len() as f64);
-    for length in [10usize, 100, 1_000, 10_000] {
+    for (length, embedded) in [(10usize, false), (100, false), (1_000, false), (10_000, false), (10_000, true)] {
         // The session as the engine holds it: a ring of the last utterances, fed from the start.
         let mut ring: VecDeque<(&str, &str, f64)> = VecDeque::with_capacity(WINDOW);
         let mut spent = Vec::new();
@@ -42,12 +47,14 @@ fn main() {
                     answers: i.checked_sub(1),
                 })
                 .collect();
-            black_box(gauges(&vader, &window, turn as u64));
+            let known: Vec<Option<&Embedding>> = embeddings.iter().take(window.len()).map(Some).collect();
+            black_box(gauges_with_meaning(&vader, &window, if embedded { &known } else { &[] }, turn as u64));
             spent.push(started.elapsed());
         }
         spent.sort();
         println!(
-            "gauges after {length:>6} utterances: median {:.3} ms, 95th percentile {:.3} ms",
+            "gauges after {length:>6} utterances{}: median {:.3} ms, 95th percentile {:.3} ms",
+            if embedded { ", with embeddings" } else { "" },
             milliseconds(spent[spent.len() / 2]),
             milliseconds(spent[spent.len() * 95 / 100]),
         );

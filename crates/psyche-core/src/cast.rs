@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::AgentId;
+use crate::objects::Objects;
 use crate::time::Timestamp;
 
 /// The text of the built-in cast, byte for byte as it can be exported.
@@ -229,7 +230,9 @@ impl Cast {
     }
 
     pub fn from_json(text: &str) -> Result<Self, Vec<CastError>> {
-        let cast: Self = serde_json::from_str(text).map_err(|e| {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let read = Self::deserialize(Objects(&mut reader)).and_then(|cast| reader.end().map(|()| cast));
+        let cast = read.map_err(|e| {
             let full = e.to_string();
             let message = full.rsplit_once(" at line ").map_or(full.as_str(), |(m, _)| m).to_owned();
             vec![CastError { line: Some(e.line()), field: field_in(&message), message }]

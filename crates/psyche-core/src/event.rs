@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::cast::{Cast, Path, PathKind, StimulusKind};
+use crate::embedding::{Embedded, Embedding};
 use crate::ids::{AgentId, SessionId, UserId};
-use crate::measure::{Gauges, Sentiment};
-use crate::port::{Determinism, Finish, ModelErrorKind, Parent, PromptStyle, Sampling, Usage};
+use crate::measure::{Affect, Gauges, Sentiment};
+use crate::port::{Determinism, Finish, ModelErrorKind, Parent, Payer, PromptStyle, Relation, Sampling, Usage};
 use crate::prompt::Rule;
 use crate::record::{Record, Text};
 use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
@@ -153,7 +154,7 @@ payloads! {
     SettingsChanged = "settings_changed" v 2,
     AgentChanged = "agent_changed" v 2,
     PathsChanged = "paths_changed" v 1,
-    Forked = "forked" v 1,
+    Forked = "forked" v 2,
     UserSession = "user_session" v 2,
 }
 
@@ -318,6 +319,9 @@ pub struct SessionStatusChanged {
     pub reason: Option<String>,
     /// A user's id, or `system`.
     pub actor: String,
+    /// Whose budget is exhausted, where it is not the session's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Payer>,
 }
 impl HasWords for SessionStatusChanged {}
 
@@ -377,6 +381,13 @@ pub struct SentimentScore {
     pub flagged: bool,
 }
 
+impl SentimentScore {
+    /// VADER's compound, positive, negative and neutral.
+    pub fn scores(&self) -> [f64; 4] {
+        [self.score, self.positive, self.negative, self.neutral]
+    }
+}
+
 impl From<Sentiment> for SentimentScore {
     /// What is no number could be written and never read again.
     fn from(s: Sentiment) -> Self {
@@ -423,6 +434,38 @@ pub struct MessageMetadata {
     pub truncated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// A second opinion on its sentiment, where there is an embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affect: Option<Affect>,
+    /// Where the utterance stands among meanings: what was measured. Absent in frames.
+    #[serde(default, skip_serializing_if = "SealedEmbedding::is_absent")]
+    pub embedding: Option<SealedEmbedding>,
+}
+
+/// The embedding of an utterance. It can be turned back into words like those it was made of, so it is sealed and erased
+/// as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedEmbedding {
+    /// See [`Embedded::model`].
+    pub model: String,
+    /// See [`Embedding::to_text`].
+    pub vector: Words,
+}
+
+impl SealedEmbedding {
+    pub fn new(embedded: &Embedded, subject: Subject, salts: &mut Salts) -> Self {
+        Self { model: embedded.model.to_string(), vector: Words::new(embedded.vector.to_text(), subject, salts) }
+    }
+
+    /// The embedding; nothing when it was erased.
+    pub fn open(&self) -> Option<Embedded> {
+        Some(Embedded { model: self.model.as_str().into(), vector: Embedding::parse(self.vector.as_str())? })
+    }
+
+    #[expect(clippy::ref_option, reason = "serde asks for this signature")]
+    fn is_absent(embedding: &Option<Self>) -> bool {
+        embedding.as_ref().is_none_or(|embedding| !matches!(embedding.vector, Words::Committed(_)))
+    }
 }
 
 /// An utterance. A person's has `agent_id` `user`.
@@ -442,9 +485,13 @@ impl HasWords for AgentMessage {
     fn words_mut(&mut self) -> Fields<'_> {
         let mut fields = vec![field("content", &mut self.content)];
         fields.extend(self.metadata.opener.as_mut().map(|opener| field("opener", opener)));
+        fields.extend(self.metadata.embedding.as_mut().map(|embedding| field(EMBEDDING, &mut embedding.vector)));
         fields
     }
 }
+
+/// The field of an utterance's embedding.
+pub const EMBEDDING: &str = "embedding";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -721,21 +768,127 @@ pub struct PathsChanged {
 }
 impl HasWords for PathsChanged {}
 
+/// Here a session goes on that has its past from another one. No program wrote version 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forked {
+    /// Where the past is from: the parent, its generation at that moment, and the last event they share.
     pub parent: Parent,
-    pub changes: BTreeMap<String, serde_json::Value>,
+    /// Who made the fork and owns it.
+    pub owner: UserId,
+    /// Absent: it goes by the name it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Words>,
+    pub changes: Changes<Words>,
+    /// What `changes.model` promises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub determinism: Option<Determinism>,
 }
-impl HasWords for Forked {}
 
+impl HasWords for Forked {
+    fn words_mut(&mut self) -> Fields<'_> {
+        let mut fields = Fields::new();
+        fields.extend(self.name.as_mut().map(|name| field("name", name)));
+        fields.extend(self.changes.situation.as_mut().map(|text| field("changes.situation", text)));
+        for (id, agent) in &mut self.changes.agents {
+            let name = || Cow::Owned(format!("changes.agents.{id}.system_prompt"));
+            fields.extend(agent.system_prompt.as_mut().map(|prompt| (name(), prompt)));
+        }
+        fields
+    }
+}
+
+/// What a fork does differently from its first own event on; absent fields stay. Texts are plain in a request, and words
+/// of whoever forks in the event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changes<Text> {
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub situation: Option<Text>,
+    #[serde(default = "BTreeMap::default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub agents: BTreeMap<AgentId, AgentEdit<Text>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<Path>>,
+    /// Id of the model an agent uses when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// What a fork changes of one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentEdit<Text> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<Text>,
+    /// Empty: the session's own model again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<bool>,
+}
+
+impl<Text> Default for Changes<Text> {
+    fn default() -> Self {
+        Self { situation: None, agents: BTreeMap::new(), paths: None, model: None, seed: None }
+    }
+}
+
+impl<Text> Changes<Text> {
+    /// The same changes with each text as `map` gives it.
+    pub fn map<Other>(&self, mut map: impl FnMut(&Text) -> Other) -> Changes<Other> {
+        Changes {
+            situation: self.situation.as_ref().map(&mut map),
+            agents: self
+                .agents
+                .iter()
+                .map(|(id, agent)| {
+                    let AgentEdit { temperature, system_prompt, model, muted } = agent;
+                    let system_prompt = system_prompt.as_ref().map(&mut map);
+                    let edit =
+                        AgentEdit { temperature: *temperature, system_prompt, model: model.clone(), muted: *muted };
+                    (id.clone(), edit)
+                })
+                .collect(),
+            paths: self.paths.clone(),
+            model: self.model.clone(),
+            seed: self.seed,
+        }
+    }
+}
+
+/// What became of somebody's belonging to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Belonging {
+    /// The owner's, with the session.
+    Created,
+    Joined,
+    /// The same person, related otherwise.
+    Updated,
+    Left,
+    /// The owner's: the session is about to be deleted.
+    Terminated,
+}
+
+/// Who belongs to a session has changed. That somebody is looking just now is presence and stands in no log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserSession {
     pub user_id: UserId,
+    /// The person's own words: gone when the person is erased.
     pub username: Words,
-    pub action: String,
+    pub action: Belonging,
     pub session_type: SessionType,
+    /// People who belong to the session from then on, the owner among them.
     pub participant_count: u64,
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: RelationMetadata,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationMetadata {
+    pub relation: Relation,
+    /// Who did it.
+    pub by: UserId,
 }
 impl HasWords for UserSession {
     fn words_mut(&mut self) -> Fields<'_> {
@@ -803,6 +956,19 @@ impl Event {
         }
         payload.put_together();
         Ok(Self { generation: record.generation, seq: record.seq, at: record.at, payload })
+    }
+
+    /// The texts a record's body commits to, by field, in the order in which they are stored. `None` for an event this
+    /// program does not know.
+    pub fn commitments(record: &Record) -> Result<Option<Vec<(String, Hash)>>, DecodeError> {
+        let mut payload = Payload::decode_body(&record.kind, record.version, &record.body).map_err(|source| {
+            DecodeError { seq: record.seq, kind: record.kind.clone(), version: record.version, source }
+        })?;
+        if matches!(payload, Payload::Unknown(_)) {
+            return Ok(None);
+        }
+        let fields = payload.words_mut().into_iter();
+        Ok(Some(fields.filter_map(|(field, words)| Some((field.into_owned(), words.commitment()?))).collect()))
     }
 
     /// The event as clients see it. `prev` is the `seq` of the event before it in the client's view.

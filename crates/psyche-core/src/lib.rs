@@ -5,9 +5,11 @@
 
 pub mod audit;
 pub mod cast;
+pub mod embedding;
 pub mod event;
 pub mod ids;
 pub mod measure;
+pub mod objects;
 pub mod permission;
 pub mod port;
 pub mod prompt;

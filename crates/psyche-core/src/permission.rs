@@ -1,5 +1,8 @@
 //! Who may do what: one table (`permissions.txt`), read by REST and WebSocket. Deny by default.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::port::{Relation, Role};
@@ -17,6 +20,8 @@ pub enum Permission {
     /// List sessions; each is shown to those who may read it.
     SessionList,
     SessionRead,
+    /// Go on with what one may read as a session of one's own.
+    SessionFork,
     SessionExport,
     SessionControl,
     SessionAnnotate,
@@ -36,12 +41,13 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Public,
         Self::OwnAccount,
         Self::SessionCreate,
         Self::SessionList,
         Self::SessionRead,
+        Self::SessionFork,
         Self::SessionExport,
         Self::SessionControl,
         Self::SessionAnnotate,
@@ -67,6 +73,7 @@ impl Permission {
             Self::SessionCreate => "session_create",
             Self::SessionList => "session_list",
             Self::SessionRead => "session_read",
+            Self::SessionFork => "session_fork",
             Self::SessionExport => "session_export",
             Self::SessionControl if session_type == SessionType::ObserverOnly => "session_control_observed",
             Self::SessionControl => "session_control",
@@ -91,6 +98,7 @@ impl Permission {
         matches!(
             self,
             Self::SessionRead
+                | Self::SessionFork
                 | Self::SessionExport
                 | Self::SessionControl
                 | Self::SessionAnnotate
@@ -141,7 +149,8 @@ fn ask(role: Option<Role>, permission: Permission, relation: Relation, session_t
         Some(Role::Admin) => 4,
     };
     // No row or no cell: denied.
-    let Some(cell) = cell(permission.row(session_type), column) else { return Verdict::Forbidden };
+    let cells = CELLS.get(permission.row(session_type));
+    let Some(cell) = cells.and_then(|cells| cells.get(column).copied()) else { return Verdict::Forbidden };
     if !permission.concerns_a_session() {
         return if cell == "yes" { Verdict::Allowed } else { Verdict::Forbidden };
     }
@@ -159,10 +168,12 @@ fn ask(role: Option<Role>, permission: Permission, relation: Relation, session_t
     }
 }
 
-fn cell(row: &str, column: usize) -> Option<&'static str> {
-    let line = TABLE.lines().find(|line| line.split_whitespace().next() == Some(row))?;
-    line.split_whitespace().nth(column)
-}
+/// The cells by their rows: sockets ask at every message.
+static CELLS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let cells = |line: &'static str| line.split_whitespace().collect::<Vec<_>>();
+    rows.map(cells).filter_map(|cells| Some((*cells.first()?, cells))).collect()
+});
 
 /// The named permissions of a role, as `permissions` lists them.
 pub fn names(role: Role) -> Vec<&'static str> {
@@ -202,6 +213,10 @@ mod tests {
         let cases = [
             (Observer, Owner, P::SessionRead, Allowed),
             (Observer, Viewer, P::SessionExport, Forbidden),
+            (Observer, Owner, P::SessionFork, Forbidden),
+            (Researcher, Viewer, P::SessionFork, Allowed),
+            (Researcher, None, P::SessionFork, Invisible),
+            (Admin, None, P::SessionFork, AllowedAudited),
             (Observer, Viewer, P::SessionAnnotate, Forbidden),
             (Observer, Participant, P::SessionAnnotate, Allowed),
             (Observer, Participant, P::SessionControl, Forbidden),

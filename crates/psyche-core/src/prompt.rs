@@ -4,6 +4,7 @@
 //! Hidden characters (control, bidirectional, zero width) are taken out of every part here, wherever it came from.
 //! A fixed system part per agent; everything another mind or a person wrote stands in delimited user parts, capped.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -217,14 +218,53 @@ fn waiting<'a>(session: &'a Session, agent: &AgentId) -> Vec<&'a PendingStimulus
 
 /// The prompt of an agent's next turn.
 pub fn build(session: &Session, agent: &AgentId, style: PromptStyle, rules: &[Rule], opener: Option<&str>) -> Prompt {
+    let task = match session.route(agent) {
+        Some(path) => format!("Speak to {}.", part(name(session, &path.to), 80)),
+        None => "Speak to all.".to_owned(),
+    };
+    assemble(session, (agent, style, rules, opener), &waiting(session, agent), &task)
+}
+
+/// The prompt of a question that a person asks an agent outside the conversation: what it would see at its next turn, and
+/// the question last.
+pub fn interview(
+    session: &Session,
+    agent: &AgentId,
+    style: PromptStyle,
+    rules: &[Rule],
+    opener: Option<&str>,
+    question: &str,
+) -> Prompt {
+    let asked = PendingStimulus {
+        seq: session.seq + 1,
+        kind: None,
+        text: question.into(),
+        target: Some(agent.clone()),
+        heard_by: BTreeSet::new(),
+        used_in: BTreeSet::new(),
+    };
+    let mut stimuli = waiting(session, agent);
+    stimuli.truncate(STIMULI_MOST - 1);
+    stimuli.push(&asked);
+    let mut prompt = assemble(session, (agent, style, rules, opener), &stimuli, "Answer the person who asks you.");
+    // It is no event.
+    prompt.event_seqs.retain(|seq| *seq != asked.seq);
+    prompt
+}
+
+fn assemble(
+    session: &Session,
+    (agent, style, rules, opener): (&AgentId, PromptStyle, &[Rule], Option<&str>),
+    stimuli: &[&PendingStimulus],
+    task: &str,
+) -> Prompt {
     let heard = heard(session, agent);
-    let stimuli = waiting(session, agent);
     let own = session.agents[agent].own.back().map(AsRef::as_ref);
     let (messages, used_heard, used_own) = match style {
-        PromptStyle::Full => (full(session, agent, rules, &heard, &stimuli, own), heard.as_slice(), own),
+        PromptStyle::Full => (full(session, agent, rules, (&heard, stimuli, own), task), heard.as_slice(), own),
         PromptStyle::Compact => {
             let last = &heard[heard.len().saturating_sub(1)..];
-            (compact(session, agent, last.first().copied(), &stimuli), last, None)
+            (compact(session, agent, last.first().copied(), stimuli), last, None)
         }
     };
     let mut event_seqs: Vec<u64> = used_heard.iter().map(|s| s.seq).collect();
@@ -258,9 +298,8 @@ fn full(
     session: &Session,
     agent: &AgentId,
     rules: &[Rule],
-    heard: &[&Said],
-    stimuli: &[&PendingStimulus],
-    own: Option<&Said>,
+    (heard, stimuli, own): (&[&Said], &[&PendingStimulus], Option<&Said>),
+    task: &str,
 ) -> Vec<ChatMessage> {
     let definition = &session.agents[agent].definition;
     let system = format!(
@@ -289,12 +328,7 @@ fn full(
     if !rules.is_empty() {
         let _ = writeln!(user, "Guidance: {}", guidance(rules));
     }
-    match session.route(agent) {
-        Some(path) => {
-            let _ = write!(user, "Speak to {}.", part(name(session, &path.to), 80));
-        }
-        None => user.push_str("Speak to all."),
-    }
+    user.push_str(task);
     vec![ChatMessage { role: ChatRole::System, content: system }, ChatMessage { role: ChatRole::User, content: user }]
 }
 

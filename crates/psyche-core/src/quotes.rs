@@ -1,14 +1,28 @@
-//! Quotations of an erased person in the words of others (docs/adr/0003).
+//! What goes with a person's words, and quotations of them in the words of others (docs/adr/0003).
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::words::ERASED;
+use crate::event::texts_of;
+use crate::words::{ERASED, Subject};
 
 /// A quotation is longer than this many characters.
 pub const LONGEST_KEPT: usize = 40;
 
 const WINDOW: usize = LONGEST_KEPT + 1;
+
+/// Made at the end of a round from the words of a person and those of an agent.
+const SITUATION: &str = "situation_changed";
+
+/// Whether a text of an event of this kind goes when `erased` does.
+pub fn goes(kind: &str, subject: Subject, erased: Subject) -> bool {
+    subject == erased || (erased == Subject::Session && kind == SITUATION)
+}
+
+/// Whether a text may quote a person: what agents say and think, and what is made of it.
+pub fn may_quote(kind: &str) -> bool {
+    matches!(kind, "agent_message" | "turn_committed" | SITUATION)
+}
 
 /// What a person wrote, to be looked for in what others say.
 ///
@@ -23,6 +37,16 @@ impl Quotes {
     pub fn add(&mut self, text: &str) {
         let folded: Vec<char> = folded(text).into_iter().map(|(c, _)| c).collect();
         self.windows.extend(folded.windows(WINDOW).filter_map(|w| <[char; WINDOW]>::try_from(w).ok()));
+    }
+
+    /// Adds a person's text by its place. The situation of a round is made of texts that are added elsewhere, and of an
+    /// agent's.
+    pub fn note(&mut self, kind: &str, field: &str, text: &str) {
+        match texts_of(text).filter(|_| (kind, field) == ("session_created", "cast")) {
+            Some(texts) => texts.iter().for_each(|text| self.add(text)),
+            None if kind == SITUATION => {}
+            None => self.add(text),
+        }
     }
 
     /// Whether nothing that was added is long enough to be a quotation.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "log/embedding.rs"]
+mod embedding;
 mod support;
 
 use std::fmt::Write as _;
@@ -44,10 +46,11 @@ from = "day"
 to = "night"
 "#;
 
-/// One of every kind of append, by fixed inputs.
+/// One of every kind of append, by fixed inputs, the version of the measures among them: a new one changes numbers,
+/// not the format.
 fn first_events() -> Sim {
     let cast = psyche_core::cast::Cast::from_toml(PAIR).unwrap();
-    let mut sim = Sim::shaped(Shape { cast, ..Shape::default() });
+    let mut sim = Sim::shaped(Shape { cast, measures_version: 1, ..Shape::default() });
     sim.inject("A letter arrives with no return address.", Some("night"));
     sim.start();
     sim.rounds(1);

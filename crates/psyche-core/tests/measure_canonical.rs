@@ -54,8 +54,20 @@ fn a_gauge_keeps_its_contract() {
             assert_eq!(read, gauges(&vader, &turns[..end], 7), "the same seed, the same reading");
             for gauge in read.values() {
                 match gauge {
-                    Gauge { value: Some(value), standardised: Some(standardised), null: Some([low, high]), level } => {
+                    Gauge {
+                        value: Some(value),
+                        standardised: Some(standardised),
+                        null: Some([low, high]),
+                        level,
+                        interval,
+                        alarm: None,
+                        components: _,
+                    } => {
+                        // Two groups of two utterances are the least an interval can be read from.
+                        assert_eq!(interval.is_some(), end >= 4);
+                        let [from, to] = interval.unwrap_or([*value; 2]);
                         assert!(value.is_finite() && low.is_finite() && high.is_finite() && low <= high);
+                        assert!(from.is_finite() && to.is_finite() && from <= *value && *value <= to);
                         assert!((0.0..=1.0).contains(standardised));
                         assert_eq!(*level, Level::of(*standardised));
                     }
@@ -94,6 +106,11 @@ fn gauges_travel_as_json_and_back() {
     let json = serde_json::to_string(&read).unwrap();
     assert!(json.contains(r#""emotional_intensity":{"value":0."#) && json.contains(r#""level":"high""#), "{json}");
     assert_eq!(serde_json::from_str::<psyche_core::measure::Gauges>(&json).unwrap(), read);
+    // What logs of the first measures hold.
+    let first = r#"{"value":0.5,"standardised":0.75,"null":[0.1,0.2],"level":"high"}"#;
+    let gauge = serde_json::from_str::<Gauge>(first).unwrap();
+    assert_eq!((gauge.interval, gauge.components.len(), &gauge.alarm), (None, 0, &None));
+    assert_eq!(serde_json::to_string(&gauge).unwrap(), first);
     assert_eq!(
         serde_json::to_value(&gauges(&vader, &[], 1)[&GaugeName::Conflict]).unwrap()["value"],
         serde_json::Value::Null

@@ -1,32 +1,60 @@
 //! The user guide states the formulas word for word as the code does.
 
-const GUIDE: &str = include_str!("../../../docs/measures.md");
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-const MEASURES: [(&str, &str); 8] = [
-    ("sentiment", include_str!("../src/measure/sentiment.rs")),
-    ("conflict", include_str!("../src/measure/conflict.rs")),
-    ("engagement", include_str!("../src/measure/engagement.rs")),
-    ("diversity", include_str!("../src/measure/diversity.rs")),
-    ("repetition", include_str!("../src/measure/repetition.rs")),
-    ("emotional_intensity", include_str!("../src/measure/emotional_intensity.rs")),
-    ("stagnation", include_str!("../src/measure/stagnation.rs")),
-    ("strength", include_str!("../src/measure/strength.rs")),
-];
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
+/// The files of a directory with this ending: name without it, and text.
+fn files(dir: &str, ending: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(root().join(dir)).unwrap().map(|entry| entry.unwrap().path());
+    let named = entries.filter_map(|path| {
+        let name = path.file_name()?.to_str()?.strip_suffix(ending)?.to_owned();
+        Some((name, fs::read_to_string(path).unwrap()))
+    });
+    named.collect()
+}
+
+fn head(source: &str) -> Vec<&str> {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect()
+}
+
+/// A measure is a file whose head names its source.
 #[test]
-fn the_guide_repeats_the_head_of_every_measure() {
-    for (name, source) in MEASURES {
-        let head: Vec<&str> = source
-            .lines()
-            .map_while(|line| line.strip_prefix("//!"))
-            .map(|line| line.trim_start_matches(' '))
-            .collect();
-        assert!(head.len() > 5, "{name} has no head");
-        let guide: Vec<&str> = GUIDE.lines().map(|line| line.trim_start_matches(' ')).collect();
+fn every_measure_has_a_page_that_repeats_its_head() {
+    let sources = files("crates/psyche-core/src/measure", ".rs");
+    let pages = files("docs/guide/measures", ".md");
+    let mut measures = BTreeSet::new();
+    for (name, source) in &sources {
+        let head = head(source);
+        if !head.iter().any(|line| line.starts_with("* Source:")) {
+            continue;
+        }
+        measures.insert(name.clone());
+        let Some((_, page)) = pages.iter().find(|(page, _)| page == name) else {
+            panic!("measure/{name}.rs has no page docs/guide/measures/{name}.md");
+        };
+        let lines: Vec<&str> = page.lines().collect();
         assert!(
-            guide.windows(head.len()).any(|lines| lines == head),
-            "docs/measures.md does not hold the head of measure/{name}.rs; copy it there:\n{}",
+            lines.windows(head.len()).any(|lines| lines == head),
+            "docs/guide/measures/{name}.md does not hold the head of measure/{name}.rs; copy it there:\n{}",
             head.join("\n")
         );
+        assert!(head.iter().any(|line| line.starts_with("* Limits:")), "measure/{name}.rs names no limits");
+    }
+    assert!(measures.len() >= 20, "{measures:?}");
+    let written: BTreeSet<String> = pages.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(written, measures, "pages without a measure, or the other way round");
+}
+
+#[test]
+fn the_index_names_every_page() {
+    let index = fs::read_to_string(root().join("docs/measures.md")).unwrap();
+    for (name, _) in files("docs/guide/measures", ".md") {
+        assert!(index.contains(&format!("(guide/measures/{name}.md)")), "docs/measures.md does not name {name}");
     }
 }

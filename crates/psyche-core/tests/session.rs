@@ -596,3 +596,29 @@ fn numbers_that_are_none_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_loop_raises_the_alarm_of_stagnation_and_a_reset_begins_its_chart_again() {
+    use psyche_core::measure::{Alarm, GaugeName};
+    let mut sim = Sim::shaped(Shape::default());
+    sim.start();
+    let said = "The letter is on the table and nobody opens it because everybody knows what it says.";
+    let mut before = Alarm::default();
+    for _ in 0..30 {
+        sim.begin();
+        let events = sim.commit(said);
+        let told = events.iter().find_map(|event| match &event.payload {
+            Payload::HealthUpdate(update) => Some(update.gauges.clone()),
+            _ => None,
+        });
+        assert_eq!(told.as_ref(), Some(&sim.session.gauges), "what is stored is what is folded");
+        if let Some(alarm) = sim.session.gauges[&GaugeName::Stagnation].alarm.clone() {
+            assert!(alarm.sum > before.sum || alarm.sum == 2.0, "each chart goes on from the one before");
+            before = alarm;
+        }
+    }
+    assert!(before.raised && before.false_alarms_per_100 > 0.0, "{before:?}");
+    sim.user(Action::Stop(StopArgs { reason: None })).unwrap();
+    sim.user(Action::Reset(NoArgs {})).unwrap();
+    assert!(sim.session.gauges.is_empty());
+}

@@ -14,9 +14,18 @@ pub enum EngineError {
     /// An argument cannot be.
     #[error("{field}: {message}")]
     Invalid { field: &'static str, message: String },
+    /// There are as many of these as the installation allows; the message says what to do.
+    #[error("{0}")]
+    Quota(String),
     /// The session's mailbox is full: try again in a second.
     #[error("the session has more commands waiting than it can take; try again in a second")]
     Busy,
+    /// An interview would cost more than the session's budget leaves.
+    #[error("the session's budget leaves no room for another answer; raise it")]
+    OverBudget,
+    /// An interview that ended without an answer; the message is ours.
+    #[error("{0}")]
+    NoAnswer(String),
     /// A dependency is away: try again.
     #[error("{0}")]
     Unavailable(String),

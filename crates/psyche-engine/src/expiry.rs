@@ -84,6 +84,7 @@ async fn expire(inner: &Arc<Inner>, session: SessionId, untouched_ms: u64) -> Re
     {
         return Ok(None);
     }
-    let owner = peek(&resident.state).initial.owner;
+    let Some(row) = inner.ports.directory.session(session).await? else { return Ok(None) };
+    let owner = row.summary.owner;
     Ok(Some(Expired { session, owner }))
 }

@@ -26,7 +26,8 @@ pub(crate) struct Call {
     pub reserved: u64,
     pub request: GenerateRequest,
     pub model: Result<Arc<dyn LanguageModel>, String>,
-    pub bus: Arc<dyn Bus>,
+    /// Where live text goes; `None`: nobody follows it.
+    pub bus: Option<Arc<dyn Bus>>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -56,7 +57,9 @@ impl Call {
     }
 
     fn live(&self, live: Live) {
-        self.bus.publish(self.session, News::Live(Arc::new(live)));
+        if let Some(bus) = &self.bus {
+            bus.publish(self.session, News::Live(Arc::new(live)));
+        }
     }
 
     async fn generate(&self) -> Result<Reply, ModelError> {
@@ -250,7 +253,7 @@ mod tests {
             reserved: 1,
             request,
             model: Ok(Arc::new(model)),
-            bus: Arc::new(LocalBus::new()),
+            bus: Some(Arc::new(LocalBus::new())),
             clock: Arc::new(Still),
         };
         let written = Written::default();

@@ -1,10 +1,15 @@
 //! Runs minds. One task owns a running session and decides its events; everything it needs from outside is a port.
 
+mod budgets;
 mod error;
 mod expiry;
+mod fork;
 mod generation;
+mod interview;
 mod leases;
 mod load;
+mod people;
+mod quotas;
 mod rerun;
 mod retry;
 mod task;
@@ -18,11 +23,12 @@ use psyche_core::cast::Cast;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{
-    Bus, ChatMessage, Clock, Directory, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary, Usage,
+    Bus, ChatMessage, Clock, Directory, Embedder, EventLog, ModelCatalog, NewSession, News, Sampling, SessionSummary,
+    Spent, Usage,
 };
 use psyche_core::prompt::{self, PROMPTS_VERSION};
 use psyche_core::random::MAX_SEED;
-use psyche_core::session::{Budget, Session, SessionType, TurnOrder, UserCommand};
+use psyche_core::session::{Budget, Relate, Session, SessionType, TurnOrder, UserCommand};
 use psyche_core::speech;
 use psyche_core::words::{Hash, Salts, Subject, Words};
 use psyche_core::{OwnerId, SessionId, TenantId, UserId};
@@ -31,8 +37,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use budgets::Budgets;
+
 pub use error::EngineError;
 pub use expiry::Expired;
+pub use fork::ForkDraft;
+pub use interview::Answered;
 pub use load::{Loaded, fold};
 pub use rerun::{Difference, Rerun};
 pub use retry::delay as retry_delay;
@@ -46,6 +56,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub models: Arc<dyn ModelCatalog>,
     pub vader: Arc<Vader>,
+    /// Measures go by words alone without one.
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -71,6 +83,16 @@ pub struct Options {
     pub expire_every: Duration,
     /// First pause before a failed turn is tried again; it doubles with each attempt.
     pub retry_base: Duration,
+    /// Whether interviews are charged to people's budgets; a program that only reads cannot.
+    pub charge_answers: bool,
+    /// What a user may spend on models who has no budget of their own.
+    pub user_budget: Budget,
+    /// Sessions a user may own.
+    pub sessions_per_user: u64,
+    /// Forks a session may have.
+    pub forks_per_session: u64,
+    /// Events of a log at which its session is paused for good.
+    pub events_per_session: u64,
 }
 
 impl Default for Options {
@@ -84,6 +106,11 @@ impl Default for Options {
             expire_after: None,
             expire_every: Duration::from_mins(1),
             retry_base: Duration::from_secs(1),
+            charge_answers: true,
+            user_budget: Budget::default(),
+            sessions_per_user: 1_000,
+            forks_per_session: 100,
+            events_per_session: 1_000_000,
         }
     }
 }
@@ -136,6 +163,8 @@ pub(crate) enum Order {
     Forget(oneshot::Sender<()>),
     /// Paused when nobody touched it for so many milliseconds; answered with whether it was.
     Expire(u64, oneshot::Sender<bool>),
+    /// Somebody belongs to it otherwise than before; answered when that is in the log.
+    Relate(Relate, oneshot::Sender<Result<(), EngineError>>),
 }
 
 /// A session that lives in memory.
@@ -151,6 +180,9 @@ pub(crate) struct Inner {
     pub options: Options,
     pub owner: OwnerId,
     pub residents: Mutex<HashMap<SessionId, Resident>>,
+    pub budgets: Budgets,
+    /// Held while a session is counted and created.
+    pub creating: tokio::sync::Mutex<()>,
     /// Held while a session is claimed and loaded.
     pub taking_up: tokio::sync::Mutex<()>,
     pub tracker: TaskTracker,
@@ -159,6 +191,10 @@ pub(crate) struct Inner {
     /// Turns under way are abandoned once this is cancelled.
     pub closed: CancellationToken,
     pub running: AtomicUsize,
+    /// Interviews that may begin now.
+    pub interviews: tokio::sync::Semaphore,
+    /// What interviews have spent of sessions' budgets.
+    pub asked: Mutex<HashMap<SessionId, Spent>>,
     /// Tells of sessions that were paused because nobody touched them.
     pub expired: broadcast::Sender<Expired>,
 }
@@ -179,6 +215,10 @@ impl Inner {
     pub fn residents(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Resident>> {
         self.residents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Spent>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads a shared state; a reader that panicked has changed nothing.
@@ -195,11 +235,15 @@ impl Engine {
             options,
             owner,
             residents: Mutex::default(),
+            budgets: Budgets::default(),
+            creating: tokio::sync::Mutex::default(),
             taking_up: tokio::sync::Mutex::default(),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             running: AtomicUsize::new(0),
+            interviews: tokio::sync::Semaphore::new(interview::AT_ONCE),
+            asked: Mutex::default(),
             expired: broadcast::Sender::new(expiry::REMEMBERED),
         });
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
@@ -274,9 +318,20 @@ impl Engine {
         let mut session = Session::new(id, &event, &created);
         let record = event.record(&Hash::ZERO, 0);
         session.apply_record(&record, &event);
+        let mut records = vec![record];
+        if new.session_type != SessionType::SingleUser {
+            records.extend(self.owner_joins(&mut session).await?);
+        }
         let summary = session.summary();
-        log.create(NewSession { row: session.row(TenantId::DEFAULT), records: vec![record] }).await?;
+        let _counted = self.room_for(new.owner, None).await?;
+        log.create(NewSession { row: session.row(TenantId::DEFAULT), records }).await?;
         Ok(summary)
+    }
+
+    /// Takes up a session whose log was made elsewhere.
+    pub async fn take_in(&self, new: NewSession) -> Result<(), EngineError> {
+        let _counted = self.room_for(new.row.summary.owner, None).await?;
+        Ok(self.inner.ports.log.create(new).await?)
     }
 
     /// Whose words the texts of a cast are: nobody's for the built-in one, its owner's for one that is stored, else those
@@ -297,6 +352,7 @@ impl Engine {
         // A task that is just leaving closes its mailbox: ask its successor once.
         for _ in 0..2 {
             let resident = task::resident(&self.inner, session).await?;
+            self.room_in(&peek(&resident.state), &command.action)?;
             let (answer, result) = oneshot::channel();
             match resident.mailbox.try_send(Mail::Command(command.clone(), answer)) {
                 Ok(()) => {
@@ -361,6 +417,7 @@ impl Engine {
             resident.mailbox.closed().await;
         }
         self.inner.ports.log.delete(session).await?;
+        self.inner.asked().remove(&session);
         self.inner.ports.bus.publish(session, News::Deleted);
         Ok(())
     }
@@ -388,6 +445,11 @@ impl Engine {
             }
         }
         Ok(touched)
+    }
+
+    /// What a user may spend on models who has no budget of their own.
+    pub fn user_budget(&self) -> Budget {
+        self.inner.options.user_budget
     }
 
     /// Sessions this engine drives at present.

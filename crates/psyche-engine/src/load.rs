@@ -35,7 +35,7 @@ pub async fn load(log: &dyn EventLog, id: SessionId, until: u64) -> Result<Loade
 async fn read(log: &dyn EventLog, id: SessionId, until: u64) -> Result<Loaded, EngineError> {
     // A snapshot of another form or with an unreadable body only costs time.
     let snapshot = log.snapshot(id, until).await?.filter(|s| s.form == STATE_FORM);
-    let restored = snapshot.and_then(|s| Some((s.seq, restore(&s)?)));
+    let restored = snapshot.and_then(|s| Some((s.seq, restore(id, &s)?)));
     let (snapshot_seq, mut session) = match restored {
         Some((seq, session)) => (seq, Some(session)),
         None => (0, None),
@@ -89,8 +89,10 @@ pub fn snapshot(session: &Session) -> Result<Snapshot, serde_json::Error> {
     Ok(Snapshot { generation, seq, hash, form: STATE_FORM, bytes: serde_json::to_vec(session)? })
 }
 
-fn restore(snapshot: &Snapshot) -> Option<Session> {
-    let session: Session = serde_json::from_slice(&snapshot.bytes).ok()?;
+fn restore(id: SessionId, snapshot: &Snapshot) -> Option<Session> {
+    let mut session: Session = serde_json::from_slice(&snapshot.bytes).ok()?;
+    // A fork has its parent's snapshots of their common past.
+    session.id = id;
     (session.hash == snapshot.hash && session.seq == snapshot.seq).then_some(session)
 }
 

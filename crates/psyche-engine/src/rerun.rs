@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use psyche_core::CommandId;
-use psyche_core::SessionId;
-use psyche_core::event::{Event, Payload};
+use psyche_core::event::{Event, Payload, SealedEmbedding};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
+use psyche_core::port::Finish;
 use psyche_core::prompt::PROMPTS_VERSION;
 use psyche_core::record::Record;
-use psyche_core::session::{Action, Command, EXPIRED, Failure, Inputs, ModelFacts, Reply, Session, UserCommand};
+use psyche_core::session::{
+    Action, Command, EXPIRED, Failure, Fork, Halt, Inputs, LOG_FULL, ModelFacts, Relate, Reply, Session, Settled,
+    UserCommand,
+};
 use psyche_core::words::Salts;
+use psyche_core::{AgentId, CommandId, SessionId};
 
 /// Where the log and its re-run part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +56,7 @@ impl<'a> Rerun<'a> {
         let event =
             Event::decode(&record).map_err(|e| Difference::Unreadable { seq: record.seq, message: e.to_string() })?;
         if self.group.first().is_some_and(|(first, _)| first.at != record.at) {
-            self.check_group()?;
+            self.check_group(matches!(event.payload, Payload::Forked(_)))?;
         }
         self.group.push((record, event));
         Ok(())
@@ -61,13 +64,24 @@ impl<'a> Rerun<'a> {
 
     /// Checks what is left and gives the last state.
     pub fn finish(mut self) -> Result<Option<Session>, Difference> {
-        self.check_group()?;
+        self.check_group(false)?;
         Ok(self.session)
     }
 
-    fn check_group(&mut self) -> Result<(), Difference> {
+    /// `cut`: a fork begins here, and may have left the end of the append with its parent.
+    fn check_group(&mut self, cut: bool) -> Result<(), Difference> {
         let group = std::mem::take(&mut self.group);
         let Some((first, event)) = group.first() else { return Ok(()) };
+        let told = self.session.is_some() && matches!(event.payload, Payload::UserSession(_));
+        let is_gone = |record: &Record| record.texts.iter().any(|t| t.text.is_none());
+        if told
+            && let Some(session) = &mut self.session
+            && is_gone(first)
+        {
+            // The name of somebody who was erased. Nothing that is decided later rests on it, so the rest can be run.
+            session.apply_record(first, event);
+            return Ok(());
+        }
         if let Some((record, _)) = group.iter().find(|(r, _)| r.texts.iter().any(|t| t.text.is_none() || t.masked)) {
             return Err(Difference::Erased { seq: record.seq });
         }
@@ -82,15 +96,25 @@ impl<'a> Rerun<'a> {
         };
         // A restore or an accepted loss raises the generation between appends.
         session.generation = first.generation;
-        if let Some(command) = command_of(session, &group)? {
+        if let Some(command) = command_of(session, &group, cut)? {
             let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
-            let mut inputs =
-                Inputs { now: first.at, salts: Salts::recorded(salts), vader: self.vader, prompts: BTreeMap::new() };
+            let spoken = group.iter().find_map(|(_, e)| match &e.payload {
+                Payload::AgentMessage(message) => message.metadata.embedding.as_ref(),
+                _ => None,
+            });
+            let embedded = spoken.and_then(SealedEmbedding::open);
+            let mut inputs = Inputs {
+                now: first.at,
+                salts: Salts::recorded(salts),
+                vader: self.vader,
+                embedded,
+                prompts: BTreeMap::new(),
+            };
             let again = session
                 .decide(&command, &mut inputs)
                 .map_err(|refusal| Difference::Refused { seq: first.seq, message: refusal.message })?;
             let again = session.stamp(again, first.at);
-            compare(&group, &session.records(&again, first.epoch))?;
+            compare(&group, &session.records(&again, first.epoch), cut)?;
         }
         for (record, event) in &group {
             session.apply_record(record, event);
@@ -100,7 +124,7 @@ impl<'a> Rerun<'a> {
     }
 }
 
-fn compare(logged: &[(Record, Event)], again: &[Record]) -> Result<(), Difference> {
+fn compare(logged: &[(Record, Event)], again: &[Record], cut: bool) -> Result<(), Difference> {
     for (i, (record, _)) in logged.iter().enumerate() {
         let other = again.get(i);
         if other.is_none_or(|o| o.hash != record.hash) {
@@ -112,7 +136,7 @@ fn compare(logged: &[(Record, Event)], again: &[Record]) -> Result<(), Differenc
             });
         }
     }
-    match again.get(logged.len()) {
+    match again.get(logged.len()).filter(|_| !cut) {
         None => Ok(()),
         Some(extra) => Err(Difference::Other {
             seq: extra.seq,
@@ -123,7 +147,7 @@ fn compare(logged: &[(Record, Event)], again: &[Record]) -> Result<(), Differenc
 }
 
 /// The command whose decision a group of records holds; `None` for one that follows from nothing in the log.
-fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Command>, Difference> {
+fn command_of(session: &Session, group: &[(Record, Event)], cut: bool) -> Result<Option<Command>, Difference> {
     let find = |wanted: fn(&Payload) -> bool| group.iter().map(|(_, e)| &e.payload).find(|p| wanted(p));
     let (first, event) = &group[0];
     if let Payload::CommandReceived(received) = &event.payload {
@@ -132,29 +156,48 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         let actor = received.actor.parse().map_err(|_| invalid("the actor is not a user's id".to_owned()))?;
         return Ok(Some(Command::User(UserCommand { id: CommandId::new(&received.command_id), actor, action })));
     }
+    if let Payload::Forked(forked) = &event.payload {
+        let flights = session.in_flight.iter();
+        let settled = flights.map(|(turn, flight)| (*turn, settled(group, *turn, &flight.agent_id)));
+        return Ok(Some(Command::Fork(Box::new(Fork {
+            parent: forked.parent.clone(),
+            owner: forked.owner,
+            name: forked.name.as_ref().map(|name| name.as_str().to_owned()),
+            changes: forked.changes.map(|words| words.as_str().to_owned()),
+            determinism: forked.determinism,
+            settled: settled.collect(),
+        }))));
+    }
+    if let Payload::UserSession(change) = &event.payload {
+        return Ok(Some(Command::Relate(Relate::recorded(change))));
+    }
     let expired = |p: &Payload| matches!(p, Payload::SessionStatusChanged(s) if s.reason.as_deref() == Some(EXPIRED));
     if find(expired).is_some() {
         // How long it had to be untouched is not recorded; that it was paused for it is.
         return Ok(Some(Command::Expire { untouched_ms: 0 }));
     }
-    if let Some(Payload::TurnCommitted(committed)) = find(|p| matches!(p, Payload::TurnCommitted(_))) {
-        let Some(Payload::AgentMessage(message)) = find(|p| matches!(p, Payload::AgentMessage(_))) else {
+    let committed = find(|p| matches!(p, Payload::TurnCommitted(_)));
+    match find(|p| matches!(p, Payload::AgentMessage(_))) {
+        // A person's words follow from a command, and stand alone where another replica acknowledged it.
+        Some(Payload::AgentMessage(message)) if message.metadata.user_id.is_none() => {
+            let (turn, attempt) = (message.metadata.turn, message.metadata.attempt);
+            let Settled { finish, cost, confidence, reasoning, .. } = settled(group, turn, &message.agent_id);
+            let text = message.content.as_str().to_owned();
+            let (usage, latency_ms) = (message.metadata.usage, message.metadata.latency_ms);
+            let reply = Reply { text, reasoning, finish, usage, cost, confidence, latency_ms };
+            return Ok(Some(Command::Commit { turn, attempt, reply }));
+        }
+        _ if committed.is_some() => {
             let message = "turn_committed without agent_message".to_owned();
             return Err(Difference::Unreadable { seq: first.seq, message });
-        };
-        let reply = Reply {
-            text: message.content.as_str().to_owned(),
-            reasoning: committed.reasoning.as_ref().map(|r| r.as_str().to_owned()),
-            finish: committed.finish,
-            usage: message.metadata.usage,
-            cost: committed.cost,
-            confidence: committed.confidence,
-            latency_ms: message.metadata.latency_ms,
-        };
-        return Ok(Some(Command::Commit { turn: committed.turn, attempt: committed.attempt, reply }));
+        }
+        _ => {}
     }
     let ended = |p: &Payload| matches!(p, Payload::TurnFailed(_) | Payload::TurnAbandoned(_));
     let several = group.iter().filter(|(_, e)| ended(&e.payload)).count() > 1;
+    if matches!(&event.payload, Payload::TurnAbandoned(a) if a.reason == EXPIRED) {
+        return Ok(Some(Command::Expire { untouched_ms: 0 }));
+    }
     if matches!(event.payload, Payload::TurnAbandoned(_)) || several {
         return Ok(Some(Command::Abandon));
     }
@@ -167,18 +210,55 @@ fn command_of(session: &Session, group: &[(Record, Event)]) -> Result<Option<Com
         };
         return Ok(Some(Command::Fail { turn: failed.turn, attempt: failed.attempt, failure }));
     }
+    if let Payload::SessionStatusChanged(changed) = &event.payload {
+        // What is spent elsewhere is not in this log; that it was paused for it is.
+        match (changed.budget, changed.reason.as_deref()) {
+            (Some(payer), _) => return Ok(Some(Command::Halt(Halt::Budget(payer)))),
+            (None, Some(LOG_FULL)) => return Ok(Some(Command::Halt(Halt::LogFull))),
+            _ => {}
+        }
+    }
     // Turns that begin, or the end of the run that was due instead.
-    if find(|p| matches!(p, Payload::TurnStarted(_) | Payload::SessionStatusChanged(_))).is_some() {
-        let facts = session.order.iter().map(|agent| {
+    let begins = |p: &Payload| {
+        matches!(p, Payload::TurnStarted(_) | Payload::SessionStatusChanged(_) | Payload::PromptAdapted(_))
+    };
+    if find(begins).is_some() {
+        let begun = find(|p| matches!(p, Payload::TurnStarted(_))).is_some();
+        let facts = session.order.iter().filter_map(|agent| {
             let started = group.iter().find_map(|(_, e)| match &e.payload {
-                Payload::TurnStarted(s) if s.agent_id == *agent => Some(s),
+                Payload::TurnStarted(s) if s.agent_id == *agent => {
+                    Some(ModelFacts { id: s.model.clone(), style: s.style })
+                }
                 _ => None,
             });
-            let (id, style) =
-                started.map_or((String::new(), psyche_core::port::PromptStyle::Full), |s| (s.model.clone(), s.style));
-            (agent.clone(), ModelFacts { id, style })
+            let adapted =
+                |(_, e): &(Record, Event)| matches!(&e.payload, Payload::PromptAdapted(p) if p.agent_id == *agent);
+            // A turn that the cut left with the parent did not begin here.
+            let left = cut && begun && !group.iter().any(adapted);
+            let unknown = || ModelFacts { id: String::new(), style: psyche_core::port::PromptStyle::Full };
+            let facts = started.or_else(|| (!left).then(unknown))?;
+            Some((agent.clone(), facts))
         });
         return Ok(Some(Command::Begin(facts.collect())));
     }
     Ok(None)
+}
+
+/// How a turn of this group ended. Where a fork cut its end off: what of it shows in the events before.
+fn settled(group: &[(Record, Event)], turn: u64, agent: &AgentId) -> Settled {
+    let mut cut = Settled { finish: Finish::Stop, tokens: 0, cost: 0.0, confidence: None, reasoning: None };
+    for (_, event) in group {
+        match &event.payload {
+            Payload::TurnCommitted(c) if c.turn == turn => {
+                let reasoning = c.reasoning.as_ref().map(|r| r.as_str().to_owned());
+                let (finish, tokens, cost, confidence) = (c.finish, c.tokens, c.cost, c.confidence);
+                return Settled { finish, tokens, cost, confidence, reasoning };
+            }
+            Payload::AgentMessage(m) if m.metadata.turn == turn && m.metadata.truncated => cut.finish = Finish::Length,
+            Payload::AgentStateUpdate(update) if update.agent_id == *agent => cut.confidence = update.confidence,
+            Payload::SessionStatusChanged(s) if s.reason.as_deref() == Some("budget_exceeded") => cut.cost = f64::MAX,
+            _ => {}
+        }
+    }
+    cut
 }

@@ -9,22 +9,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use psyche_core::SessionId;
+use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{Append, AppendError, Claim, GenerateRequest, ModelErrorKind, News, Sampling, StoreError};
+use psyche_core::port::{
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
+};
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
-use psyche_core::session::{Command, Inputs, ModelFacts, Refusal, Session, SessionStatus};
-use psyche_core::words::{Hash, Salts};
+use psyche_core::session::{Command, Halt, Inputs, ModelFacts, Refusal, Session, SessionStatus};
+use psyche_core::words::Salts;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::Holder;
 use crate::generation::{Call, Outcome};
-use crate::{EngineError, Inner, Mail, Order, Resident, load, peek, retry};
+use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quotas, retry};
 
 /// Commands that may wait for the task.
 const MAILBOX: usize = 64;
+/// How long an utterance waits for its embedding.
+const EMBEDDING: Duration = Duration::from_secs(2);
 /// Pause before a store that was away is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -47,6 +53,8 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
         }
     };
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
+    // What turns of an owner that died may have cost is held until they are charged.
+    inner.budgets.settle(&loaded.session, inner.ports.models.as_ref());
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let state = Arc::new(RwLock::new(loaded.session));
     let token = CancellationToken::new();
@@ -128,6 +136,7 @@ impl Task {
             tracing::warn!(session = %self.id, %error, "the lease could not be given back; it runs out by itself");
         }
         inner.residents().remove(&self.id);
+        inner.budgets.release(Holder::Session(self.id));
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -225,6 +234,10 @@ impl Task {
 
     /// Starts the next turns and their model calls.
     async fn begin(&mut self) -> Result<(), AppendError> {
+        let most = self.inner.options.events_per_session;
+        if self.look(|s| quotas::is_full(s, most)) {
+            return self.decide_and_append(&Command::Halt(Halt::LogFull)).await.map(drop);
+        }
         let models = Arc::clone(&self.inner.ports.models);
         let facts = self.look(|s| {
             let fact = |agent: &psyche_core::AgentId| {
@@ -259,7 +272,7 @@ impl Task {
                 reserved: started.reserved,
                 request,
                 model: models.model(&started.model).ok_or_else(missing),
-                bus: Arc::clone(&self.inner.ports.bus),
+                bus: Some(Arc::clone(&self.inner.ports.bus)),
                 clock: Arc::clone(&self.inner.ports.clock),
             };
             self.calls.spawn(call.run());
@@ -334,12 +347,13 @@ impl Task {
     }
 
     /// Decides a command on a state and folds what follows; a refusal changes nothing.
-    fn step(&self, next: &mut Session, command: &Command) -> Result<Step, Refusal> {
+    fn step(&self, next: &mut Session, command: &Command, embedded: Option<Embedded>) -> Result<Step, Refusal> {
         let ports = &self.inner.ports;
         let mut inputs = Inputs {
             now: ports.clock.now(),
             salts: Salts::fresh(ports.clock.entropy()),
             vader: &ports.vader,
+            embedded,
             prompts: BTreeMap::new(),
         };
         let payloads = next.decide(command, &mut inputs)?;
@@ -352,18 +366,47 @@ impl Task {
     }
 
     /// What is to be stored after `expected` so that the session stands at `next`.
-    fn append(&self, expected: Hash, records: Vec<Record>, next: &Session) -> Append {
-        Append { session: self.id, epoch: Some(self.epoch), expected, records, summary: Some(next.summary()) }
+    fn append(&self, before: &Session, records: Vec<Record>, next: &Session) -> Append {
+        Append {
+            session: self.id,
+            epoch: Some(self.epoch),
+            expected: before.hash,
+            records,
+            summary: Some(next.summary()),
+            charge: budgets::charge(before, next),
+        }
+    }
+
+    /// Holds what turns that begin may cost; names the budget that has not as much left.
+    async fn reserve(&self, events: &[Event]) -> Result<Option<Payer>, AppendError> {
+        let models = self.inner.ports.models.as_ref();
+        let wanted = events.iter().filter_map(|event| match &event.payload {
+            Payload::TurnStarted(started) => Some(budgets::cost_of(started, models)),
+            _ => None,
+        });
+        let Some(wanted) = wanted.reduce(budgets::plus) else { return Ok(None) };
+        let owner = self.look(|s| s.initial.owner);
+        let Inner { budgets, ports, options, .. } = self.inner.as_ref();
+        let answer = budgets
+            .reserve(ports.directory.as_ref(), (Holder::Session(self.id), owner), wanted, options.user_budget)
+            .await?;
+        Ok(answer.err())
     }
 
     /// The way of every event: decide, store, fold, tell.
     async fn decide_and_append(&mut self, command: &Command) -> Result<Decided, AppendError> {
         let ports = self.inner.ports.clone();
+        let mut halt = None;
+        let embedded = match &ports.embedder {
+            Some(embedder) => embed(self.id, embedder.as_ref(), self.look(|s| s.utterance(command))).await,
+            None => None,
+        };
         for _ in 0..8 {
+            let command = halt.as_ref().unwrap_or(command);
             let (append, events, next, prompts) = {
                 let session = peek(&self.state);
                 let mut next = session.clone();
-                let Step { events, records, prompts } = match self.step(&mut next, command) {
+                let Step { events, records, prompts } = match self.step(&mut next, command, embedded.clone()) {
                     Ok(step) if step.events.is_empty() => return Ok(Decided::default()),
                     Ok(step) => step,
                     Err(refusal) => {
@@ -371,8 +414,12 @@ impl Task {
                         return Err(AppendError::Store(StoreError::Conflict("status")));
                     }
                 };
-                (self.append(session.hash, records, &next), events, next, prompts)
+                (self.append(&session, records, &next), events, next, prompts)
             };
+            if let Some(payer) = self.reserve(&events).await? {
+                halt = Some(Command::Halt(Halt::Budget(payer)));
+                continue;
+            }
             match ports.log.append(append).await {
                 Ok(_) => {
                     self.show(&events, next);
@@ -419,6 +466,15 @@ impl Task {
         match order {
             Order::Fenced => Err(()),
             Order::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop),
+            Order::Relate(relate, answer) => {
+                let result = match self.decide_and_append(&Command::Relate(relate)).await {
+                    Err(AppendError::Fenced) => return Err(()),
+                    other => other.map(drop).map_err(EngineError::from),
+                };
+                // Nobody may wait for it any more.
+                let _ = answer.send(result);
+                Ok(())
+            }
             Order::Expire(untouched_ms, answer) => {
                 let expired = match self.decide_and_append(&Command::Expire { untouched_ms }).await {
                     Ok(decided) => !decided.events.is_empty(),
@@ -451,6 +507,7 @@ impl Task {
                 other => StoreError::Unavailable(other.to_string()),
             })?;
         self.snapshot_seq = loaded.snapshot_seq;
+        self.inner.budgets.settle(&loaded.session, self.inner.ports.models.as_ref());
         let (generation, seq) = (loaded.session.generation, loaded.session.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = loaded.session;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: None });
@@ -463,6 +520,9 @@ impl Task {
 
     /// Facts first, then news.
     fn show(&self, events: &[Event], next: Session) {
+        if !events.iter().any(|event| matches!(event.payload, Payload::TurnStarted(_))) {
+            self.inner.budgets.settle(&next, self.inner.ports.models.as_ref());
+        }
         let (generation, seq) = (next.generation, next.seq);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.inner.ports.bus.publish(self.id, News::Appended { generation, seq, events: Some(events.into()) });
@@ -485,6 +545,19 @@ impl Task {
             Ok(()) => self.snapshot_seq = seq,
             // A missing snapshot only costs time.
             Err(error) => tracing::warn!(session = %self.id, %error, "a snapshot could not be saved"),
+        }
+    }
+}
+
+/// The embedding of what is to be said. An utterance never waits long for it nor fails without it.
+async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>) -> Option<Embedded> {
+    match tokio::time::timeout(EMBEDDING, embedder.embed(vec![text?])).await {
+        Ok(Ok(embedded)) => embedded.into_iter().next().flatten(),
+        // What is wrong the embedder tells, once.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            tracing::warn!(%session, "an utterance was not embedded in time; it is measured by its words");
+            None
         }
     }
 }

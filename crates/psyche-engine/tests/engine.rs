@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "engine/budgets.rs"]
+mod budgets;
+#[path = "engine/embedding.rs"]
+mod embedding;
 #[path = "engine/expiry.rs"]
 mod expiry;
+#[path = "engine/people.rs"]
+mod people;
 mod support;
 
 use std::collections::BTreeSet;

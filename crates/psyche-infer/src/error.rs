@@ -13,8 +13,8 @@ pub enum LoadError {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// The bytes do not follow the GGUF format, or contradict themselves.
-    #[error("not a usable GGUF file: {0}; fetch the file again, it may be cut short or altered")]
+    /// The bytes do not follow the file's format, or contradict themselves.
+    #[error("not a usable model file: {0}; fetch the file again, it may be cut short or altered")]
     Malformed(String),
     /// A sound file, but of a kind this engine does not run.
     #[error("this model is not supported: {0}; use a llama-architecture GGUF in Q4_1, Q8_0, F16 or F32")]

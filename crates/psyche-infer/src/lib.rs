@@ -1,4 +1,4 @@
-//! A small inference engine for language models in GGUF files.
+//! A small inference engine for language models in GGUF files, and for sentence embeddings.
 //!
 //! It runs llama-architecture models with weights in `Q4_1`, `Q8_0`, `F16` or `F32` on one processor core, with many
 //! replies under way in one batch, and it is exact about one thing: **the same request with the same seed gives the
@@ -22,9 +22,11 @@
 //!
 //! Rooms: `gguf` reads the file's header, `weights` repacks tensors, `kernels` does the arithmetic (and holds all
 //! `unsafe`), `forward` is one pass through the model, `kv` its memory, `worker` the thread that batches replies,
-//! `engine` what callers see; `tokenizer`, `words`, `chat`, `sampler`, `text` stand between text and tokens.
+//! `engine` what callers see; `tokenizer`, `words`, `chat`, `sampler`, `text` stand between text and tokens. Sentence embeddings have
+//! `encoder`, which reads its weights by `onnx` and cuts text by `wordpiece`.
 
 mod chat;
+mod encoder;
 mod engine;
 mod error;
 mod forward;
@@ -32,6 +34,7 @@ mod gguf;
 mod kernels;
 mod kv;
 mod model;
+mod onnx;
 mod random;
 mod sampler;
 #[cfg(test)]
@@ -39,10 +42,12 @@ mod synthetic;
 mod text;
 mod tokenizer;
 mod weights;
+mod wordpiece;
 mod words;
 mod worker;
 
 pub use chat::{Message, Role};
+pub use encoder::{Encoder, MAX_PIECES, WIDTH};
 pub use engine::{Cancel, Engine, EngineOptions, Finish, Generation, Piece, Request, Sink, Summary};
 pub use error::{GenerateError, LoadError};
 pub use kernels::Processor;

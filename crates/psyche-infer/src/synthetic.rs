@@ -145,3 +145,34 @@ pub(crate) fn model() -> Model {
     let bytes = file.len() as u64;
     Model::read(Cursor::new(file), bytes).expect("the synthetic file is sound")
 }
+
+/// Writes ONNX files.
+pub(crate) mod onnx {
+    pub(crate) fn varint(mut number: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    }
+
+    /// A field that holds bytes.
+    pub(crate) fn message(field: u64, bytes: &[u8]) -> Vec<u8> {
+        [varint(field << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
+    }
+
+    pub(crate) fn tensor(name: &str, kind: u64, shape: &[u64], bytes: &[u8]) -> Vec<u8> {
+        let shape = shape.iter().flat_map(|n| [varint(1 << 3), varint(*n)].concat());
+        let kind = [varint(2 << 3), varint(kind)].concat();
+        [shape.collect(), kind, message(8, name.as_bytes()), message(9, bytes)].concat()
+    }
+
+    /// A file with these initialisers, and fields that hold none.
+    pub(crate) fn model(tensors: &[Vec<u8>]) -> Vec<u8> {
+        let graph: Vec<u8> = tensors.iter().flat_map(|tensor| message(5, tensor)).collect();
+        let version = [varint(1 << 3), varint(8)].concat();
+        [version, message(2, b"psyche"), vec![0x4d, 1, 2, 3, 4], message(7, &graph)].concat()
+    }
+}

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use crate::gguf::TensorKind;
-use crate::kernels::math::half_to_f32;
+use crate::kernels::math::{f32_to_half, half_to_f32};
 
 /// Rows per tile.
 pub(crate) const TILE_ROWS: usize = 16;
@@ -84,6 +84,27 @@ impl Matrix {
             }
         }
         Ok(Self { rows, columns, tiles })
+    }
+
+    /// A matrix of 8-bit weights, each row with a scale of its own. `quant(row, column)` gives a weight.
+    pub(crate) fn of_rows(scales: &[f32], columns: usize, quant: impl Fn(usize, usize) -> i8) -> Self {
+        assert_eq!(columns % BLOCK, 0, "the caller checks the shape");
+        let rows = scales.len();
+        let mut tiles = Vec::with_capacity(rows.div_ceil(TILE_ROWS) * (columns / BLOCK));
+        for first in (0..rows).step_by(TILE_ROWS) {
+            let present = first..rows.min(first + TILE_ROWS);
+            for block in (0..columns).step_by(BLOCK) {
+                let mut tile = Q8Tile { quants: [0; 512], scale: [0; TILE_ROWS] };
+                for (lane, row) in present.clone().enumerate() {
+                    tile.scale[lane] = f32_to_half(scales[row]);
+                    for column in 0..BLOCK {
+                        tile.quants[column / 4 * 64 + lane * 4 + column % 4] = quant(row, block + column);
+                    }
+                }
+                tiles.push(tile);
+            }
+        }
+        Self { rows, columns, tiles: Tiles::Q8(tiles) }
     }
 
     /// Rows including the padding: what a product writes.

@@ -1,1 +1,6 @@
-//! Analysis, statistics and exports over logs: an empty room for now (README, status).
+//! Readings of logs: statistics, the analysis of a session and of many, exports.
+
+pub mod analysis;
+pub mod export;
+pub mod history;
+pub mod statistics;

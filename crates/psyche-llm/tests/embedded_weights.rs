@@ -33,7 +33,8 @@ fn weights_path() -> PathBuf {
 }
 
 fn models(dir: &Path) -> Models {
-    let deps = Deps { clock: Arc::new(StillClock), models_dir: dir.to_owned(), resolver: None };
+    let deps =
+        Deps { clock: Arc::new(StillClock), models_dir: dir.to_owned(), resolver: None, provider_hosts: Vec::new() };
     Models::from_config(BTreeMap::new(), None, &deps).expect("the built-in models need no configuration")
 }
 
@@ -77,7 +78,7 @@ async fn it_is_checked_loaded_and_speaks() {
 
     let models = models(dir.path());
     models.warm_up();
-    let model = models.default();
+    let model = models.get(models.default_id()).expect("the default model is there");
     let first = say(&*model, 7).await;
     assert_eq!(model.ready(), Ok(()));
     assert!(first.len() > 3, "it streams: {first:?}");

@@ -11,15 +11,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::permission::{Permission, Verdict, verdict};
-use psyche_core::port::{Relation, SessionRow};
-use psyche_core::session::{Action, SessionType, UserCommand};
+use psyche_core::port::{Relation, SessionRow, SessionSummary, User};
+use psyche_core::session::{Action, InterviewArgs, Relate, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
+use psyche_engine::{Answered, ForkDraft};
 use serde_json::json;
 
 use crate::accounts::{Caller, Standing};
 use crate::alerts;
 use crate::app::{App, Shared};
-use crate::client::bucket;
 use crate::context::Context;
 use crate::envelope::too_often;
 use crate::error::{Answer, ApiError, ErrorKind};
@@ -126,15 +126,8 @@ async fn not_signed_in(app: &App, context: &Context, error: ApiError) -> ApiErro
     if let Some(wait) = allowance.and_then(|allowance| allowance.wait) {
         return too_often(app, context, None, wait).await;
     }
-    // The first in a minute: somebody with many tokens does not fill the trail.
-    let key = format!("bad-token:{}", bucket(context.address));
-    if matches!(app.ports.counters.increment(&key, 60_000).await, Ok(1)) {
-        let row = context.row(app, AuditType::InvalidToken, Outcome::Denied);
-        if let Err(error) = app.record(vec![row]).await {
-            return error;
-        }
-    }
-    error
+    let row = context.row(app, AuditType::InvalidToken, Outcome::Denied);
+    app.record_now_and_then("bad-token", context.address, row).await.err().unwrap_or(error)
 }
 
 /// Records a refusal; many of them alert.
@@ -318,6 +311,14 @@ granted!(
     Reader for SessionRead
 );
 granted!(
+    /// May go on with a session's past as a session of their own.
+    Forker for SessionFork
+);
+granted!(
+    /// May take a session along as a file.
+    Exporter for SessionExport
+);
+granted!(
     /// May command a session.
     Controller for SessionControl
 );
@@ -344,7 +345,37 @@ impl Reader {
     }
 }
 
+impl Forker {
+    pub async fn fork(&self, context: &Context, draft: ForkDraft) -> Answer<SessionSummary> {
+        let app = &self.0.app;
+        let at_seq = draft.at_seq;
+        let summary = app.ports.engine.fork(self.0.id(), draft).await?;
+        let row = AuditDraft {
+            session_id: Some(summary.session_id),
+            details: json!({"forked_from": self.0.id(), "at_seq": at_seq}),
+            ..self.0.caller.row(app, context, AuditType::SessionCreated, Outcome::Success)
+        };
+        app.record(vec![row]).await?;
+        Ok(summary)
+    }
+}
+
+impl Exporter {
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
+    }
+}
+
 impl Controller {
+    /// Asks an agent outside the conversation.
+    pub async fn interview(&self, args: &InterviewArgs) -> Answer<Answered> {
+        let app = &self.0.app;
+        tokio::select! {
+            answered = app.ports.engine.interview(self.0.id(), &args.agent_id, &args.question) => Ok(answered?),
+            () = app.leaving.cancelled() => Err(ApiError::unavailable("the server is leaving")),
+        }
+    }
+
     /// For sockets, which ask [`enter`] themselves.
     pub async fn enter(app: &Shared, context: &Context, caller: &Caller, id: SessionId) -> Answer<Self> {
         Ok(Self(Arc::new(enter_again(app, context, caller, id, Self::PERMISSION).await?)))
@@ -390,12 +421,15 @@ impl Configurer {
 }
 
 impl Sharer {
-    pub fn owner(&self) -> psyche_core::UserId {
-        self.0.row.summary.owner
+    pub fn access(&self) -> &SessionAccess {
+        &self.0
     }
 
-    pub async fn relate(&self, context: &Context, user: psyche_core::UserId, relation: Relation) -> Answer<()> {
+    /// Changes how somebody relates to the session: in the directory, which decides, and then in the session's log. Asked
+    /// again after a failure in between, the log catches up.
+    pub async fn relate(&self, context: &Context, somebody: &User, relation: Relation) -> Answer<()> {
         let app = &self.0.app;
+        let user = somebody.user_id;
         let row = AuditDraft {
             session_id: Some(self.0.id()),
             details: json!({"user_id": user, "relation": relation}),
@@ -403,7 +437,9 @@ impl Sharer {
         };
         app.directory_with(vec![row]).set_relation(self.0.id(), user, relation).await?;
         app.accounts.changed(user);
-        Ok(())
+        let username = somebody.username.clone();
+        let relate = Relate { user_id: user, username, relation, by: self.0.caller.user_id };
+        Ok(app.ports.engine.relate(self.0.id(), relate).await?)
     }
 }
 
@@ -416,6 +452,18 @@ impl Deleter {
         };
         // First: what cannot be recorded is not done.
         app.record(vec![row]).await?;
-        Ok(app.ports.engine.delete(self.0.id()).await?)
+        let owner = self.0.row.summary.owner;
+        if let Some(owner) = app.ports.directory.user(owner).await? {
+            let (user_id, username) = (owner.user_id, owner.username);
+            let relate = Relate { user_id, username, relation: Relation::None, by: self.0.caller.user_id };
+            if let Err(error) = app.ports.engine.relate(self.0.id(), relate).await {
+                // A session that cannot be run any more can be deleted all the same.
+                tracing::warn!(session = %self.0.id(), %error, "its readers are not told who deletes it");
+            }
+        }
+        app.ports.engine.delete(self.0.id()).await?;
+        app.analyses.forget(self.0.id());
+        app.histories.forget(self.0.id());
+        Ok(())
     }
 }

@@ -42,10 +42,7 @@ pub struct Caller {
 impl Caller {
     /// A row of the audit trail about what this person asked for.
     pub fn row(&self, app: &App, context: &Context, event_type: AuditType, outcome: Outcome) -> AuditDraft {
-        let mut row = context.row(app, event_type, outcome);
-        row.user_id = Some(self.user_id);
-        row.personal.username = Some(self.username.clone());
-        row
+        context.row_about(app, self.user_id, &self.username, event_type, outcome)
     }
 }
 

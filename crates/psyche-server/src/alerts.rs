@@ -36,11 +36,11 @@ pub fn suspicion(
     severity: Severity,
     (rule, message): (&str, &str),
 ) -> AuditDraft {
-    let mut row = context.row(app, AuditType::Suspicious, Outcome::Success);
-    (row.user_id, row.severity) = (Some(user), severity);
-    row.personal.username = Some(username.to_owned());
-    row.details = json!({"rule": rule, "message": message});
-    row
+    AuditDraft {
+        severity,
+        details: json!({"rule": rule, "message": message}),
+        ..context.row_about(app, user, username, AuditType::Suspicious, Outcome::Success)
+    }
 }
 
 /// Counts something of somebody; the row when it has happened often enough within the time.

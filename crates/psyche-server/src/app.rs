@@ -1,5 +1,6 @@
 //! The one value everything hangs from.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,8 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::alerts::Courier;
+use crate::analyses::Analyses;
 use crate::blocks::Blocks;
+use crate::client::bucket;
 use crate::error::Answer;
+use crate::histories::Histories;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -51,11 +55,15 @@ pub(crate) struct App {
     pub keys: Keys,
     pub hasher: Hasher,
     pub accounts: Accounts,
+    pub analyses: Analyses,
+    pub histories: Histories,
     pub blocks: Blocks,
     pub rates: Rates,
     /// Signs what a browser keeps to be known again.
     pub device_key: [u8; 32],
     pub jobs: Jobs,
+    /// Held while a provider is changed.
+    pub providers: tokio::sync::Mutex<()>,
     /// Rung when the audit trail has grown.
     pub audited: tokio::sync::Notify,
     pub metrics: Metrics,
@@ -65,6 +73,8 @@ pub(crate) struct App {
     /// Cancelled when the server begins to leave: not ready, sockets say goodbye.
     pub leaving: CancellationToken,
     pub sockets: AtomicUsize,
+    /// Places for exports and imports at once.
+    pub exports: Arc<tokio::sync::Semaphore>,
     pub started_ms: u64,
     /// The OpenAPI document, as it is served.
     pub document: bytes::Bytes,
@@ -78,6 +88,15 @@ impl App {
         self.ports.audit.record(rows).await?;
         self.audited.notify_one();
         Ok(())
+    }
+
+    /// The same for what one client may cause many of: only the first within a minute is stored.
+    pub async fn record_now_and_then(&self, kind: &str, address: IpAddr, row: AuditDraft) -> Answer<()> {
+        let key = format!("{kind}:{}", bucket(address));
+        match self.ports.counters.increment(&key, 60_000).await {
+            Ok(1) => self.record(vec![row]).await,
+            _ => Ok(()),
+        }
     }
 
     /// A directory whose next write takes these rows along, or fails with them.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use psyche_core::TenantId;
 use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_core::{TenantId, UserId};
 use serde_json::json;
 
 use crate::app::{App, Shared};
@@ -33,6 +33,21 @@ impl Context {
             personal: Personal { username: None, ip_address: Some(self.address.to_string()) },
             details: json!({}),
         }
+    }
+
+    /// The same about somebody we know.
+    pub fn row_about(
+        &self,
+        app: &App,
+        user: UserId,
+        username: &str,
+        event_type: AuditType,
+        outcome: Outcome,
+    ) -> AuditDraft {
+        let mut row = self.row(app, event_type, outcome);
+        row.user_id = Some(user);
+        row.personal.username = Some(username.to_owned());
+        row
     }
 }
 

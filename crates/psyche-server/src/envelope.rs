@@ -117,7 +117,8 @@ pub async fn around(State(app): State<Shared>, mut request: Request, next: Next)
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
         let exposed = HeaderValue::from_static(
-            "X-Request-ID, X-Process-Time, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
+            "X-Request-ID, X-Process-Time, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
+             Content-Disposition, X-Export-Events",
         );
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
@@ -138,15 +139,9 @@ async fn refused(app: &App, context: &Context, class: Class, allowance: &mut Opt
 
 /// The refusal of a request that comes too often; the first in a minute is recorded.
 pub async fn too_often(app: &App, context: &Context, user: Option<UserId>, wait: Duration) -> ApiError {
-    let key = format!("told:{}", client::bucket(context.address));
-    let first = app.ports.counters.increment(&key, 60_000).await;
-    if matches!(first, Ok(1)) {
-        let row = AuditDraft { user_id: user, ..context.row(app, AuditType::RateLimit, Outcome::Denied) };
-        if let Err(error) = app.record(vec![row]).await {
-            return error;
-        }
-    }
-    ApiError::too_many("Too many requests; wait a little.", (wait.as_secs_f64().ceil() as u64).max(1))
+    let row = AuditDraft { user_id: user, ..context.row(app, AuditType::RateLimit, Outcome::Denied) };
+    let refusal = ApiError::too_many("Too many requests; wait a little.", (wait.as_secs_f64().ceil() as u64).max(1));
+    app.record_now_and_then("told", context.address, row).await.err().unwrap_or(refusal)
 }
 
 /// Client ids are kept when they can do no harm in a log.

@@ -176,7 +176,12 @@ impl From<EngineError> for ApiError {
             EngineError::NotFound => Self::not_found(),
             EngineError::Refused(refusal) => refusal.into(),
             EngineError::Invalid { field, message } => Self::invalid(field, message),
+            EngineError::Quota(message) => Self::conflict(message),
             EngineError::Busy => Self::too_many("The session has more commands waiting than it can take.", 1),
+            EngineError::OverBudget => Self::conflict(error.to_string()),
+            EngineError::NoAnswer(message) => {
+                Self { retry_after_s: Some(1), ..Self::new(ErrorKind::Unavailable, message) }
+            }
             EngineError::Unavailable(cause) => Self::unavailable(cause),
             EngineError::Corrupt(cause) => Self::internal(cause),
         }

@@ -10,6 +10,7 @@ use psyche_core::UserId;
 use psyche_core::words::Hash;
 use serde::{Deserialize, Serialize};
 
+use crate::api::exports;
 use crate::app::Shared;
 use crate::error::{Answer, ApiError};
 use crate::json::{API_BODY, read_body};
@@ -44,9 +45,17 @@ pub async fn once(app: &Shared, caller: UserId, request: Request, next: Next) ->
 async fn keyed(app: &Shared, caller: UserId, key: &HeaderValue, request: Request, next: Next) -> Answer<Response> {
     let key = key.to_str().ok().filter(|k| (1..=128).contains(&k.len()));
     let key = key.ok_or_else(|| ApiError::invalid("Idempotency-Key", "must have 1 to 128 visible ASCII characters"))?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let name = format!("idempotency:{}", Hash::of(format!("{caller} {} {key}", parts.uri.path()).as_bytes()));
-    let bytes = read_body(body, API_BODY, app.options.limits.body_timeout).await?;
+    // An import is larger than all others: it needs its place before it is held.
+    let limits = &app.options.limits;
+    let (most, within) = if parts.uri.path() == exports::IMPORT {
+        parts.extensions.insert(exports::place(app)?);
+        (limits.import_bytes, exports::ARRIVAL)
+    } else {
+        (API_BODY, limits.body_timeout)
+    };
+    let bytes = read_body(body, most, within).await?;
     let body = Hash::of(&bytes);
 
     let store = &app.ports.ephemeral;

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use psyche_core::objects::Objects;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,13 +72,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
         return Err(ApiError::new(ErrorKind::BadRequest, message));
     }
     let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
-    // The library would read a struct from a list too.
-    let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if !object && is_json().is_ok() {
-        return Err(ApiError::invalid("body", "must be an object"));
-    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         // It calls some wrong values, such as `null` for a name, breaks of the syntax.
@@ -127,6 +123,8 @@ fn detail(path: &str, complaint: &str) -> Detail {
         (quoted, "is given twice".to_owned())
     } else {
         let expected = complaint.rsplit_once(", expected ").map(|(_, e)| e.split(" at line ").next().unwrap_or(e));
+        // The library names the struct it wanted; people know objects.
+        let expected = expected.map(|e| if e.starts_with("struct ") { "an object" } else { e });
         (None, expected.map_or_else(|| "has the wrong form".to_owned(), |e| format!("must be {e}")))
     };
     let path = if path == "." { "" } else { path };
@@ -151,7 +149,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Ok(AxumQuery(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let source = std::error::Error::source(&rejection).map(ToString::to_string).unwrap_or_default();
-                let (field, complaint) = source.split_once(": ").unwrap_or(("query", source.as_str()));
+                // One that is missing is named by the complaint alone.
+                let nameless = if source.contains('`') { "" } else { "query" };
+                let (field, complaint) = source.split_once(": ").unwrap_or((nameless, source.as_str()));
                 Err(ApiError::invalid_fields(vec![detail(field, complaint)]))
             }
         }
@@ -187,6 +187,7 @@ mod tests {
             (r#"{"inner":null}"#, "name", "is needed"),
             (r#"{"name":"x","extra":1}"#, "extra", "is not known here"),
             (r#"["secret-word"]"#, "body", "must be an object"),
+            (r#"{"name":"x","inner":["secret-word"]}"#, "inner", "must be an object"),
             (r#"{"name":"x","inner":{"count":1e400}}"#, "inner.count", "has the wrong form"),
             (r#"{"name":"x","name":"secret-word"}"#, "name", "is given twice"),
         ];

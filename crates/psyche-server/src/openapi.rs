@@ -17,10 +17,10 @@ use crate::schema;
 #[openapi(
     info(title = "psyche", license(name = "Apache-2.0", identifier = "Apache-2.0"),
         description = "Minds that talk: sessions, their events, and the people who watch them. Sockets live at `/ws/{session_id}` and `/ws/system` (sub-protocol `psyche.v1`); `ClientMessage` and `ServerFrame` describe what is said there."),
-    components(schemas(ErrorEnvelope, ClientMessage, schema::frames::ServerFrame, schema::AuditOrder, schema::Severity)),
+    components(schemas(ErrorEnvelope, ClientMessage, schema::frames::ServerFrame, schema::AuditOrder, schema::Severity, schema::ExportFormat)),
     tags(
         (name = "health"), (name = "identity"), (name = "users"), (name = "casts"), (name = "models"),
-        (name = "sessions"), (name = "live"), (name = "system"), (name = "security")
+        (name = "sessions"), (name = "analysis"), (name = "live"), (name = "system"), (name = "security")
     )
 )]
 struct Base;

@@ -119,6 +119,10 @@ pub struct Limits {
     pub upgrades: Rate,
     pub health: Rate,
     pub exports: Rate,
+    /// Exports and imports under way at once, of everybody.
+    pub exports_at_once: usize,
+    /// Bytes of an imported session.
+    pub import_bytes: usize,
     /// Failed sign-ins for one name from one client before it waits.
     pub sign_in_tries: u64,
     /// How long those count.
@@ -149,6 +153,7 @@ pub struct Limits {
     pub views_per_session: usize,
     /// A reader further behind than this gets a snapshot.
     pub replay_events: u64,
+    pub agents_per_cast: usize,
 }
 
 impl Limits {
@@ -168,6 +173,8 @@ impl Default for Limits {
             upgrades: Rate { per_minute: 600.0, burst: 100.0 },
             health: Rate { per_minute: 600.0, burst: 60.0 },
             exports: Rate { per_minute: 5.0 / 60.0, burst: 5.0 },
+            exports_at_once: 4,
+            import_bytes: 16 << 20,
             sign_in_tries: 5,
             lockout: Duration::from_mins(15),
             connections: 4_096,
@@ -187,6 +194,7 @@ impl Default for Limits {
             ring_bytes: 4 << 20,
             views_per_session: 64,
             replay_events: 5_000,
+            agents_per_cast: psyche_core::cast::MAX_AGENTS,
         }
     }
 }

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, audit, auth, casts, configuration, docs, health, history, models, participants, privacy, second_factor,
-    sessions, setup, system, tickets, users,
+    account, analysis, audit, auth, casts, comparison, configuration, docs, exports, forks, health, history, models,
+    participants, privacy, providers, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -80,6 +80,9 @@ pub fn all() -> Routes {
         .add(P::SecurityAdmin, routes!(audit::unblock))
         .add(P::SystemConfig, routes!(configuration::get))
         .add(P::SystemConfig, routes!(configuration::change))
+        .add(P::SystemConfig, routes!(providers::list))
+        .add(P::SystemConfig, routes!(providers::put))
+        .add(P::SystemConfig, routes!(providers::delete))
         .add(P::CastView, routes!(casts::list))
         .add(P::CastEdit, routes!(casts::create))
         .add(P::CastView, routes!(casts::get))
@@ -89,7 +92,10 @@ pub fn all() -> Routes {
         .add(P::ModelTest, routes!(models::test))
         .add(P::SessionCreate, routes!(sessions::create))
         .add(P::SessionList, routes!(sessions::list))
+        // Asks for each of the sessions itself.
+        .add(P::SessionList, routes!(comparison::compare))
         .add(P::SessionRead, routes!(sessions::get))
+        .add(P::SessionFork, routes!(forks::fork))
         .add(P::SessionConfigure, routes!(sessions::change))
         .add(P::SessionDelete, routes!(sessions::delete))
         .add(P::SessionConfigure, routes!(sessions::change_agent))
@@ -98,12 +104,21 @@ pub fn all() -> Routes {
         .add(P::SessionAnnotate, routes!(sessions::annotate))
         .add(P::SessionRead, routes!(history::events))
         .add(P::SessionRead, routes!(history::messages))
+        .add(P::SessionRead, routes!(timeline::timeline))
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
+        .add(P::SessionRead, routes!(analysis::session))
+        .add(P::SessionExport, routes!(exports::export))
+        .add(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))
+        .add(P::SessionRead, routes!(participants::list))
+        .add(P::SessionShare, routes!(participants::invite))
         .add(P::SessionRead, routes!(participants::get))
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))
+        .add(P::SessionList, routes!(analysis::self_test))
+        .add(P::SessionList, routes!(analysis::begin_history))
+        .add(P::SessionList, routes!(analysis::history))
         .add(P::SystemMonitor, routes!(system::status))
         .add(P::SystemMonitor, routes!(system::statistics))
         // Sockets ask on the socket: a browser cannot read a refused upgrade.

@@ -15,12 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, watch_rights};
 use crate::alerts;
+use crate::analyses::Analyses;
 use crate::api::health;
 use crate::app::{App, Ports, Shared};
 use crate::blocks::Blocks;
 use crate::door::Door;
 use crate::envelope;
 use crate::expiry;
+use crate::histories::Histories;
 use crate::live::{Hub, watch_changes, watch_system};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -72,10 +74,13 @@ impl Server {
             keys: Keys::new(&options.jwt_secrets),
             hasher: Hasher::new(options.password_hash, ports.clock.entropy()).map_err(StartError::Hasher)?,
             accounts: Accounts::default(),
+            analyses: Analyses::default(),
+            histories: Histories::default(),
             blocks: Blocks::default(),
             rates: Rates::new(&options.limits),
             device_key: sign(&Hash::of(&options.jwt_secrets[0]).0, &[b"psyche.devices"]).0,
             jobs: Jobs::default(),
+            providers: tokio::sync::Mutex::default(),
             audited: Notify::new(),
             metrics: Metrics::default(),
             monitor: Monitor::default(),
@@ -83,6 +88,7 @@ impl Server {
             tracker: TaskTracker::new(),
             leaving: CancellationToken::new(),
             sockets: AtomicUsize::new(0),
+            exports: Arc::new(tokio::sync::Semaphore::new(options.limits.exports_at_once)),
             started_ms: ports.clock.monotonic_ms(),
             document: document.to_json().map(Into::into).unwrap_or_default(),
             ports,

@@ -3,7 +3,7 @@
 //! `cargo run --release -p psyche-store --example bench_store [directory]`; the directory is on the disk to be measured.
 //! Each slice appends the records of a turn (six, one with a text of 400 characters) again and again, with a sync at
 //! every commit: through the store, then the same rows in a single loop over rusqlite. The medians over all slices are
-//! compared. Then 32 sessions append at once, and a log is read.
+//! compared. Then 32 sessions append at once, and a log is read; it grows to 10,000 turns and is forked at its end.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use psyche_core::Timestamp;
 use psyche_core::ids::{OwnerId, SessionId, TenantId, UserId};
 use psyche_core::port::{
-    Append, Claim, Clock, Determinism, EventLog as _, NewSession, SessionRow, SessionSummary, Spent,
+    Append, Claim, Clock, Determinism, EventLog as _, NewFork, NewSession, Parent, SessionRow, SessionSummary, Spent,
 };
 use psyche_core::record::{Record, Text};
 use psyche_core::session::{Budget, SessionStatus, SessionType, TurnOrder};
@@ -27,6 +27,9 @@ use uuid::Uuid;
 const SLICES: usize = 15;
 const TURNS: u64 = 200;
 const SESSIONS: u128 = 32;
+/// Turns of the log that is forked.
+const LONG: u64 = 10_000;
+const FORKS: u128 = 5;
 /// Events of a turn, as the engine writes them.
 const KINDS: [&str; 6] =
     ["agent_message", "agent_state_update", "network_update", "health_update", "prompt_adapted", "turn_committed"];
@@ -98,6 +101,21 @@ async fn measure() -> Outcome {
     let rate = read as f64 / start.elapsed().as_secs_f64();
     println!("reading {read} records, a thousand at a time, texts opened:");
     println!("  psyche-store {rate:>8.0} records/s");
+
+    while ours_log.turn < LONG {
+        store.append(ours_log.turns(100)).await?;
+    }
+    let mut forks = Vec::new();
+    for n in 0..FORKS {
+        let summary = SessionSummary { session_id: session(1_000 + n), ..ours_log.summary.clone() };
+        let parent = Parent { session_id: one, generation: 1, seq: ours_log.seq };
+        let records = vec![ours_log.clone().record("forked")];
+        let start = now();
+        store.fork(NewFork { row: SessionRow { tenant: TenantId::DEFAULT, summary }, parent, records }).await?;
+        forks.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("a fork of {LONG} turns, {} records, every text sealed anew:", ours_log.seq);
+    println!("  psyche-store {:>8.0} ms", median(&mut forks));
     store.close().await;
     Ok(())
 }
@@ -143,6 +161,7 @@ fn session(n: u128) -> SessionId {
 }
 
 /// Makes the records of one turn after another.
+#[derive(Clone)]
 struct Log {
     session: SessionId,
     epoch: u64,
@@ -169,13 +188,21 @@ impl Log {
     }
 
     fn turn(&mut self) -> Append {
+        self.turns(1)
+    }
+
+    /// So many turns in one append.
+    fn turns(&mut self, count: u64) -> Append {
         let expected = self.head;
-        self.turn += 1;
-        let records = KINDS.iter().map(|kind| self.record(kind)).collect();
+        let mut records = Vec::new();
+        for _ in 0..count {
+            self.turn += 1;
+            records.extend(KINDS.iter().map(|kind| self.record(kind)));
+        }
         self.summary.turn = self.turn;
         self.summary.seq = self.seq;
         let summary = Some(self.summary.clone());
-        Append { session: self.session, epoch: Some(self.epoch), expected, records, summary }
+        Append { session: self.session, epoch: Some(self.epoch), expected, records, summary, charge: None }
     }
 
     fn record(&mut self, kind: &str) -> Record {

@@ -1,6 +1,6 @@
 //! What no adapter writes: records that would break the log. A fault of the caller is caught here, before it is history.
 
-use psyche_core::port::{Head, StoreError};
+use psyche_core::port::{Head, Parent, StoreError};
 use psyche_core::record::Record;
 use psyche_core::words::{Hash, commitment};
 
@@ -43,6 +43,15 @@ pub fn follows(head_seq: u64, records: &[Record]) -> Result<(), StoreError> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Checks that the records go on after the parent's event, whose hash is given, and were decided on its present past.
+pub fn begins_fork(parent: &Parent, generation: u32, hash: Hash, records: &[Record]) -> Result<(), StoreError> {
+    if parent.generation != generation {
+        return Err(StoreError::Conflict("generation"));
+    }
+    follows(parent.seq, records)?;
+    chain(hash, records, true)
 }
 
 /// The head of a session that begins with these records.

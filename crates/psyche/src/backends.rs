@@ -6,11 +6,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use psyche_bus::{LocalBus, LocalEphemeral};
 use psyche_core::measure::Vader;
-use psyche_core::port::{AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog};
+use psyche_core::port::{
+    AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog, ProviderDefinition,
+};
 use psyche_engine::Ports;
+use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::memory::MemoryStore;
-use psyche_store::sqlite::{Access, OpenError, Options, SqliteStore};
+use psyche_store::sqlite::{Access, Options, SqliteStore};
 
 use crate::config::Config;
 
@@ -37,8 +40,13 @@ impl Store {
                     path.display()
                 );
             }
-            let key = master_key(config, clock.as_ref(), access == Access::ReadWrite)?;
-            let options = Options { access, accept_loss, ..Options::new(path, key, clock) };
+            let keys = master_keys(config, clock.as_ref(), access == Access::ReadWrite)?;
+            let options = Options {
+                access,
+                accept_loss,
+                master_key_before: keys.before,
+                ..Options::new(path, keys.current, clock)
+            };
             return Ok(Self::Sqlite(SqliteStore::open(options)?));
         }
         let scheme = url.split(':').next().unwrap_or_default();
@@ -78,13 +86,14 @@ impl Store {
 
 /// Everything wired.
 pub struct Parts {
-    pub store: Store,
+    pub store: Arc<Store>,
     pub bus: Arc<dyn Bus>,
     pub ephemeral: Arc<dyn EphemeralStore>,
     /// Counts of failures: nothing else may push them out.
     pub counters: Arc<dyn EphemeralStore>,
     pub clock: Arc<dyn Clock>,
     pub models: Arc<Catalog>,
+    pub embedder: Arc<MiniLm>,
 }
 
 impl Parts {
@@ -96,12 +105,13 @@ impl Parts {
         }
         let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock))?;
         Ok(Self {
-            store,
+            store: Arc::new(store),
             bus: Arc::new(LocalBus::new()),
             ephemeral: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
             counters: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
             clock,
             models,
+            embedder: Arc::new(embedder(config)),
         })
     }
 
@@ -113,6 +123,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             models: Arc::clone(&self.models) as _,
             vader: Arc::new(Vader::new()),
+            embedder: Some(Arc::clone(&self.embedder) as _),
         }
     }
 }
@@ -126,7 +137,19 @@ impl ModelCatalog for Catalog {
     }
 
     fn models(&self) -> Vec<Arc<dyn LanguageModel>> {
-        self.0.list().cloned().collect()
+        self.0.list()
+    }
+
+    fn check(&self, id: &str, definition: &ProviderDefinition, api_key: Option<&str>) -> Result<(), String> {
+        self.0.check(id, definition, api_key)
+    }
+
+    fn define(&self, id: &str, definition: &ProviderDefinition, api_key: Option<&str>) -> Result<(), String> {
+        self.0.define(id, definition, api_key)
+    }
+
+    fn remove(&self, id: &str) {
+        self.0.remove(id);
     }
 
     fn default_model(&self) -> &str {
@@ -141,17 +164,34 @@ pub fn models(config: &Config, clock: Arc<dyn Clock>) -> Result<Catalog> {
         let table = table.clone().try_into().with_context(|| format!("read [models.{id}]"))?;
         tables.insert(id.clone(), table);
     }
-    let deps = Deps { clock, models_dir: config.models_dir(), resolver: None };
+    let deps =
+        Deps { clock, models_dir: config.models_dir(), resolver: None, provider_hosts: config.list("provider_hosts") };
     Ok(Catalog(Models::from_config(tables, None, &deps)?))
 }
 
-/// The key that wraps all others: configured, else kept in the data directory and made at first use.
-fn master_key(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<[u8; 32]> {
-    let digits = match config.text("master_key") {
-        Some(digits) => digits.to_owned(),
-        None => kept_secret(&config.data_dir().join("master.key"), may_make, clock)?,
-    };
-    key_of(&digits)
+/// The key that wraps all others, and the one before it while some may still be wrapped by that.
+struct MasterKeys {
+    current: [u8; 32],
+    before: Option<[u8; 32]>,
+}
+
+/// Configured, else kept in the data directory and made at first use. A file `master.key.new` beside the kept one is the key
+/// that is to take its place.
+fn master_keys(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<MasterKeys> {
+    if let Some(digits) = config.text("master_key") {
+        let before = config.text("master_key_before").map(key_of).transpose()?;
+        return Ok(MasterKeys { current: key_of(digits)?, before });
+    }
+    let kept = key_of(&kept_secret(&master_key_file(config), may_make, clock)?)?;
+    Ok(match new_master_key(config)? {
+        Some(fresh) => MasterKeys { current: fresh, before: Some(kept) },
+        None => MasterKeys { current: kept, before: None },
+    })
+}
+
+/// The sentence encoder; whether its file is there shows at its first use.
+pub fn embedder(config: &Config) -> MiniLm {
+    MiniLm::new(&config.models_dir())
 }
 
 fn key_of(digits: &str) -> Result<[u8; 32]> {
@@ -160,32 +200,56 @@ fn key_of(digits: &str) -> Result<[u8; 32]> {
     Ok(key)
 }
 
-/// Makes another master key and has it wrap all others. The new key is kept in `master.key.new` before anything is
-/// changed and takes the old one's place afterwards: a crash in between loses neither.
-pub async fn rotate_master_key(config: &Config, clock: Arc<dyn Clock>) -> Result<u64> {
-    if config.text("master_key").is_some() {
-        bail!("master_key is configured, so it is not kept here; to change it, see docs/security");
+fn master_key_file(config: &Config) -> PathBuf {
+    config.data_dir().join("master.key")
+}
+
+fn new_master_key_file(config: &Config) -> PathBuf {
+    config.data_dir().join("master.key.new")
+}
+
+/// The key that is to take the place of the kept one, when there is one.
+pub fn new_master_key(config: &Config) -> Result<Option<[u8; 32]>> {
+    let fresh = new_master_key_file(config);
+    match std::fs::read_to_string(&fresh) {
+        Ok(digits) => Ok(Some(key_of(&digits).with_context(|| format!("read {}", fresh.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", fresh.display())),
     }
-    let file = config.data_dir().join("master.key");
-    let fresh = file.with_extension("key.new");
-    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
-        Ok(store) => store,
-        // A rotation was interrupted after the database had changed: the new key is the one.
-        Err(error) if fresh.exists() && matches!(error.downcast_ref(), Some(OpenError::WrongMasterKey(_))) => {
-            std::fs::rename(&fresh, &file).with_context(|| format!("rename {}", fresh.display()))?;
-            bail!("an interrupted rotation was completed; start it again for another key");
-        }
-        Err(error) => return Err(error),
-    };
-    let Store::Sqlite(sqlite) = &store else { bail!("a store in memory has no master key to change") };
-    // Left by a rotation that was interrupted before the database had changed.
-    let _ = std::fs::remove_file(&fresh);
-    let key = key_of(&kept_secret(&fresh, true, clock.as_ref())?)?;
-    let changed = sqlite.change_master_key(key).await;
-    store.close().await;
-    let changed = changed?;
-    std::fs::rename(&fresh, &file).with_context(|| format!("rename {}", fresh.display()))?;
-    Ok(changed)
+}
+
+/// Asks for another master key: whoever has the store open wraps all keys by it.
+pub fn request_master_key(config: &Config, clock: &dyn Clock) -> Result<()> {
+    let fresh = new_master_key_file(config);
+    if fresh.exists() {
+        return Ok(());
+    }
+    // Under its name it is whole: a running server takes it from there.
+    let draft = fresh.with_extension("draft");
+    let _ = std::fs::remove_file(&draft);
+    write_secret(&draft, &hex::encode(clock.entropy()))?;
+    std::fs::rename(&draft, &fresh).with_context(|| format!("make {}", fresh.display()))
+}
+
+/// Wraps all keys by the new master key. Both are kept until [`keep_new_master_key`]: a crash in between loses neither, and
+/// the next start goes on. `None` when no new key is asked for.
+pub async fn wrap_by_new_master_key(config: &Config, store: &Store) -> Result<Option<u64>> {
+    let Store::Sqlite(sqlite) = store else { return Ok(None) };
+    if config.text("master_key").is_some() {
+        let before = config.text("master_key_before").is_some();
+        return Ok(if before { Some(sqlite.wrap_anew().await?) } else { None });
+    }
+    let Some(fresh) = new_master_key(config)? else { return Ok(None) };
+    Ok(Some(sqlite.change_master_key(fresh).await?))
+}
+
+/// The new master key takes the place of the one before, which opens nothing any more.
+pub fn keep_new_master_key(config: &Config) -> Result<()> {
+    if config.text("master_key").is_some() {
+        return Ok(());
+    }
+    let (from, to) = (new_master_key_file(config), master_key_file(config));
+    std::fs::rename(&from, &to).with_context(|| format!("rename {}", from.display()))
 }
 
 /// Secrets that stand in examples and tutorials.

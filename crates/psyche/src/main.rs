@@ -9,6 +9,7 @@ mod backends;
 mod clock;
 mod commands;
 mod config;
+mod rotation;
 mod webhook;
 
 use std::path::PathBuf;
@@ -53,8 +54,20 @@ enum Command {
     Run(commands::run::Arguments),
     /// Show a stored conversation again, from its log alone
     Replay(commands::replay::Arguments),
+    /// Go on with a conversation from any of its events, as another session
+    Fork(commands::fork::Arguments),
+    /// Ask an agent something; the conversation is not touched
+    Interview(commands::interview::Arguments),
+    /// Say something in a conversation; its agents hear it at their next turns
+    Speak(commands::speak::Arguments),
     /// Prove logs whole: the hash chain, and the engine run again on the recorded replies
     Verify(commands::verify::Arguments),
+    /// Measures, trends, turning points and what followed each intervention of a stored conversation
+    Analyse(commands::analyse::Arguments),
+    /// Write a session to a file
+    Export(commands::export::Arguments),
+    /// Make a session from a jsonl export
+    Import(commands::import::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Print the effective configuration and where each value comes from
@@ -93,7 +106,13 @@ fn main() -> ExitCode {
                 Command::Serve(arguments) => commands::serve::run(&config, arguments).await,
                 Command::Run(arguments) => commands::run::run(&config, arguments).await,
                 Command::Replay(arguments) => commands::replay::run(&config, arguments).await,
+                Command::Fork(arguments) => commands::fork::run(&config, arguments).await,
+                Command::Interview(arguments) => commands::interview::run(&config, arguments).await,
+                Command::Speak(arguments) => commands::speak::run(&config, arguments).await,
                 Command::Verify(arguments) => commands::verify::run(&config, arguments).await,
+                Command::Analyse(arguments) => commands::analyse::run(&config, arguments).await,
+                Command::Export(arguments) => commands::export::run(&config, arguments).await,
+                Command::Import(arguments) => commands::import::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,

@@ -297,8 +297,15 @@ async fn keys_are_rotated_and_everything_goes_on() {
     let program = Program::start(data.path());
     let signed_in = admin(&program).await;
     let token = text(&signed_in, "access_token").to_owned();
-    let busy = psyche(data.path()).args(["key", "rotate", "master"]).output().unwrap();
-    assert!(!busy.status.success() && String::from_utf8_lossy(&busy.stderr).contains("stop the server first"));
+    // While it runs: it goes on working, and what was sealed before is read after the next start.
+    let kept = || std::fs::read_to_string(data.path().join("master.key")).unwrap();
+    let first = kept();
+    let live = psyche(data.path()).args(["key", "rotate", "master"]).output().unwrap();
+    assert!(live.status.success(), "{}", String::from_utf8_lossy(&live.stderr));
+    assert!(first != kept() && !data.path().join("master.key.new").exists());
+    program.fine("GET", "/auth/me", Some(&token), Value::Null).await;
+    let trail = program.fine("GET", "/audit?event_type=system.config.changed", Some(&token), Value::Null).await;
+    assert!(trail.to_string().contains("The master key was changed."), "{trail}");
     program.stop();
     let keys = || ["master.key", "jwt.key"].map(|file| std::fs::read_to_string(data.path().join(file)).unwrap());
     let before = keys();

@@ -75,6 +75,68 @@ fn run_verify_replay() {
     assert_eq!(words(&run.stdout), words(&again.stdout));
 }
 
+/// `psyche serve` that has said where it listens.
+fn serving(data: &Path) -> Running {
+    let mut serve = command(data, &["--set", "metrics_addr=", "serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = Running(serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(serve.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("is listening on")), "it says where it listens");
+    std::thread::spawn(move || lines.count());
+    serve
+}
+
+#[test]
+fn a_conversation_is_forked_spoken_in_and_asked_about() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("psyche.toml"), QUICK_MODEL).unwrap();
+    let run = psyche(data.path(), &["run", "--rounds", "2", "--json"]);
+    let frames: Vec<serde_json::Value> = text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let id = frames[0]["session_id"].as_str().unwrap();
+    let turn = |n: u64| frames.iter().find(|f| f["type"] == "turn_committed" && f["turn"] == n).unwrap()["seq"].clone();
+    let fork = |arguments: &[&str]| psyche(data.path(), &[&["fork", id, "--json"][..], arguments].concat());
+
+    let made = fork(&["--at", "turn:7", "--situation", "The tide comes in.", "--name", "Tide"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["parent"], serde_json::json!({"session_id": id, "gen": 1, "seq": turn(7)}));
+    let copy = made["session_id"].as_str().unwrap();
+    assert!(fork(&["--at", "3"]).status.success());
+    assert!(fork(&[]).status.success());
+    for (at, expected) in [("turn:70", "its last one is turn 10"), ("0", "the log has events 1 to"), ("soon", "turn:7")]
+    {
+        let refused = fork(&["--at", at]);
+        assert_eq!(refused.status.code(), Some(2), "{at}");
+        assert!(text(&refused.stderr).contains(expected), "{at}: {}", text(&refused.stderr));
+    }
+
+    let said = psyche(data.path(), &["speak", copy, "Who is there?", "--to", "ego"]);
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let nobody = psyche(data.path(), &["speak", copy, "Who is there?", "--to", "nobody"]);
+    assert!(text(&nobody.stderr).contains("there is no agent"), "{}", text(&nobody.stderr));
+    let verify = psyche(data.path(), &["verify", "--json"]);
+    let findings = text(&verify.stdout);
+    assert_eq!(findings.matches("\"rerun\": \"same\"").count(), 4, "{findings}");
+
+    // Only what writes is the server's while one runs.
+    let server = serving(data.path());
+    let before = psyche(data.path(), &["verify", copy]).stdout;
+    let asked = psyche(data.path(), &["interview", copy, "shadow", "What do you want?", "--json"]);
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
+    let answered: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
+    assert!(answered["messages"].to_string().contains("What do you want?"));
+    assert!(!answered["answer"].as_str().unwrap().is_empty());
+    let nobody = psyche(data.path(), &["interview", copy, "nobody", "Who?"]);
+    assert!(text(&nobody.stderr).contains("there is no agent"), "{}", text(&nobody.stderr));
+    assert_eq!(psyche(data.path(), &["verify", copy]).stdout, before, "nothing of it is in the log");
+    for arguments in [vec!["fork", id], vec!["speak", id, "Hello?"]] {
+        let refused = psyche(data.path(), &arguments);
+        assert_eq!(refused.status.code(), Some(2));
+        let why = text(&refused.stderr);
+        assert!(why.contains("a running server does this") && why.contains("in use by process"), "{why}");
+    }
+    drop(server);
+}
+
 #[test]
 fn a_changed_log_is_found_and_one_that_cannot_be_read_is_not_called_broken() {
     let data = tempfile::tempdir().unwrap();
@@ -88,10 +150,51 @@ fn a_changed_log_is_found_and_one_that_cannot_be_read_is_not_called_broken() {
     let verify = psyche(data.path(), &["verify"]);
     assert_eq!(verify.status.code(), Some(1), "{}", text(&verify.stdout));
     assert!(text(&verify.stdout).contains("NOT WHOLE"), "{}", text(&verify.stdout));
+    let findings = text(&psyche(data.path(), &["verify", "--json"]).stdout);
+    let findings: serde_json::Value = serde_json::from_str(&findings).unwrap();
+    let id = findings[0]["session_id"].as_str().unwrap();
+    let export = psyche(data.path(), &["export", id, "--format", "csv", "--output", "-"]);
+    assert_eq!((export.status.code(), export.stdout.len()), (Some(2), 0), "nothing of it is given out");
+    assert!(text(&export.stderr).contains("not whole"), "{}", text(&export.stderr));
 
     std::fs::write(&file, b"this is not a database, whatever its name says").unwrap();
     let verify = psyche(data.path(), &["verify"]);
     assert_eq!(verify.status.code(), Some(2), "{}", text(&verify.stdout));
+}
+
+#[test]
+fn a_session_is_taken_to_another_installation_and_is_whole_there() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = psyche(here.path(), &["run", "--model", "scripted", "--rounds", "2", "--json"]);
+    let first = text(&run.stdout).lines().next().unwrap().to_owned();
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let id = first["session_id"].as_str().unwrap();
+    let export = psyche(here.path(), &["export", id, "--format", "jsonl"]);
+    assert!(export.status.success(), "{}", text(&export.stderr));
+    let name = format!("psyche-{id}.jsonl");
+    assert_eq!(text(&export.stdout).trim(), name);
+    let file = here.path().join(&name).display().to_string();
+    let import = psyche(there.path(), &["import", &file]);
+    assert!(import.status.success(), "{}", text(&import.stderr));
+    let back = text(&import.stdout);
+    let back = back.split_whitespace().next().unwrap();
+    let verify = psyche(there.path(), &["verify", back]);
+    assert!(verify.status.success() && text(&verify.stdout).contains("run again: same"), "{}", text(&verify.stdout));
+    let head = |output: &Output| text(&output.stdout).split_once("  ").unwrap().1.to_owned();
+    assert_eq!(head(&verify), head(&psyche(here.path(), &["verify", id])), "as many events, to the same hash");
+    let again = psyche(there.path(), &["export", back, "--format", "jsonl", "--output", "-"]);
+    let events = |text: &str| text.split_once('\n').unwrap().1.to_owned();
+    assert_eq!(events(&text(&again.stdout)), events(&std::fs::read_to_string(&file).unwrap()));
+
+    let damaged = there.path().join("damaged.jsonl");
+    std::fs::write(&damaged, std::fs::read_to_string(&file).unwrap().replacen("\"round\":1", "\"round\":2", 1))
+        .unwrap();
+    let refused = psyche(there.path(), &["import", &damaged.display().to_string()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("line "), "{}", text(&refused.stderr));
+    let nobody = psyche(there.path(), &["import", &file, "--owner", "nobody"]);
+    assert!(text(&nobody.stderr).contains("nobody called \"nobody\""), "{}", text(&nobody.stderr));
+    assert_eq!(text(&psyche(there.path(), &["verify"]).stdout).lines().count(), 1, "one session, no halves");
 }
 
 #[test]
@@ -105,6 +208,9 @@ fn a_session_that_speaks_is_whole_up_to_where_it_was_when_verify_looked() {
     assert_eq!(lines.by_ref().take(1_500).map_while(Result::ok).count(), 1_500);
     // Whoever stops reading a pipe blocks its writer.
     let reader = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    let refused = psyche(data.path(), &["import", "/dev/null"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("/api/v1/sessions/import"), "{}", text(&refused.stderr));
     for _ in 0..3 {
         let verify = psyche(data.path(), &["verify", "--json"]);
         let findings = text(&verify.stdout);
@@ -224,6 +330,10 @@ fn doctor_and_config_speak_json_to_scripts() {
     let model = checks.iter().find(|c| c["what"] == "default model").unwrap();
     assert_eq!(model["verdict"], "warning");
     assert!(model["finding"].as_str().unwrap().contains("psyche model fetch"));
+    let encoder = checks.iter().find(|c| c["what"] == "encoder").unwrap();
+    assert_eq!(encoder["verdict"], "warning");
+    let finding = encoder["finding"].as_str().unwrap();
+    assert!(finding.contains("psyche model fetch") && finding.contains("measures go by words alone"), "{finding}");
     let config = psyche(data.path(), &["config", "--json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&config.stdout).unwrap();
     let cluster = rows.iter().find(|r| r["key"] == "cluster").unwrap();
@@ -278,6 +388,7 @@ fn doctor_asks_the_model_server_and_the_list_of_models_claims_nothing() {
     };
     assert!(state("default").ends_with("configured") && state("away").ends_with("configured"), "{list}");
     assert!(state("scripted").ends_with("ready"), "{list}");
+    assert!(state("(encoder)").contains("psyche model fetch"), "{list}");
     let config = text(&psyche(data.path(), &["config"]).stdout);
     assert!(config.contains("models.default.base_url") && !config.contains("hush"), "{config}");
 }

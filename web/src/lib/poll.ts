@@ -1,26 +1,9 @@
-/** Asks now and then while the page is seen; the newest answer or failure is handed over. */
-export function poll<T>(
-  ask: () => Promise<T>,
-  everyMs: number,
-  take: (answer: T) => void,
-  fail: (cause: unknown) => void,
-): () => void {
-  let over = false;
+/** Asks at once and then now and then, while the page is seen. Returns what ends it. */
+export function poll(ask: () => Promise<void>, everyMs: number): () => void {
   const round = () => {
-    if (document.hidden) return;
-    ask().then(
-      (answer) => {
-        if (!over) take(answer);
-      },
-      (cause: unknown) => {
-        if (!over) fail(cause);
-      },
-    );
+    if (!document.hidden) void ask();
   };
   round();
   const timer = setInterval(round, everyMs);
-  return () => {
-    over = true;
-    clearInterval(timer);
-  };
+  return () => clearInterval(timer);
 }

@@ -13,10 +13,12 @@
 //!   turns the band is √(20/n) as wide). 1 = the level of the escalating quarrel.
 //! * Limits: irony and politely worded conflict are not seen; a quoted attack counts as one.
 
+use super::interval::jackknife;
 use super::null::Null;
 use super::sentiment::Vader;
 use super::window::Window;
 use super::{Gauge, Turn};
+use std::ops::Range;
 
 /// The value in recorded healthy dialogue, over windows of 20 utterances.
 pub const HEALTHY: Null = Null { low: 0.023, median: 0.048, high: 0.08 };
@@ -40,6 +42,17 @@ impl Conflict {
     pub fn value(self) -> f64 {
         (self.attack + self.disagreement + self.negation + self.opposition) / 4.0
     }
+
+    /// The mean of each cue over some turns.
+    pub fn mean(cues: &[Self]) -> Self {
+        let mean = |cue: fn(&Self) -> f64| cues.iter().map(cue).sum::<f64>() / cues.len().max(1) as f64;
+        Self {
+            attack: mean(|cues| cues.attack),
+            disagreement: mean(|cues| cues.disagreement),
+            negation: mean(|cues| cues.negation),
+            opposition: mean(|cues| cues.opposition),
+        }
+    }
 }
 
 /// The cues of each turn.
@@ -51,9 +64,23 @@ pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Gauge
     if turns.len() < MIN_TURNS {
         return Gauge::default();
     }
-    let value = cues(vader, turns, window).iter().map(|cues| cues.value()).sum::<f64>() / turns.len() as f64;
+    let cues = cues(vader, turns, window);
+    let parts = Conflict::mean(&cues);
+    let value = parts.value();
     let null = HEALTHY.for_turns(turns.len());
+    let sum: f64 = cues.iter().map(|cues| cues.value()).sum();
+    let without = |left_out: Range<usize>| {
+        let rest = (cues.len() - left_out.len()) as f64;
+        Some((sum - cues[left_out].iter().map(|cues| cues.value()).sum::<f64>()) / rest)
+    };
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
+        .within(jackknife(value, cues.len(), 0.0..=1.0, without))
+        .beside([
+            ("attack", parts.attack),
+            ("disagreement", parts.disagreement),
+            ("negation", parts.negation),
+            ("opposition", parts.opposition),
+        ])
 }
 
 fn cues(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Vec<Conflict> {

@@ -11,6 +11,7 @@
 //! * Limits: blind to the repetition of long passages (see repetition).
 
 use super::Gauge;
+use super::interval::jackknife;
 use super::null::Null;
 use super::window::Window;
 
@@ -24,26 +25,34 @@ const FACTOR: f64 = 0.72;
 
 /// MTLD of texts read one after the other; `None` without words.
 pub fn mtld<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
-    measure(&Window::new(texts))
+    let window = Window::new(texts);
+    measure(&window.tokens, window.types())
 }
 
 pub(super) fn gauge(window: &Window) -> Gauge {
-    match measure(window) {
+    let types = window.types();
+    match measure(&window.tokens, types) {
         Some(value) if window.tokens.len() >= MIN_WORDS => {
-            Gauge::new(value, (value - POOR) / (HEALTHY.median - POOR), HEALTHY.band())
+            let without = |left_out| measure(&window.without(left_out).tokens, types);
+            Gauge::new(value, (value - POOR) / (HEALTHY.median - POOR), HEALTHY.band()).within(jackknife(
+                value,
+                window.len(),
+                0.0..=f64::MAX,
+                without,
+            ))
         }
         _ => Gauge::default(),
     }
 }
 
-fn measure(window: &Window) -> Option<f64> {
-    if window.tokens.is_empty() {
+fn measure(tokens: &[u32], types: usize) -> Option<f64> {
+    if tokens.is_empty() {
         return None;
     }
-    let words = window.tokens.len() as f64;
+    let words = tokens.len() as f64;
     let one_way = |factors: f64| words / factors.max(1.0);
-    let forwards = factors(window.tokens.iter().copied(), window.types());
-    let backwards = factors(window.tokens.iter().rev().copied(), window.types());
+    let forwards = factors(tokens.iter().copied(), types);
+    let backwards = factors(tokens.iter().rev().copied(), types);
     Some(f64::midpoint(one_way(forwards), one_way(backwards)))
 }
 

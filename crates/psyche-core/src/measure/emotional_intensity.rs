@@ -9,9 +9,11 @@
 //!   turns the band is √(20/n) as wide). 1 = the level of the escalating quarrel.
 //! * Limits: it is the strength of valence, not arousal, which a lexicon of valence cannot show.
 
+use super::interval::jackknife;
 use super::null::Null;
 use super::sentiment::Vader;
 use super::{Gauge, Turn};
+use std::ops::Range;
 
 /// The value in recorded healthy dialogue, over windows of 20 utterances.
 pub const HEALTHY: Null = Null { low: 0.062, median: 0.092, high: 0.127 };
@@ -22,20 +24,29 @@ pub const MIN_TURNS: usize = 10;
 
 /// The value for a list of turns; `None` without words.
 pub fn emotional_intensity(vader: &Vader, turns: &[Turn<'_>]) -> Option<f64> {
-    let (mut valence, mut words) = (0.0, 0usize);
-    for turn in turns {
-        let (sum, count) = vader.absolute_valence(turn.text);
-        valence += sum;
-        words += count;
-    }
+    ratio(turns.iter().map(|turn| vader.absolute_valence(turn.text)))
+}
+
+/// Rating points per word, of texts with their rating points and words.
+fn ratio(texts: impl Iterator<Item = (f64, usize)>) -> Option<f64> {
+    let (valence, words) = texts.fold((0.0, 0), |sum, text| (sum.0 + text.0, sum.1 + text.1));
     (words > 0).then(|| valence / words as f64)
 }
 
 pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>]) -> Gauge {
-    match emotional_intensity(vader, turns) {
+    let texts: Vec<(f64, usize)> = turns.iter().map(|turn| vader.absolute_valence(turn.text)).collect();
+    let without = |left_out: Range<usize>| {
+        ratio(texts.iter().enumerate().filter(|(i, _)| !left_out.contains(i)).map(|(_, text)| *text))
+    };
+    match ratio(texts.iter().copied()) {
         Some(value) if turns.len() >= MIN_TURNS => {
             let null = HEALTHY.for_turns(turns.len());
-            Gauge::new(value, null.standardise(value, EXTREME), null.band())
+            Gauge::new(value, null.standardise(value, EXTREME), null.band()).within(jackknife(
+                value,
+                turns.len(),
+                0.0..=f64::MAX,
+                without,
+            ))
         }
         _ => Gauge::default(),
     }

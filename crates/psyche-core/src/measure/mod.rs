@@ -12,33 +12,60 @@
 //!   to them.
 //! * `level` reads the standardised value: high above 0.7, moderate above 0.4, else low. For engagement and diversity
 //!   low is the bad end, for the others high.
+//! * The `interval` is the 95 % confidence interval of the value (interval.rs), `components` are the parts beside a
+//!   blend, each in its own unit, and `alarm` is a control chart of the standardised value (alarm.rs).
 //! * Too little material gives `None`, never a guess.
 //! * Shuffles draw from ChaCha8 seeded by the caller, and elementary functions come from `libm`, so the same window
 //!   and seed give the same bytes on every processor.
 
+pub mod affect;
+pub mod alarm;
+pub mod balance;
+pub mod by_speaker;
 pub mod canonical;
 pub mod conflict;
+mod content_words;
+pub mod distinct;
 pub mod diversity;
 pub mod emotional_intensity;
 pub mod engagement;
+pub mod families;
+mod function_words;
+pub mod influence;
+pub mod integration;
+mod interval;
+pub mod judge;
+pub mod lexical_diversity;
 mod lexicon;
+pub mod meaning;
 mod null;
+pub mod recurrence;
 pub mod repetition;
+pub mod responsiveness;
 mod rules;
+pub mod self_bleu;
+mod self_test;
 pub mod sentiment;
 pub mod stagnation;
 pub mod strength;
+pub mod style_matching;
+pub mod voice_collapse;
 mod window;
 
+pub use affect::Affect;
+pub use alarm::Alarm;
 pub use canonical::{Canonical, canonical};
+pub use self_test::{SelfTest, self_test};
 pub use sentiment::{Label, Sentiment, Vader};
 
+use crate::embedding::Embedding;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use window::Window;
 
 /// Stored with every session: a change to any formula or constant of this module changes it.
-pub const MEASURES_VERSION: u16 = 1;
+pub const MEASURES_VERSION: u16 = 2;
 
 /// Utterances a gauge looks back on.
 pub const WINDOW: usize = 20;
@@ -102,6 +129,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Moderate => "moderate",
+            Self::High => "high",
+        }
+    }
+
     pub fn of(standardised: f64) -> Self {
         if standardised > 0.7 {
             Self::High
@@ -113,7 +149,8 @@ impl Level {
     }
 }
 
-/// A reading. The three optional fields are all present or, while there is too little material, all absent.
+/// A reading. `value`, `standardised` and `null` are all present or, while there is too little material, all absent;
+/// without them there is no interval, component or alarm either.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gauge {
     /// In the unit of the construct; see its file.
@@ -123,7 +160,20 @@ pub struct Gauge {
     /// The 5th and 95th percentile of `value` under the construct's null.
     pub null: Option<[f64; 2]>,
     pub level: Level,
+    /// The 95 % confidence interval of `value`, by a jackknife over the window's utterances; absent in logs of the
+    /// first measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// The parts of `value`, by name; see the construct's file for their units.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub components: Components,
+    /// The control chart of `standardised`; absent where nobody carries charts on, and in logs of the first measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Alarm>,
 }
+
+/// Parts of a reading by name.
+pub type Components = BTreeMap<Cow<'static, str>, f64>;
 
 impl Gauge {
     /// A reading that is no number is no reading.
@@ -138,7 +188,24 @@ impl Gauge {
             standardised: Some(standardised),
             null: Some(null),
             level: Level::of(standardised),
+            ..Self::default()
         }
+    }
+
+    /// With the interval of its value, where there is one.
+    fn within(mut self, interval: Option<[f64; 2]>) -> Self {
+        let interval = interval.filter(|bounds| bounds.iter().all(|bound| bound.is_finite()));
+        self.interval = interval.filter(|_| self.value.is_some()).map(|bounds| bounds.map(four_digits));
+        self
+    }
+
+    /// With the parts of its value beside it.
+    fn beside<const N: usize>(mut self, parts: [(&'static str, f64); N]) -> Self {
+        if self.value.is_some() {
+            let finite = parts.into_iter().filter(|(_, part)| part.is_finite());
+            self.components = finite.map(|(name, part)| (Cow::Borrowed(name), four_digits(part))).collect();
+        }
+        self
     }
 }
 
@@ -151,9 +218,16 @@ fn four_digits(value: f64) -> f64 {
 /// All six, always all present.
 pub type Gauges = BTreeMap<GaugeName, Gauge>;
 
-/// Reads all six gauges from a window; of more than [`WINDOW`] turns the last [`WINDOW`] count.
+/// Reads all six gauges from a window, without alarms ([`alarm::chart`] carries those on); of more than [`WINDOW`] turns
+/// the last [`WINDOW`] count.
 /// `seed` feeds the shuffles of the nulls: the same window and seed give the same gauges.
 pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
+    gauges_with_meaning(vader, window, &[], seed)
+}
+
+/// As [`gauges`], knowing where utterances stand among meanings: `embeddings` holds one place for each turn of the window,
+/// or nothing. All are of one model.
+pub fn gauges_with_meaning(vader: &Vader, window: &[Turn<'_>], embeddings: &[Option<&Embedding>], seed: u64) -> Gauges {
     let skipped = window.len().saturating_sub(WINDOW);
     let turns: Vec<Turn<'_>> = window[skipped..]
         .iter()
@@ -167,6 +241,6 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
         (GaugeName::Diversity, diversity::gauge(&words)),
         (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
         (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
-        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled)),
+        (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, embeddings.get(skipped..).unwrap_or_default())),
     ])
 }

@@ -13,6 +13,7 @@
 //! * Limits: blind to paraphrase (see stagnation).
 
 use super::Gauge;
+use super::interval::jackknife;
 use super::null::{Null, Shuffles};
 use super::window::Window;
 
@@ -47,9 +48,16 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() < 2 || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
-    let value = measure(&window.tokens, &window.starts).value();
+    let parts = measure(&window.tokens, &window.starts);
+    let value = parts.value();
+    let without = |left_out| {
+        let rest = window.without(left_out);
+        Some(measure(&rest.tokens, &rest.starts).value())
+    };
     let null = Null::of(shuffled.tokens.iter().map(|tokens| measure(tokens, &window.starts).value()).collect());
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
+        .within(jackknife(value, window.len(), 0.0..=1.0, without))
+        .beside([("repeated", parts.repeated), ("compressed", parts.compressed)])
 }
 
 fn measure(tokens: &[u32], starts: &[usize]) -> Repetition {

@@ -6,19 +6,23 @@
 //! * resonance_j = novelty_j − transience_j; in nats.
 //! * familiarity_j = 1 − novelty_j / KL(p_j ‖ 0.1·b), the divisor being the novelty of an utterance that shares
 //!   nothing with any other: 0 = all new, 1 = a copy.
-//! * value = mean familiarity of the last 5 utterances, weighted by their length.
+//! * words = mean familiarity of the last 5 utterances, weighted by their length; value = words.
+//! * With sentence embeddings (see meaning) the standardised value is the higher of the two: where words stand, and where
+//!   the echo stands. Where the echo stands higher, value is the familiarity that stands as high.
 //! * Source: Barron et al. (2018), PNAS 115:4607 (novelty, transience, resonance by Kullback–Leibler divergence).
 //!   They average over the past; the minimum is taken here because a loop of k utterances returns to one of k, which
 //!   an average dilutes. Pairs of words are added because a small vocabulary makes any two bags of words alike.
 //! * Null: the same words shuffled over turns, 19 times; its median counts as at most 0.5, so that a window of a few
 //!   words repeated without end, which a shuffle cannot tell from chance, still alarms. 1 = the level of the perfect
 //!   loop.
-//! * Limits: a loop that says the same in wholly new words is not seen; drift of sentence embeddings is not part of
-//!   it.
+//! * Limits: without embeddings a loop that says the same in wholly new words is not seen.
 
 use super::Gauge;
+use super::interval::jackknife;
+use super::meaning::Meaning;
 use super::null::{Null, Shuffles};
 use super::window::Window;
+use crate::embedding::Embedding;
 use std::ops::Range;
 
 /// The level of the canonical perfect loop.
@@ -57,7 +61,15 @@ pub fn flow<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Flow> {
         .collect()
 }
 
-pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
+/// Novelty of the last text against those before it, in nats; `None` when it stands alone or without words.
+pub fn novelty<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
+    let window = Window::new(texts);
+    let last = window.len().checked_sub(1)?;
+    let features = Features::new(&window.tokens, &window.starts, window.types(), last..last + 1);
+    Some((1.0 - features.familiarity(last, 0..last)?) * features.alone(last))
+}
+
+pub(super) fn gauge(window: &Window, shuffled: &Shuffles, embeddings: &[Option<&Embedding>]) -> Gauge {
     if window.len() <= RECENT || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
@@ -66,7 +78,27 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     let Some(value) = measure(&window.tokens) else { return Gauge::default() };
     let null = Null::of(shuffled.tokens.iter().filter_map(|tokens| measure(tokens)).collect());
     let capped = Null { median: null.median.min(NULL_CEILING), ..null };
-    Gauge::new(value, capped.standardise(value, EXTREME), null.band())
+    let without = |left_out: Range<usize>| {
+        let rest = window.without(left_out.clone());
+        let kept = recent.clone().filter(|j| !left_out.contains(j)).count();
+        let texts = rest.starts.len() - 1;
+        recent_familiarity(&rest.tokens, &rest.starts, window.types(), texts - kept..texts)
+    };
+    let by_words = capped.standardise(value, EXTREME);
+    let words = || {
+        let interval = jackknife(value, window.len(), 0.0..=1.0, without);
+        Gauge::new(value, by_words, null.band()).within(interval)
+    };
+    let Some(meaning) = Meaning::of(embeddings) else { return words() };
+    let by_meaning = meaning.standing().min(1.0);
+    // A level that meanings set has no interval: the one at hand is that of the words.
+    let gauge = if by_meaning > by_words {
+        let as_familiar = capped.median + by_meaning * (EXTREME - capped.median);
+        Gauge::new(as_familiar, by_meaning, null.band())
+    } else {
+        words()
+    };
+    gauge.beside([("words", value), ("echo", meaning.echo), ("drift", meaning.drift)])
 }
 
 /// Mean familiarity of the utterances `recent`, weighted by their length; `None` when none of them has words.

@@ -6,9 +6,11 @@
 //!   turns.
 //! * health = (open paths in use / open paths) · (1 − Gini of the messages on the paths in use) · (1 − failed /
 //!   (turns + failed)).
-//! * Both are this project's own definitions: conventions for display, not instruments with a literature.
+//! * Source: both are this project's own definitions: conventions for display, not instruments with a literature.
+//! * Limits: they count messages, not what is in them.
 
 use super::WINDOW;
+use super::balance::gini;
 use std::collections::BTreeMap;
 
 /// One delivery: an utterance from `from` heard by `to`, so many turns ago (0 = the latest turn).
@@ -41,7 +43,7 @@ pub fn connection_strengths<'a>(
 /// The health of the network, 0..1: 1 when every open path carries the same and no turn failed, 0 when nothing flows.
 /// `open` are the paths (from, to) open now; `turns` and `failed` count the finished and the failed turns of the window.
 pub fn network_health(deliveries: &[Delivery<'_>], open: &[(&str, &str)], turns: usize, failed: usize) -> f64 {
-    let mut counts: Vec<usize> = open
+    let counts: Vec<usize> = open
         .iter()
         .map(|path| deliveries.iter().filter(|d| d.turns_ago < WINDOW && (d.from, d.to) == *path).count())
         .filter(|count| *count > 0)
@@ -51,17 +53,7 @@ pub fn network_health(deliveries: &[Delivery<'_>], open: &[(&str, &str)], turns:
     }
     let in_use = counts.len() as f64 / open.len() as f64;
     let succeeded = 1.0 - failed as f64 / (turns + failed).max(1) as f64;
-    in_use * (1.0 - gini(&mut counts)) * succeeded
-}
-
-/// The Gini coefficient of a non-empty list with a positive sum, 0 (all equal) to (n − 1)/n.
-fn gini(counts: &mut [usize]) -> f64 {
-    counts.sort_unstable();
-    let n = counts.len() as f64;
-    let sum: usize = counts.iter().sum();
-    let ranked: f64 =
-        counts.iter().zip(1..).map(|(count, rank)| (2.0 * f64::from(rank) - n - 1.0) * *count as f64).sum();
-    ranked / (n * sum as f64)
+    in_use * (1.0 - gini(counts).unwrap_or(0.0)) * succeeded
 }
 
 #[cfg(test)]
@@ -107,7 +99,5 @@ mod tests {
         uneven.extend(vec![even[0]; 20]);
         let health = network_health(&uneven, &open, 28, 0);
         assert!(0.0 < health && health < 0.6, "{health}");
-        assert_eq!(gini(&mut [3, 3, 3]), 0.0);
-        assert_eq!(gini(&mut [1, 3]), 0.25);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::lexicon::WordHasher;
 use std::hash::Hasher;
+use std::ops::Range;
 
 /// Numbered words of consecutive texts.
 #[derive(Debug, Default)]
@@ -13,6 +14,12 @@ pub(super) struct Window {
     /// The distinct words in lower case, one after the other; word `n` ends at `ends[n]`.
     letters: String,
     ends: Vec<usize>,
+}
+
+/// What is left of a window: its words keep their numbers.
+pub(super) struct Rest {
+    pub tokens: Vec<u32>,
+    pub starts: Vec<usize>,
 }
 
 impl Window {
@@ -28,6 +35,15 @@ impl Window {
             window.starts.push(window.tokens.len());
         }
         window
+    }
+
+    /// The words and starts of the texts but those of a range.
+    pub(super) fn without(&self, left_out: Range<usize>) -> Rest {
+        let cut = self.starts[left_out.start]..self.starts[left_out.end];
+        let tokens = [&self.tokens[..cut.start], &self.tokens[cut.end..]].concat();
+        let before = self.starts[..left_out.start].iter().copied();
+        let after = self.starts[left_out.end..].iter().map(|start| start - cut.len());
+        Rest { tokens, starts: before.chain(after).collect() }
     }
 
     /// Number of distinct words.
@@ -134,6 +150,15 @@ mod tests {
         assert_eq!(window.words().collect::<Vec<_>>(), ["don't", "you", "yes", "élan"]);
         assert_eq!(window.len(), 3);
         assert_eq!((window.text(0), window.text(1), window.text(2)), (&[0, 1, 2][..], &[][..], &[2, 0, 3][..]));
+    }
+
+    #[test]
+    fn a_range_of_texts_is_left_out() {
+        let window = Window::new(["a b", "c", "", "d a"].into_iter());
+        let rest = window.without(1..3);
+        assert_eq!((rest.tokens, rest.starts), (vec![0, 1, 3, 0], vec![0, 2, 4]));
+        let rest = window.without(3..4);
+        assert_eq!((rest.tokens, rest.starts), (vec![0, 1, 2], vec![0, 2, 3, 3]));
     }
 
     #[test]

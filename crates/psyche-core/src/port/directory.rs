@@ -11,6 +11,7 @@ use crate::session::{Budget, SessionStatus, SessionType, TurnOrder};
 use crate::time::Timestamp;
 use crate::words::Hash;
 
+use super::allowance::{Allowance, Charge};
 use super::log::StoreError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,6 +148,13 @@ pub enum Rotation {
     Unknown,
 }
 
+impl User {
+    /// Whether a part of what names this person is `query`, which is folded already.
+    pub fn is_called(&self, query: &str) -> bool {
+        [&self.username, &self.display_name, &self.email].into_iter().any(|name| folded(name).contains(query))
+    }
+}
+
 /// How a person relates to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,6 +237,8 @@ pub struct SessionFilter {
     /// Case-insensitive part of the name.
     pub query: Option<String>,
     pub tag: Option<String>,
+    /// Forks of this session.
+    pub parent: Option<SessionId>,
 }
 
 /// One page of a list, newest first. `next_cursor` is opaque.
@@ -262,7 +272,14 @@ pub trait Directory: Send + Sync {
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
     /// By username, folded to lower case.
     async fn user_by_name(&self, tenant: TenantId, username: &str) -> Result<Option<User>, StoreError>;
-    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError>;
+    /// Newest first. `query`: a part of the username, the displayed name or the e-mail address, however it is cased.
+    async fn users(
+        &self,
+        tenant: TenantId,
+        query: Option<String>,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<User>, StoreError>;
     /// Refuses with `Conflict("last admin")` to demote or disable the last active admin. Disabling ends all sign-ins.
     async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<User, StoreError>;
     /// Sets a password and ends all sign-ins but one, in one transaction.
@@ -305,6 +322,15 @@ pub trait Directory: Send + Sync {
         cursor: Option<String>,
         limit: usize,
     ) -> Result<Page<SessionRow>, StoreError>;
+    /// How many forks each of these sessions has that `visible_to` may see; `None` sees all.
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError>;
+    /// How many sessions there are of this owner, or forks of this parent. What is not given does not matter.
+    async fn count_sessions(
+        &self,
+        tenant: TenantId,
+        owner: Option<UserId>,
+        parent: Option<SessionId>,
+    ) -> Result<u64, StoreError>;
     /// The relation of a user to a session; `Owner` for its owner.
     async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError>;
     /// `Relation::None` removes the membership.
@@ -320,6 +346,30 @@ pub trait Directory: Send + Sync {
     async fn cast(&self, tenant: TenantId, id: &str) -> Result<Option<Cast>, StoreError>;
     async fn casts(&self, tenant: TenantId) -> Result<Vec<Cast>, StoreError>;
     async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError>;
+
+    /// What a user, or the whole tenant, may spend on models and has spent.
+    async fn allowance(&self, tenant: TenantId, user: Option<UserId>) -> Result<Allowance, StoreError>;
+    /// `None`: as much as the installation gives everybody. What was spent stays.
+    async fn set_budget(
+        &self,
+        tenant: TenantId,
+        user: Option<UserId>,
+        budget: Option<Budget>,
+    ) -> Result<(), StoreError>;
+
+    /// Adds what was spent outside of any log, as appends do with what they have cost.
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError>;
+
+    /// Keeps a value that is a secret as a whole, under a key of its own; `None` removes it with its key.
+    async fn put_sealed(
+        &self,
+        tenant: TenantId,
+        kind: &'static str,
+        id: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError>;
+    /// All values of a kind, by id.
+    async fn sealed(&self, tenant: TenantId, kind: &'static str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
 
     /// Small values of the installation, such as the hash of the setup code.
     async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -7,7 +7,8 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Subject};
 
-use super::directory::{SessionRow, SessionSummary};
+use super::allowance::Charge;
+use super::directory::{Parent, SessionRow, SessionSummary};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,17 @@ pub struct NewSession {
     pub records: Vec<Record>,
 }
 
+/// A session that begins with another's past.
+#[derive(Clone, Debug)]
+pub struct NewFork {
+    pub row: SessionRow,
+    /// Whose events are copied, up to `seq`, and the generation in which the new records were decided. It must be of the
+    /// row's tenant.
+    pub parent: Parent,
+    /// What follows them; never empty.
+    pub records: Vec<Record>,
+}
+
 /// Records to be appended as one transaction.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -54,6 +66,8 @@ pub struct Append {
     pub records: Vec<Record>,
     /// The session's row as it reads after these records; replaces the stored summary.
     pub summary: Option<SessionSummary>,
+    /// What the records have cost, where they have.
+    pub charge: Option<Charge>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +114,10 @@ pub struct Snapshot {
 pub trait EventLog: Send + Sync {
     /// Creates the session's row, head (epoch 0, no owner) and first records.
     async fn create(&self, new: NewSession) -> Result<(), StoreError>;
+    /// Creates a session with a copy of the parent's records up to `parent.seq`, under epoch 0, and of its snapshots of
+    /// them, in one transaction. Texts of people stay under their keys, so that erasing a person reaches the copy; the
+    /// session's own are sealed anew. Refuses with `Conflict("generation")` when the parent's past has changed since.
+    async fn fork(&self, new: NewFork) -> Result<(), StoreError>;
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError>;
     /// Takes the lease when it is free, expired or already ours. Each grant raises the epoch.
     async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError>;
@@ -111,6 +129,15 @@ pub trait EventLog: Send + Sync {
     async fn append(&self, append: Append) -> Result<Head, AppendError>;
     /// Records with `seq > after`, ascending, at most `limit`.
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
+    /// Records of these kinds with `seq > after`, ascending, at most `limit`, without their texts: what is read of long logs
+    /// for their numbers alone.
+    async fn read_numbers(
+        &self,
+        session: SessionId,
+        kinds: &'static [&'static str],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
     /// The `seq` of the `command_received` with this id.
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError>;
     /// Refuses a snapshot of another generation than the log's with `Conflict("generation")`.

@@ -183,8 +183,37 @@ pub trait LanguageModel: Send + Sync {
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, ModelError>;
 }
 
+/// A model behind a chat-completions server, as an admin defines it while the program runs. Its key is kept apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderDefinition {
+    /// Where the server is, mostly ending in `/v1`: https, or http for hosts that the configuration lists.
+    pub base_url: String,
+    /// The model's name at its server.
+    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_style: Option<PromptStyle>,
+    /// Context length in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+}
+
 /// The models an installation offers.
 pub trait ModelCatalog: Send + Sync {
+    /// Whether a model could be defined so. The error says what is wrong with it.
+    fn check(&self, _id: &str, _definition: &ProviderDefinition, _api_key: Option<&str>) -> Result<(), String> {
+        Err("this installation has the models it was started with".to_owned())
+    }
+    /// Puts a model in, or in place of one that was defined so before. Calls under way end with the one they began with.
+    fn define(&self, id: &str, definition: &ProviderDefinition, api_key: Option<&str>) -> Result<(), String> {
+        self.check(id, definition, api_key)
+    }
+    /// Takes out a model that was defined so.
+    fn remove(&self, _id: &str) {}
     fn model(&self, id: &str) -> Option<std::sync::Arc<dyn LanguageModel>>;
     fn models(&self) -> Vec<std::sync::Arc<dyn LanguageModel>>;
     /// Id of the model a session uses when it names none.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crate::cast::StimulusKind;
 use crate::event::{
-    AgentActivity, AgentChanged, AgentMessage, Arg, Emergency, EmergencyAction, Event, Payload, SettingsChanged,
-    TurnStarted,
+    AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
+    SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
-use crate::port::ModelErrorKind;
+use crate::port::{ModelErrorKind, Spent};
 use crate::record::Record;
+use crate::time::Timestamp;
 use crate::words::{Hash, Subject, Words};
 
 use super::commands::USER;
+use super::fork::ANEW;
 use super::{Flight, PendingStimulus, Said, Session, StepGoal, StepUnit, Unfinished};
 
 /// How many of its own utterances an agent keeps at hand: prompts show one, models avoid repeating these.
@@ -65,7 +67,13 @@ impl Session {
                 self.connections.clone_from(&update.connections);
                 self.network = Some(update.metrics.clone());
             }
-            Payload::HealthUpdate(update) => self.gauges.clone_from(&update.gauges),
+            Payload::HealthUpdate(update) => {
+                self.gauges.clone_from(&update.gauges);
+                let said = self.window.back().map(|said| said.turn);
+                if let Some(flight) = said.and_then(|turn| self.in_flight.get_mut(&turn)) {
+                    flight.measured = true;
+                }
+            }
             Payload::Emergency(emergency) => self.emergency_changed(emergency),
             Payload::PromptAdapted(adapted) => {
                 if let Some(agent) = self.agents.get_mut(&adapted.agent_id) {
@@ -109,7 +117,12 @@ impl Session {
                 push(&mut self.recent_failures, true, FAILURES_KEPT);
                 self.not_finished(failed.turn, failed.tokens, Some(failed.kind), failed.retryable);
             }
-            Payload::TurnAbandoned(abandoned) => self.not_finished(abandoned.turn, abandoned.tokens, None, true),
+            Payload::TurnAbandoned(abandoned) => {
+                self.not_finished(abandoned.turn, abandoned.tokens, None, true);
+                if abandoned.reason == ANEW {
+                    self.unfinished.remove(&abandoned.turn);
+                }
+            }
             Payload::Reset(_) => self.to_beginning(),
             Payload::SettingsChanged(changed) => self.settings_changed(changed),
             Payload::AgentChanged(changed) => self.agent_changed(changed),
@@ -117,12 +130,13 @@ impl Session {
                 self.set_paths(&changed.paths);
                 self.connections = self.connections_now();
             }
-            Payload::Forked(forked) => self.parent = Some(forked.parent.clone()),
-            Payload::SessionCreated(_)
-            | Payload::CommandRefused(_)
-            | Payload::Annotation(_)
-            | Payload::UserSession(_)
-            | Payload::Unknown(_) => {}
+            Payload::Forked(forked) => {
+                self.forked(event.at, forked);
+                // Who belongs to the parent does not belong to the fork.
+                self.people.clear();
+            }
+            Payload::UserSession(change) => self.belonging_changed(change),
+            Payload::SessionCreated(_) | Payload::CommandRefused(_) | Payload::Annotation(_) | Payload::Unknown(_) => {}
         }
     }
 
@@ -149,7 +163,7 @@ impl Session {
             self.spoken.clear();
         }
         self.turn = self.turn.max(started.turn);
-        self.reserved += started.reserved;
+        self.reserved = self.reserved.saturating_add(started.reserved);
         for agent in self.agents.values_mut() {
             if matches!(agent.activity, AgentActivity::Active | AgentActivity::Integrating) {
                 agent.activity = AgentActivity::Waiting;
@@ -164,8 +178,13 @@ impl Session {
         // The state holds words in plain form, as its snapshots do.
         let mut started = started.clone();
         started.opener = started.opener.map(|opener| Words::Open(opener.as_str().to_owned()));
-        let flight =
-            Flight { agent_id: started.agent_id.clone(), attempt: started.attempt, round: started.round, started };
+        let flight = Flight {
+            agent_id: started.agent_id.clone(),
+            attempt: started.attempt,
+            round: started.round,
+            started,
+            measured: false,
+        };
         let turn = flight.started.turn;
         self.unfinished.remove(&turn);
         self.in_flight.insert(turn, flight);
@@ -192,9 +211,10 @@ impl Session {
             to: message.recipients.first().cloned(),
             text: message.content.as_str().into(),
             compound: message.sentiment.score,
+            embedded: message.metadata.embedding.as_ref().and_then(SealedEmbedding::open),
             answers: flight.and_then(|f| f.started.answers),
         });
-        self.latency_sum_ms += message.metadata.latency_ms;
+        self.latency_sum_ms = self.latency_sum_ms.saturating_add(message.metadata.latency_ms);
         for path in &mut self.paths {
             if path.from == said.from && message.recipients.contains(&path.to) {
                 path.last_turn = said.turn;
@@ -241,8 +261,12 @@ impl Session {
     fn settle(&mut self, turn: u64, tokens: u64, cost: f64) {
         let reserved = self.in_flight.get(&turn).map_or(0, |f| f.started.reserved);
         self.reserved = self.reserved.saturating_sub(reserved);
-        self.spent.tokens += tokens;
-        self.spent.cost += cost;
+        self.spent.tokens = self.spent.tokens.saturating_add(tokens);
+        // What is no number could be written and never read again.
+        let spent = self.spent.cost + cost;
+        if spent.is_finite() {
+            self.spent.cost = spent;
+        }
     }
 
     fn not_finished(&mut self, turn: u64, tokens: u64, kind: Option<ModelErrorKind>, retryable: bool) {
@@ -275,9 +299,7 @@ impl Session {
             name.as_str().clone_into(&mut self.name);
         }
         if let Some(situation) = &changed.situation {
-            self.base_situation = situation.as_str().into();
-            self.base_subject = situation.subject().unwrap_or(Subject::Session);
-            self.situation = Arc::clone(&self.base_situation);
+            self.set_situation(situation);
         }
         if let Some(pacing) = changed.pacing_ms {
             self.pacing_ms = pacing;
@@ -291,6 +313,48 @@ impl Session {
         if let Some(tags) = &changed.tags {
             self.tags = super::texts(tags);
         }
+    }
+
+    /// The past is another session's; from here on it is this one's. What was spent on it, the other has spent.
+    fn forked(&mut self, at: Timestamp, forked: &Forked) {
+        self.parent = Some(forked.parent.clone());
+        self.created_at = at;
+        self.touched_at = at;
+        self.spent = Spent::default();
+        if let Some(name) = &forked.name {
+            name.as_str().clone_into(&mut self.name);
+        }
+        let changes = &forked.changes;
+        let initial = Arc::make_mut(&mut self.initial);
+        initial.owner = forked.owner;
+        initial.determinism = forked.determinism.unwrap_or(initial.determinism);
+        if let Some(model) = &changes.model {
+            initial.model.clone_from(model);
+        }
+        if let Some(seed) = changes.seed {
+            initial.seed = seed;
+            // Turns that are to be tried again would be tried with what the old seed gave them.
+            self.unfinished.clear();
+        }
+        if let Some(situation) = &changes.situation {
+            self.set_situation(situation);
+            self.voiced = None;
+        }
+        for (id, agent) in &changes.agents {
+            let AgentEdit { temperature, system_prompt, model, muted } = agent.clone();
+            let (actor, agent_id) = (forked.owner.to_string(), id.clone());
+            self.agent_changed(&AgentChanged { actor, agent_id, temperature, system_prompt, model, muted });
+        }
+        if let Some(paths) = &changes.paths {
+            self.set_paths(paths);
+            self.connections = self.connections_now();
+        }
+    }
+
+    fn set_situation(&mut self, situation: &Words) {
+        self.base_situation = situation.as_str().into();
+        self.base_subject = situation.subject().unwrap_or(Subject::Session);
+        self.situation = Arc::clone(&self.base_situation);
     }
 
     fn agent_changed(&mut self, changed: &AgentChanged) {

@@ -8,17 +8,21 @@ use serde_json::Value;
 use crate::cast::{Cast, Path, StimulusKind};
 use crate::event::{
     AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
-    Reset, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned, TurnFailed,
+    Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
+    TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
+use crate::measure::affect::affect;
 use crate::random;
 use crate::speech;
 use crate::time::Timestamp;
 use crate::words::{Salts, Subject, Words};
 
+use super::fork::Fork;
+use super::people::Relate;
 use super::turns::{Failure, MAX_ATTEMPTS, ModelFacts, Reply};
-use super::{Budget, EXPIRED, Inputs, Session, SessionStatus};
-use crate::port::ModelErrorKind;
+use super::{BUDGET_EXCEEDED, Budget, EXPIRED, Inputs, LOG_FULL, Session, SessionStatus};
+use crate::port::{ModelErrorKind, Payer};
 
 /// The `agent_id` of a person's words.
 pub const USER: &str = "user";
@@ -142,7 +146,17 @@ pub struct AnnotateArgs {
     pub tags: Vec<String>,
 }
 
-/// Commands a client may send by name; the others have routes of their own.
+/// A question to one agent; it is no [`Action`], for nothing is decided (see [`Session::interview`]).
+pub const INTERVIEW: &str = "interview";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterviewArgs {
+    pub agent_id: AgentId,
+    pub question: String,
+}
+
+/// Commands a client may send by name beside [`INTERVIEW`]; the others have routes of their own.
 pub const CLIENT_COMMANDS: [&str; 9] =
     ["start", "pause", "resume", "step", "stop", "reset", "inject_stimulus", "speak", "retry"];
 
@@ -171,7 +185,11 @@ impl Action {
         if !CLIENT_COMMANDS.contains(&command) {
             return Err(format!("there is no command {command:?}; there are {}", CLIENT_COMMANDS.join(", ")));
         }
-        Self::of(command, args.filter(|a| !a.is_null()).unwrap_or_else(|| Value::Object(serde_json::Map::default())))
+        let args = args.filter(|a| !a.is_null()).unwrap_or_else(|| Value::Object(serde_json::Map::default()));
+        if !args.is_object() {
+            return Err(format!("args of `{command}` must be an object"));
+        }
+        Self::of(command, args)
     }
 
     fn of(command: &str, args: Value) -> Result<Self, String> {
@@ -268,6 +286,21 @@ pub enum Command {
     Expire {
         untouched_ms: u64,
     },
+    /// Another session goes on from here.
+    Fork(Box<Fork>),
+    /// Somebody belongs to the session otherwise than before.
+    Relate(Relate),
+    /// The session is paused instead of beginning a turn, for a reason outside of it.
+    Halt(Halt),
+}
+
+/// Why no turn may begin, although the session could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// The budget of the owner, or of everybody together, is exhausted.
+    Budget(Payer),
+    /// The log has as many events as the installation keeps of a session.
+    LogFull,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +333,9 @@ impl Session {
             Command::Fail { turn, attempt, failure } => self.fail(*turn, *attempt, failure),
             Command::Abandon => Ok(self.abandon_dead()),
             Command::Expire { untouched_ms } => Ok(self.expire(*untouched_ms, inputs.now)),
+            Command::Fork(fork) => self.fork(fork, inputs),
+            Command::Halt(halt) => self.halt(*halt),
+            Command::Relate(relate) => Ok(self.relate(relate, inputs).into_iter().collect()),
         }
     }
 
@@ -540,12 +576,15 @@ impl Session {
     }
 
     fn person_speaks(&self, args: &SpeakArgs, actor: UserId, inputs: &mut Inputs<'_>) -> Payload {
+        let subject = Subject::User(actor);
         let text = speech::plain(&args.text);
         let sentiment = super::turns::score(inputs.vader, &text);
         let recipients = match &args.to {
             Some(to) => vec![to.clone()],
             None => self.order.clone(),
         };
+        let content = Words::new(text, subject, &mut inputs.salts);
+        let embedded = inputs.embedded.take();
         let metadata = MessageMetadata {
             round: self.round,
             turn: self.turn,
@@ -557,12 +596,14 @@ impl Session {
             opener: None,
             truncated: false,
             user_id: Some(actor),
+            affect: embedded.as_ref().and_then(|embedded| affect(embedded, sentiment.scores())),
+            embedding: embedded.map(|embedded| SealedEmbedding::new(&embedded, subject, &mut inputs.salts)),
         };
         AgentMessage {
             agent_id: AgentId::new(USER),
             recipient: args.to.as_ref().map_or("all", AgentId::as_str).to_owned(),
             recipients,
-            content: Words::new(text, Subject::User(actor), &mut inputs.salts),
+            content,
             message_type: MessageType::Normal,
             sentiment,
             metadata,
@@ -602,6 +643,19 @@ impl Session {
         payloads
     }
 
+    fn halt(&self, halt: Halt) -> Result<Vec<Payload>, Refusal> {
+        if self.status != SessionStatus::Running || !self.in_flight.is_empty() {
+            let message = "only a session that runs, between its turns, can be halted".to_owned();
+            return Err(Refusal { kind: RefusalKind::Conflict, status: self.status, field: None, message });
+        }
+        let (reason, budget) = match halt {
+            Halt::Budget(payer) => (BUDGET_EXCEEDED, Some(payer)),
+            Halt::LogFull => (LOG_FULL, None),
+        };
+        let (status, reason, actor) = (SessionStatus::Paused, Some(reason.to_owned()), "system".to_owned());
+        Ok(vec![SessionStatusChanged { status, reason, actor, budget }.into()])
+    }
+
     fn expire(&self, untouched_ms: u64, now: Timestamp) -> Vec<Payload> {
         if !self.has_expired(untouched_ms, now) {
             return Vec::new();
@@ -633,5 +687,5 @@ impl Session {
 
 /// A change of status, as an event.
 pub(super) fn status(status: SessionStatus, reason: Option<&str>, actor: &str) -> Payload {
-    SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned() }.into()
+    SessionStatusChanged { status, reason: reason.map(str::to_owned), actor: actor.to_owned(), budget: None }.into()
 }

@@ -5,6 +5,9 @@
 
 mod apply;
 mod commands;
+mod fork;
+mod interview;
+mod people;
 mod rounds;
 mod turns;
 mod view;
@@ -15,19 +18,24 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::{Agent, Cast, PathKind, StimulusKind, StimulusPreset, Thresholds};
+use crate::embedding::Embedded;
 use crate::event::{AgentActivity, EmergencyLevel, Event, Payload, SessionCreated};
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Gauges, Vader};
-use crate::port::{Determinism, ModelErrorKind, Parent, Spent};
+use crate::port::{Determinism, ModelErrorKind, Parent, Relation, Spent};
 use crate::prompt::{Prompt, Rule};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::words::{Hash, Salts, Subject, Words};
 
 pub use commands::{
-    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, MAX_TEXT_BYTES, NoArgs, PathsArgs, Refusal,
-    RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER, UserCommand,
+    Action, AgentChange, AnnotateArgs, CLIENT_COMMANDS, Command, Halt, INTERVIEW, InterviewArgs, MAX_TEXT_BYTES,
+    NoArgs, PathsArgs, Refusal, RefusalKind, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs, USER,
+    UserCommand,
 };
+pub use fork::{Fork, Settled};
+pub use interview::Interview;
+pub use people::Relate;
 pub use turns::{Failure, ModelFacts, Reply};
 pub use view::{AgentView, EmergencyView, StateView, StimulusView};
 
@@ -88,6 +96,8 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
     pub salts: Salts,
     pub vader: &'a Vader,
+    /// The embedding of the words that the command speaks, if it does: see [`Session::utterance`].
+    pub embedded: Option<Embedded>,
     /// Filled by the decision: the prompts of the turns it starts, for whoever calls the models.
     pub prompts: BTreeMap<u64, Prompt>,
 }
@@ -117,6 +127,8 @@ pub struct Said {
     pub to: Option<AgentId>,
     pub text: Arc<str>,
     pub compound: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Embedded>,
     /// `seq` of the utterance it answers.
     pub answers: Option<u64>,
 }
@@ -141,6 +153,9 @@ pub struct Flight {
     pub attempt: u32,
     pub round: u64,
     pub started: crate::event::TurnStarted,
+    /// Its words are said and measured; only a fork finds a turn so, whose past ends within an append.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 /// A turn that ended without words and may be tried again.
@@ -254,6 +269,9 @@ pub struct Session {
     /// When somebody last asked something of it.
     pub touched_at: Timestamp,
     pub parent: Option<Parent>,
+    /// Who belongs to it, by its log. Rights are the directory's to give.
+    #[serde(default)]
+    pub people: BTreeMap<UserId, Relation>,
 }
 
 /// What a session was created with.
@@ -279,8 +297,14 @@ pub struct Initial {
 /// Why a session was paused that nobody touched.
 pub const EXPIRED: &str = "expired";
 
+/// Why a session was paused whose budget, or whose owner's, is spent.
+pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
+
+/// Why a session was paused whose log is as long as logs may be.
+pub const LOG_FULL: &str = "storage";
+
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
-pub const STATE_FORM: u16 = 3;
+pub const STATE_FORM: u16 = 4;
 
 impl Session {
     /// The session after its first event.
@@ -348,6 +372,7 @@ impl Session {
             last_at: event.at,
             touched_at: event.at,
             parent: None,
+            people: BTreeMap::new(),
             initial: Arc::new(initial),
         };
         session.to_beginning();

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cast::PathKind;
+use crate::embedding::Embedding;
 use crate::event::{
     AgentActivity, AgentMessage, AgentStateUpdate, Connection, Event, HealthUpdate, MessageMetadata, MessageType,
-    NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SentimentScore, StimulusUsed, TurnCommitted, TurnFailed,
-    TurnStarted,
+    NetworkMetrics, NetworkUpdate, Payload, PromptAdapted, SealedEmbedding, SentimentScore, StimulusUsed,
+    TurnCommitted, TurnFailed, TurnStarted,
 };
 use crate::ids::AgentId;
+use crate::measure::affect::affect;
 use crate::measure::strength::{self, Delivery};
 use crate::measure::{self, Turn, Vader};
 use crate::port::{Finish, ModelErrorKind, PromptStyle, Usage};
@@ -19,8 +21,9 @@ use crate::random;
 use crate::speech;
 use crate::words::{Subject, Words};
 
-use super::commands::status;
-use super::{Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
+use super::commands::{Action, Command, status};
+use super::fork::Settled;
+use super::{BUDGET_EXCEEDED, Inputs, PathState, Refusal, RefusalKind, Session, SessionStatus, TurnOrder};
 
 /// Turns after which a message weighs half as much in a path's strength.
 const HALF_LIFE_TURNS: f64 = 10.0;
@@ -93,7 +96,7 @@ impl Session {
             return end(SessionStatus::Paused, None, actor);
         }
         if self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
-            return end(SessionStatus::Paused, Some("budget_exceeded"), "system");
+            return end(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system");
         }
         let mut round = self.round.max(1);
         let mut turns: Vec<(u64, u32, AgentId)> =
@@ -134,7 +137,7 @@ impl Session {
             payloads.extend(used.into_iter().filter(unused).map(|seq| StimulusUsed { stimulus_seq: seq, turn }.into()));
         }
         if self.budget.tokens.is_some_and(|limit| self.spent.tokens + self.reserved + reserved > limit) {
-            return Ok(vec![status(SessionStatus::Paused, Some("budget_exceeded"), "system")]);
+            return Ok(vec![status(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system")]);
         }
         Ok(payloads)
     }
@@ -200,7 +203,7 @@ impl Session {
     }
 
     /// A beginning for a very small model's reply: by the first rule in force, never the same twice running.
-    fn opener(&self, turn: u64, agent: &AgentId, style: PromptStyle, rules: &[Rule]) -> Option<String> {
+    pub(super) fn opener(&self, turn: u64, agent: &AgentId, style: PromptStyle, rules: &[Rule]) -> Option<String> {
         if style != PromptStyle::Compact {
             return None;
         }
@@ -231,8 +234,7 @@ impl Session {
         };
         let started = &flight.started;
         let tokens = reply.usage.map_or(started.reserved, |u| u.total());
-        let cleaned =
-            speech::clean(&reply.text, started.style, self.agents.values().map(|a| a.definition.name.as_str()));
+        let cleaned = self.cleaned(reply, started.style);
         if cleaned.is_empty() {
             let message = "the model answered without words; try again, or give this agent another model".to_owned();
             let failure = Failure { kind: ModelErrorKind::BadAnswer, retryable: true, message, tokens };
@@ -243,11 +245,13 @@ impl Session {
         let cost = Some(reply.cost).filter(|cost| cost.is_finite()).map_or(0.0, |cost| cost.max(0.0));
         let agent_id = &flight.agent_id;
         let is_sentence = cleaned.ends_with(['.', '!', '?', '…', '"', '”']);
+        let sentiment = score(inputs.vader, &cleaned);
+        let embedded = inputs.embedded.take();
         let message = AgentMessage {
             agent_id: agent_id.clone(),
             recipient: started.recipient.clone(),
             recipients: started.recipients.clone(),
-            sentiment: score(inputs.vader, &cleaned),
+            sentiment,
             content: Words::new(cleaned, Subject::Session, &mut inputs.salts),
             message_type: started.message_type,
             metadata: MessageMetadata {
@@ -264,61 +268,99 @@ impl Session {
                     .map(|opener| Words::new(opener.as_str(), self.initial.cast_subject, &mut inputs.salts)),
                 truncated: reply.finish == Finish::Length && !is_sentence,
                 user_id: None,
+                affect: embedded.as_ref().and_then(|embedded| affect(embedded, sentiment.scores())),
+                embedding: embedded
+                    .map(|embedded| SealedEmbedding::new(&embedded, Subject::Session, &mut inputs.salts)),
             },
         };
-        // The state after the utterance, on which everything else is measured.
         let mut next = self.clone();
         let mut payloads: Vec<Payload> = vec![message.into()];
         let folded =
             Event { generation: self.generation, seq: self.seq + 1, at: inputs.now, payload: payloads[0].clone() };
         next.apply(&folded);
+        let settled = Settled { finish: reply.finish, tokens, cost, confidence, reasoning: reply.reasoning.clone() };
+        next.consequences(turn, flight, &settled, inputs, &mut payloads);
+        Ok(payloads)
+    }
 
+    /// What an utterance causes once it is said. `self` is the state after it, on which everything else is measured.
+    pub(super) fn consequences(
+        mut self,
+        turn: u64,
+        flight: &super::Flight,
+        settled: &Settled,
+        inputs: &mut Inputs<'_>,
+        payloads: &mut Vec<Payload>,
+    ) {
+        let agent_id = &flight.agent_id;
+        let Settled { finish, tokens, cost, confidence, reasoning } = settled;
         let rules = self.agents.get(agent_id).map(|a| a.rules.as_slice()).unwrap_or_default();
         let activity = if rules.is_empty() { AgentActivity::Active } else { AgentActivity::Integrating };
         payloads.push(
             AgentStateUpdate {
                 agent_id: agent_id.clone(),
                 state: activity,
-                confidence,
-                last_action: format!("spoke to {}", started.recipient),
+                confidence: *confidence,
+                last_action: format!("spoke to {}", flight.started.recipient),
                 metadata: BTreeMap::new(),
             }
             .into(),
         );
-        next.gauges = next.measure(inputs.vader, turn);
-        payloads.push(HealthUpdate { round: flight.round, gauges: next.gauges.clone() }.into());
-        payloads.push(next.network_update().into());
-
-        next.spoken.insert(agent_id.clone());
-        next.in_flight.remove(&turn);
-        let round_over = flight.round == self.round && next.in_flight.is_empty() && next.round_is_over();
-        if round_over {
-            next.end_round(inputs, &mut payloads);
+        // Charts go on from the gauges before: measured twice, an utterance would count twice.
+        if !flight.measured {
+            self.gauges = self.measure(inputs.vader, turn);
         }
-        next.unfinished.remove(&turn);
-        next.spent.tokens += tokens;
-        next.spent.cost += cost;
-        next.turns_committed += 1;
-        payloads.extend(next.boundary(round_over));
+        payloads.push(HealthUpdate { round: flight.round, gauges: self.gauges.clone() }.into());
+        payloads.push(self.network_update().into());
+
+        self.spoken.insert(agent_id.clone());
+        self.in_flight.remove(&turn);
+        let round_over = flight.round == self.round && self.in_flight.is_empty() && self.round_is_over();
+        if round_over {
+            self.end_round(inputs, payloads);
+        }
+        self.unfinished.remove(&turn);
+        self.spent.tokens += tokens;
+        self.spent.cost += cost;
+        self.turns_committed += 1;
+        payloads.extend(self.boundary(round_over));
         payloads.push(
             TurnCommitted {
                 turn,
-                attempt,
+                attempt: flight.attempt,
                 round: flight.round,
                 agent_id: agent_id.clone(),
-                finish: reply.finish,
-                tokens,
-                cost,
-                confidence,
-                reasoning: reply
-                    .reasoning
+                finish: *finish,
+                tokens: *tokens,
+                cost: *cost,
+                confidence: *confidence,
+                reasoning: reasoning
                     .as_ref()
                     .filter(|r| !r.trim().is_empty())
                     .map(|r| Words::new(speech::plain(r), Subject::Session, &mut inputs.salts)),
             }
             .into(),
         );
-        Ok(payloads)
+    }
+
+    /// The words that a reply puts into an agent's mouth.
+    fn cleaned(&self, reply: &Reply, style: PromptStyle) -> String {
+        speech::clean(&reply.text, style, self.agents.values().map(|a| a.definition.name.as_str()))
+    }
+
+    /// The words that a command speaks, if it does: whoever decides it may give their embedding.
+    pub fn utterance(&self, command: &Command) -> Option<String> {
+        let spoken = |action: &Action| match action {
+            Action::Speak(args) => Some(speech::plain(&args.text)),
+            _ => None,
+        };
+        let text = match command {
+            Command::Commit { turn, reply, .. } => self.cleaned(reply, self.in_flight.get(turn)?.started.style),
+            Command::User(user) => spoken(&user.action)?,
+            Command::Received { received, .. } => spoken(&Action::recorded(received).ok()?)?,
+            _ => return None,
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     /// A model call that failed. No words are put into the agent's mouth.
@@ -376,12 +418,12 @@ impl Session {
         }
         let over_tokens = self.budget.tokens.is_some_and(|limit| self.spent.tokens >= limit);
         if over_tokens || self.budget.cost.is_some_and(|limit| self.spent.cost >= limit) {
-            return status(SessionStatus::Paused, Some("budget_exceeded"), "system");
+            return status(SessionStatus::Paused, Some(BUDGET_EXCEEDED), "system");
         }
         None
     }
 
-    /// The six gauges over the window.
+    /// The six gauges over the window, their charts carried on from those that stand.
     fn measure(&self, vader: &Vader, turn: u64) -> measure::Gauges {
         let index_of = |seq: u64| self.window.iter().position(|s| s.seq == seq);
         let window: Vec<Turn<'_>> = self
@@ -395,7 +437,17 @@ impl Session {
                 answers: said.answers.and_then(index_of),
             })
             .collect();
-        measure::gauges(vader, &window, random::seed(self.initial.seed, turn, "measure"))
+        let seed = random::seed(self.initial.seed, turn, "measure");
+        let mut gauges = measure::gauges_with_meaning(vader, &window, &self.meanings(), seed);
+        measure::alarm::chart(&self.gauges, &mut gauges);
+        gauges
+    }
+
+    /// Where the utterances of the window stand among meanings; those of an earlier model are passed over.
+    fn meanings(&self) -> Vec<Option<&Embedding>> {
+        let embedded = || self.window.iter().map(|said| said.embedded.as_ref());
+        let model = embedded().flatten().next_back().map(|embedded| &embedded.model);
+        embedded().map(|e| e.filter(|e| Some(&e.model) == model).map(|e| &e.vector)).collect()
     }
 
     /// Who spoke to whom within the window.

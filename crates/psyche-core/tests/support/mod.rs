@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use psyche_core::cast::{Cast, StimulusKind};
+use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload, SessionCreated};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::{Determinism, Finish, ModelErrorKind, PromptStyle, Usage};
@@ -23,6 +24,8 @@ pub struct Sim {
     pub records: Vec<Record>,
     pub events: Vec<Event>,
     pub style: PromptStyle,
+    /// What the next words are embedded as.
+    pub embedded: Option<Embedded>,
     vader: Vader,
     commands: u64,
     salt: u8,
@@ -33,11 +36,18 @@ pub struct Shape {
     pub turn_order: TurnOrder,
     pub max_rounds: Option<u64>,
     pub budget: Budget,
+    pub measures_version: u16,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { cast: Cast::jungian(), turn_order: TurnOrder::Sequential, max_rounds: None, budget: Budget::default() }
+        Self {
+            cast: Cast::jungian(),
+            turn_order: TurnOrder::Sequential,
+            max_rounds: None,
+            budget: Budget::default(),
+            measures_version: MEASURES_VERSION,
+        }
     }
 }
 
@@ -60,7 +70,7 @@ impl Sim {
             pacing_ms: 0,
             max_rounds: shape.max_rounds,
             budget: shape.budget,
-            measures_version: MEASURES_VERSION,
+            measures_version: shape.measures_version,
             prompts_version: PROMPTS_VERSION,
         };
         let at = Timestamp(1_795_380_000_000_000);
@@ -69,7 +79,16 @@ impl Sim {
         let mut session = Session::new(SESSION, &event, &created);
         session.apply_record(&record, &event);
         let (records, events) = (vec![record], vec![event]);
-        Self { session, records, events, style: PromptStyle::Full, vader: Vader::new(), commands: 0, salt: 0 }
+        Self {
+            session,
+            records,
+            events,
+            style: PromptStyle::Full,
+            embedded: None,
+            vader: Vader::new(),
+            commands: 0,
+            salt: 0,
+        }
     }
 
     /// Decides, chains and folds. Gives the new events.
@@ -80,6 +99,7 @@ impl Sim {
             now,
             salts: Salts::recorded(vec![[self.salt; 16]; 8]),
             vader: &self.vader,
+            embedded: self.embedded.clone(),
             prompts: BTreeMap::new(),
         };
         let payloads = self.session.decide(command, &mut inputs)?;
@@ -114,8 +134,14 @@ impl Sim {
     }
 
     pub fn commit(&mut self, text: &str) -> Vec<Event> {
-        let (turn, flight) = self.session.in_flight.first_key_value().expect("a turn is under way");
-        let (turn, attempt) = (*turn, flight.attempt);
+        let turn = *self.session.in_flight.first_key_value().expect("a turn is under way").0;
+        let command = self.reply(turn, text);
+        self.step(&command).unwrap()
+    }
+
+    /// The end of a turn that is under way.
+    pub fn reply(&self, turn: u64, text: &str) -> Command {
+        let attempt = self.session.in_flight[&turn].attempt;
         let reply = Reply {
             text: text.to_owned(),
             reasoning: None,
@@ -125,7 +151,7 @@ impl Sim {
             confidence: Some(0.5),
             latency_ms: 12,
         };
-        self.step(&Command::Commit { turn, attempt, reply }).unwrap()
+        Command::Commit { turn, attempt, reply }
     }
 
     pub fn fail(&mut self, retryable: bool) -> Vec<Event> {

@@ -66,14 +66,14 @@ impl Task {
             let (mut records, mut events, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
             for (command, _) in &notes {
                 // Each has a time of its own, as if it were an append of its own: so the log can be run again.
-                let step = self.step(&mut next, &Command::User(command.clone())).ok();
+                let step = self.step(&mut next, &Command::User(command.clone()), None).ok();
                 seqs.push(step.as_ref().and_then(|step| step.events.first()).map(|e| e.seq));
                 if let Some(step) = step {
                     records.extend(step.records);
                     events.extend(step.events);
                 }
             }
-            (self.append(session.hash, records, &next), events, next, seqs)
+            (self.append(&session, records, &next), events, next, seqs)
         };
         let stored = !events.is_empty() && ports.log.append(append).await.is_ok();
         if stored {

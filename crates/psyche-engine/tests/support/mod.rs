@@ -72,6 +72,7 @@ impl World {
                 clock: Arc::new(RealClock::new()),
                 models: Arc::new(Models(BTreeMap::from([("scripted".to_owned(), model)]))),
                 vader: Arc::new(Vader::new()),
+                embedder: None,
             },
         }
     }
@@ -86,6 +87,7 @@ impl World {
             renew_every: Duration::from_millis((lease_ms / 3).max(5)),
             claim_every: Some(Duration::from_millis(20)),
             retry_base: Duration::from_millis(1),
+            forks_per_session: 100_000,
             ..Options::default()
         };
         Engine::start(self.ports.clone(), options)

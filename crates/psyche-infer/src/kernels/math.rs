@@ -131,6 +131,43 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32])
     }
 }
 
+/// Layer normalisation: `out = (x − mean) / √(variance + epsilon) · weight + bias`. The length is a multiple of 16.
+#[inline(always)]
+pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    let mean_of = |term: &dyn Fn(f32) -> f32| {
+        let mut lanes = [0.0f32; LANES];
+        for chunk in x.chunks_exact(LANES) {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane += term(x);
+            }
+        }
+        fold(lanes, |a, b| a + b) / x.len() as f32
+    };
+    let mean = mean_of(&|x| x);
+    let variance = mean_of(&|x| (x - mean) * (x - mean));
+    let inverse = 1.0 / (variance + epsilon).sqrt();
+    for (((out, &x), &weight), &bias) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+        *out = (x - mean) * inverse * weight + bias;
+    }
+}
+
+/// `x = x · Φ(x)`, the Gaussian error linear unit. The error function is formula 7.1.26 of Abramowitz & Stegun, right to
+/// 1.5·10⁻⁷.
+#[inline(always)]
+pub(crate) fn gelu(xs: &mut [f32]) {
+    for x in xs {
+        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+        let t = 1.0 / (1.0 + 0.327_591_1 * z);
+        let mut p = 1.061_405_4;
+        p = p * t - 1.453_152;
+        p = p * t + 1.421_413_8;
+        p = p * t - 0.284_496_74;
+        p = p * t + 0.254_829_6;
+        let tail = 0.5 * p * t * exp(-z * z);
+        *x *= if *x < 0.0 { tail } else { 1.0 - tail };
+    }
+}
+
 /// `gate = gate / (1 + e^(−gate)) · up`.
 #[inline(always)]
 pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {

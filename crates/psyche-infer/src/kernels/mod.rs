@@ -147,6 +147,14 @@ impl Kernels {
         dispatch!(self, rms_norm(x, weight, epsilon, out), else math::rms_norm);
     }
 
+    pub(crate) fn layer_norm(self, x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+        dispatch!(self, layer_norm(x, weight, bias, epsilon, out), else math::layer_norm);
+    }
+
+    pub(crate) fn gelu(self, xs: &mut [f32]) {
+        dispatch!(self, gelu(xs), else math::gelu);
+    }
+
     pub(crate) fn swiglu(self, gate: &mut [f32], up: &[f32]) {
         dispatch!(self, swiglu(gate, up), else math::swiglu);
     }

@@ -107,16 +107,18 @@ proptest! {
         let ys = numbers(seed ^ 5, chunks * 32, 3.0);
         let count = xs.len() - cut;
         let run = |kernels: Kernels| {
-            let (mut normed, mut gated, mut added, mut turned, mut powers) =
-                (xs.clone(), xs.clone(), xs.clone(), xs.clone(), xs.clone());
+            let (mut normed, mut gated, mut added, mut turned, mut powers, mut centred, mut bent) =
+                (xs.clone(), xs.clone(), xs.clone(), xs.clone(), xs.clone(), xs.clone(), xs.clone());
             kernels.rms_norm(&xs, &ys, 1e-5, &mut normed);
+            kernels.layer_norm(&xs, &ys, &xs, 1e-12, &mut centred);
+            kernels.gelu(&mut bent);
             kernels.swiglu(&mut gated, &ys);
             kernels.add(&mut added, &ys);
             kernels.rotate(&mut turned, &ys[..16], &xs[..16], 0.125);
             let sum = kernels.exp_sum(&mut powers, count, kernels.maximum(&xs));
             let quantised = activations(kernels, seed, 2, chunks * 32);
             let Activations { quants, scales, sums, scaled_sums, .. } = quantised;
-            let floats = [normed, gated, added, turned, powers, vec![sum], scales, scaled_sums].concat();
+            let floats = [normed, gated, added, turned, powers, centred, bent, vec![sum], scales, scaled_sums].concat();
             (bits(&floats), quants, sums)
         };
         for kernels in others() {
@@ -156,6 +158,24 @@ proptest! {
         } else {
             prop_assert!(x.abs() >= 65520.0);
         }
+    }
+
+    #[test]
+    fn layers_are_centred_and_bent_as_written(seed: u64, x in -12.0f32..12.0) {
+        let xs = numbers(seed, 64, 7.0);
+        let (weight, bias) = (numbers(seed ^ 1, 64, 2.0), numbers(seed ^ 2, 64, 2.0));
+        let mut out = vec![0.0; 64];
+        PORTABLE.layer_norm(&xs, &weight, &bias, 1e-12, &mut out);
+        let mean = xs.iter().map(|x| f64::from(*x)).sum::<f64>() / 64.0;
+        let variance = xs.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / 64.0;
+        for (i, out) in out.iter().enumerate() {
+            let exact = (f64::from(xs[i]) - mean) / variance.sqrt() * f64::from(weight[i]) + f64::from(bias[i]);
+            prop_assert!((f64::from(*out) - exact).abs() < 1e-5, "{out} against {exact}");
+        }
+        let mut bent = [x];
+        math::gelu(&mut bent);
+        let exact = f64::from(x) * 0.5 * libm::erfc(-f64::from(x) / std::f64::consts::SQRT_2);
+        prop_assert!((f64::from(bent[0]) - exact).abs() < 2e-6, "{x}: {} against {exact}", bent[0]);
     }
 
     #[test]

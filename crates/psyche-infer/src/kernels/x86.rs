@@ -11,6 +11,14 @@ macro_rules! compile_for {
             math::rms_norm(x, weight, epsilon, out);
         }
         #[target_feature(enable = $features)]
+        pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+            math::layer_norm(x, weight, bias, epsilon, out);
+        }
+        #[target_feature(enable = $features)]
+        pub(crate) fn gelu(xs: &mut [f32]) {
+            math::gelu(xs);
+        }
+        #[target_feature(enable = $features)]
         pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
             math::swiglu(gate, up);
         }

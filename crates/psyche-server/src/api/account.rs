@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::port::{Consent, SignIn, User, UserPatch};
+use psyche_core::session::Budget;
 use psyche_core::words::Hash;
 use psyche_core::{SignInId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Profile {
     preferences: Value,
     consents: Vec<Consent>,
     mfa: Mfa,
+    /// What one may spend: one's own budget, or what everybody has. A limit that is absent is none.
+    budget_in_force: Budget,
 }
 
 /// The second factor, as its owner sees it.
@@ -43,21 +46,24 @@ struct Mfa {
 }
 
 impl Profile {
-    pub fn of(app: &App, user: User) -> Self {
+    pub async fn of(app: &App, user: User) -> Answer<Self> {
         let factor = user.second_factor.as_ref().filter(|factor| factor.confirmed);
         let mfa = Mfa {
             enabled: factor.is_some(),
             required: app.options.second_factor_roles.contains(&user.role),
             recovery_codes_left: factor.map_or(0, |factor| factor.recovery.len()),
         };
-        Self { preferences: user.preferences.clone(), consents: user.consents.clone(), mfa, user: user.into() }
+        let (preferences, consents) = (user.preferences.clone(), user.consents.clone());
+        let user = UserView::of(app, user).await?;
+        let budget_in_force = user.budget.unwrap_or_else(|| app.ports.engine.user_budget());
+        Ok(Self { user, preferences, consents, mfa, budget_in_force })
     }
 }
 
 /// Who one is.
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "identity", responses((status = 200, body = schema::Profile)))]
 pub async fn me(State(app): State<Shared>, caller: Caller) -> Answer<SmallJson<Profile>> {
-    Ok(Json(Profile::of(&app, own(&app, &caller).await?)))
+    Ok(Json(Profile::of(&app, own(&app, &caller).await?).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -104,7 +110,7 @@ pub async fn change_me(
     let patch = UserPatch { display_name, email, preferences, consent, ..UserPatch::default() };
     let user = app.ports.directory.update_user(caller.user_id, patch).await?;
     app.accounts.changed(caller.user_id);
-    Ok(Json(Profile::of(&app, user)))
+    Ok(Json(Profile::of(&app, user).await?))
 }
 
 pub fn checked_name(name: String) -> Answer<String> {
@@ -147,9 +153,15 @@ pub async fn change_password(
 }
 
 /// The caller's account, when the password is right. A wrong one counts like a failed sign-in.
-async fn known(app: &App, context: &Context, caller: &Caller, password: String, field: &'static str) -> Answer<User> {
+pub async fn known(
+    app: &App,
+    context: &Context,
+    caller: &Caller,
+    password: String,
+    field: &'static str,
+) -> Answer<User> {
     let user = own(app, caller).await?;
-    let attempt = lockout::begin(app, &user.username, context.address, None).await?;
+    let attempt = lockout::begin(app, &user.username, context.address, false).await?;
     if !app.hasher.verify(password, Some(user.password_hash.clone())).await? {
         failed(app, context, Some(user.user_id)).await?;
         return Err(ApiError::invalid(field, "is not right"));
@@ -171,7 +183,7 @@ pub async fn proved(
     let Some(factor) = user.second_factor.as_ref().filter(|factor| factor.confirmed) else { return Ok(user) };
     let otp = otp.ok_or_else(|| ApiError::invalid("otp", "is needed: the code of your second factor"))?;
     // Counted as a try of its own: codes are short.
-    let attempt = lockout::begin(app, &user.username, context.address, None).await?;
+    let attempt = lockout::begin(app, &user.username, context.address, false).await?;
     let Some(accepted) = totp::accept(factor, &otp, app.ports.clock.now()) else {
         failed(app, context, Some(user.user_id)).await?;
         return Err(ApiError::invalid("otp", "is not right, or was used already"));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::alerts::{self, Alert};
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::blocks;
 use crate::context::Context;
 use crate::error::{Answer, ApiError};
@@ -115,11 +115,16 @@ pub async fn rows(State(app): State<Shared>, query: Query<AuditQuery>) -> Answer
         start: start_time,
         end: end_time,
     };
+    Ok(Json(page(&app, filter, limit).await?))
+}
+
+/// A page of rows as something shows them. One more than it may hold tells that there is a next one.
+async fn page<T: From<AuditRow>>(app: &App, filter: AuditFilter, limit: usize) -> Answer<List<T>> {
     let mut found = app.ports.audit.rows(TenantId::DEFAULT, filter, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| more).map(|row| row.seq.to_string());
-    Ok(Json(List { items: found.into_iter().map(AuditView::from).collect(), next_cursor }))
+    Ok(List { items: found.into_iter().map(T::from).collect(), next_cursor })
 }
 
 #[derive(Serialize)]
@@ -173,11 +178,7 @@ pub async fn alerts(State(app): State<Shared>, query: Query<AlertQuery>) -> Answ
         event_types: alerts::TYPES.to_vec(),
         ..AuditFilter::default()
     };
-    let mut found = app.ports.audit.rows(TenantId::DEFAULT, filter, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|row| row.seq.to_string());
-    Ok(Json(List { items: found.into_iter().map(Alert::from).collect(), next_cursor }))
+    Ok(Json(page(&app, filter, limit).await?))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -74,7 +74,7 @@ pub async fn register(
     let new = NewUser { user: user.clone(), only_first_admin: false };
     app.directory_with(vec![row]).create_user(new).await?;
     announce(&app, Some(&user), &user.username, "registration", true);
-    Ok((StatusCode::CREATED, Json(user.into())))
+    Ok((StatusCode::CREATED, Json(UserView::of(&app, user).await?)))
 }
 
 /// Where the refresh token goes.
@@ -132,8 +132,9 @@ pub async fn login(
         return Err(ApiError::forbidden());
     }
     let directory = &app.ports.directory;
-    let device = cookie(&headers, names(&app).device).and_then(|token| lockout::known_device(&app, &token));
-    let attempt = lockout::begin(&app, &username, context.address, device).await;
+    let device = cookie(&headers, names(&app).device);
+    let known_device = device.is_some_and(|token| lockout::is_known(&app, &username, &token));
+    let attempt = lockout::begin(&app, &username, context.address, known_device).await;
     let attempt = match attempt {
         Ok(attempt) => attempt,
         Err(error) => return Err(locked_out(&app, &context, error).await),
@@ -157,12 +158,12 @@ pub async fn login(
         patch.password_hash = app.hasher.hash(password, app.ports.clock.entropy()).await.ok();
     }
     attempt.succeeded(&app).await?;
-    let (id, refresh_token) = begin(&app, &context, &user, &headers, device_id.as_deref(), device).await?;
+    let (id, refresh_token) = begin(&app, &context, &user, &headers, device_id.as_deref(), known_device).await?;
     let user = directory.update_user(user.user_id, patch).await?;
     announce(&app, Some(&user), &user.username, "login", true);
     let mut response = answer(&app, &user, id, refresh_token, refresh)?;
     if refresh == RefreshBy::Cookie {
-        let token = lockout::device_token(&app, user.user_id);
+        let token = lockout::device_token(&app, &user.username);
         set_cookie(&app, &mut response, names(&app).device, &token, DEVICE_LIFE_S)?;
     }
     Ok(response)
@@ -175,7 +176,7 @@ async fn begin(
     user: &User,
     headers: &HeaderMap,
     name: Option<&str>,
-    device: Option<UserId>,
+    known_device: bool,
 ) -> Answer<(SignInId, String)> {
     let now = app.ports.clock.now();
     let (refresh_token, refresh_hash) = tokens::secret(app.ports.clock.entropy());
@@ -191,7 +192,7 @@ async fn begin(
         revoked: false,
     };
     let before = app.ports.directory.sign_ins(user.user_id).await?;
-    let elsewhere = !before.is_empty() && device != Some(user.user_id);
+    let elsewhere = !before.is_empty() && !known_device;
     let is_new = elsewhere && before.iter().all(|s| s.ip != sign_in.ip || s.user_agent != sign_in.user_agent);
     let mut rows = vec![about(app, context, user, AuditType::LoginSuccess, json!({"sign_in": sign_in.id}))];
     if is_new {
@@ -233,10 +234,7 @@ async fn wants_code(app: &App, context: &Context, user: &User, given: bool) -> A
 
 /// A row of the audit trail about somebody who is not signed in yet.
 pub fn about(app: &App, context: &Context, user: &User, event_type: AuditType, details: Value) -> AuditDraft {
-    let mut row = context.row(app, event_type, Outcome::Success);
-    (row.user_id, row.details) = (Some(user.user_id), details);
-    row.personal.username = Some(user.username.clone());
-    row
+    AuditDraft { details, ..context.row_about(app, user.user_id, &user.username, event_type, Outcome::Success) }
 }
 
 #[derive(Deserialize, ToSchema)]

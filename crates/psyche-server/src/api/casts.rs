@@ -49,10 +49,21 @@ impl FromRequest<Shared> for CastText {
 }
 
 impl CastText {
-    fn read(&self) -> Answer<Cast> {
+    fn read(&self, app: &App) -> Answer<Cast> {
         let cast = if self.is_toml { Cast::from_toml(&self.text) } else { Cast::from_json(&self.text) };
-        cast.map_err(|errors| faults(errors, ""))
+        let cast = cast.map_err(|errors| faults(errors, ""))?;
+        check_size(app, &cast, "agents")?;
+        Ok(cast)
     }
+}
+
+/// Whether the installation allows a cast of so many agents.
+pub fn check_size(app: &App, cast: &Cast, field: &str) -> Answer<()> {
+    let (agents, most) = (cast.agents.len(), app.options.limits.agents_per_cast);
+    if agents > most {
+        return Err(ApiError::invalid(field, format!("has {agents} agents, {most} are allowed here")));
+    }
+    Ok(())
 }
 
 /// A cast's faults as details. `within` is the field that holds the cast, with its dot.
@@ -106,7 +117,7 @@ pub async fn find(app: &App, id: &str) -> Answer<Cast> {
     responses((status = 201, body = schema::Cast), (status = 409, description = "There is a cast with this id already."))
 )]
 pub async fn create(State(app): State<Shared>, caller: Caller, text: CastText) -> Answer<(StatusCode, Json<Cast>)> {
-    let cast = text.read()?;
+    let cast = text.read(&app)?;
     if cast.id == BUILT_IN || app.ports.directory.cast(TenantId::DEFAULT, &cast.id).await?.is_some() {
         return Err(ApiError::conflict("There is a cast with this id already."));
     }
@@ -128,7 +139,7 @@ pub async fn replace(
     text: CastText,
 ) -> Answer<Json<Cast>> {
     let before = own(&app, &caller, &id).await?;
-    let cast = text.read()?;
+    let cast = text.read(&app)?;
     if cast.id != id {
         return Err(ApiError::invalid("id", "must be the id in the path"));
     }

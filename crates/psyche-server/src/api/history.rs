@@ -74,6 +74,14 @@ struct Filter {
 }
 
 impl Filter {
+    /// Records to read at once for a page of so many.
+    fn chunk(&self, limit: usize) -> usize {
+        let Self { kinds, agent_id, start_time, end_time } = self;
+        let everything = kinds.is_none() && agent_id.is_none() && start_time.is_none() && end_time.is_none();
+        // One more tells whether the log goes on.
+        if everything { limit + 1 } else { CHUNK }
+    }
+
     fn admits_record(&self, record: &Record) -> bool {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&record.kind))
             && self.start_time.is_none_or(|start| record.at >= start)
@@ -136,10 +144,11 @@ async fn read(app: &App, reader: &Reader, after: u64, limit: usize, filter: &Fil
     let session = reader.access().id();
     let mut items = Vec::new();
     let (mut seq, mut prev) = (after, after);
+    let chunk = filter.chunk(limit);
     loop {
-        let records = app.ports.log.read(session, seq, CHUNK).await?;
+        let records = app.ports.log.read(session, seq, chunk).await?;
         let Some(last) = records.last() else { return Ok(Frames { items, next_cursor: None }) };
-        let at_end = records.len() < CHUNK;
+        let at_end = records.len() < chunk;
         seq = last.seq;
         for record in records.iter().filter(|r| filter.admits_record(r)) {
             let event = Event::decode(record).map_err(ApiError::internal)?;
@@ -172,7 +181,7 @@ pub struct StateQuery {
 )]
 pub async fn state(State(app): State<Shared>, reader: Reader, query: Query<StateQuery>) -> Answer<Json<views::State>> {
     let (engine, id) = (&app.ports.engine, reader.access().id());
-    let (summary, state) = match query.0.at_seq {
+    let (mut summary, state) = match query.0.at_seq {
         None => engine.read(id, |s| (s.summary(), s.view())).await?,
         Some(seq) => {
             let head = app.ports.log.head(id).await?.ok_or_else(ApiError::not_found)?.seq;
@@ -183,6 +192,7 @@ pub async fn state(State(app): State<Shared>, reader: Reader, query: Query<State
             (session.summary(), session.view())
         }
     };
+    summary.owner = reader.access().row.summary.owner;
     Ok(Json(views::State::new(&app, &summary, state).await?))
 }
 

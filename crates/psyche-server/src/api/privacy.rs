@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal};
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
-    AuditFilter, SessionFilter, SessionSummary, StoreError, User, UserPatch, UserStatus, for_each_session,
+    AuditFilter, Relation, SessionFilter, SessionSummary, StoreError, User, UserPatch, UserStatus, for_each_session,
 };
 use psyche_core::record::Record;
+use psyche_core::session::Relate;
 use psyche_core::words::Subject;
 use psyche_core::{TenantId, UserId};
 use serde::Deserialize;
@@ -19,16 +20,15 @@ use utoipa::ToSchema;
 use zip::write::SimpleFileOptions;
 
 use crate::accounts::Caller;
-use crate::alerts;
 use crate::app::{App, Shared};
 use crate::context::Context;
-use crate::envelope::too_often;
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, SmallJson};
 use crate::schema;
 
 use super::account::{Profile, device_views, proved};
 use super::audit::AuditView;
+use super::exports;
 
 /// Records read at once.
 const CHUNK: usize = 500;
@@ -57,15 +57,8 @@ pub async fn export(
     body: SmallJson<Proof>,
 ) -> Answer<Response> {
     let user = proved(&app, &context, &caller, body.0.password, body.0.otp, "password").await?;
-    let allowance = app.rates.export(caller.user_id, app.ports.clock.monotonic_ms());
-    if let Some(wait) = allowance.wait {
-        return Err(too_often(&app, &context, Some(caller.user_id), wait).await);
-    }
-    let mut rows = vec![caller.row(&app, &context, AuditType::DataExported, Outcome::Success)];
-    let rule = ("export_volume", "Somebody exported data several times within an hour.");
-    let within = (3, std::time::Duration::from_hours(1));
-    rows.extend(alerts::burst(&app, &context, (caller.user_id, &caller.username), rule, within).await?);
-    app.record(rows).await?;
+    let row = caller.row(&app, &context, AuditType::DataExported, Outcome::Success);
+    exports::counted(&app, &context, &caller, row).await?;
     let archive = archive(&app, user).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/zip")),
@@ -87,7 +80,7 @@ async fn archive(app: &App, user: User) -> Answer<Vec<u8>> {
     }
     let owned: Vec<_> = sessions.into_iter().filter(|session| session.owner == id).collect();
     let files = [
-        ("profile.json", serde_json::to_value(Profile::of(app, user))),
+        ("profile.json", serde_json::to_value(Profile::of(app, user).await?)),
         ("sign-ins.json", serde_json::to_value(devices)),
         ("sessions.json", serde_json::to_value(owned)),
         ("words-and-commands.json", serde_json::to_value(words)),
@@ -175,6 +168,7 @@ pub async fn erase_user(app: &App, context: &Context, by: UserId, id: UserId) ->
         other => drop(other?),
     }
     app.accounts.changed(id);
+    leave_all(app, by, id).await?;
     for session in owned {
         let shared = app.ports.directory.members(session.session_id).await?.iter().any(|(member, _)| *member != id);
         if !shared {
@@ -183,4 +177,20 @@ pub async fn erase_user(app: &App, context: &Context, by: UserId, id: UserId) ->
     }
     app.ports.engine.erase(None, Subject::User(id)).await?;
     Ok(app.ports.directory.delete_user(id).await?)
+}
+
+/// The logs of others' sessions say that somebody belongs to them no more. The name goes with the person's other words.
+async fn leave_all(app: &App, by: UserId, id: UserId) -> Answer<()> {
+    let Some(user) = app.ports.directory.user(id).await? else { return Ok(()) };
+    for session in sessions(app, SessionFilter { visible_to: Some(id), ..SessionFilter::default() }).await? {
+        if session.owner != id {
+            let username = user.username.clone();
+            let relate = Relate { user_id: id, username, relation: Relation::None, by };
+            if let Err(error) = app.ports.engine.relate(session.session_id, relate).await {
+                // A log that cannot be written must not keep anybody's words from being erased.
+                tracing::warn!(session = %session.session_id, %error, "the log does not say that somebody left");
+            }
+        }
+    }
+    Ok(())
 }

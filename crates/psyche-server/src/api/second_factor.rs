@@ -15,7 +15,7 @@ use crate::json::{Json, SmallJson};
 use crate::schema;
 use crate::totp;
 
-use super::account::{own, proved};
+use super::account::{known, own, proved};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +42,7 @@ pub async fn enrol(
     caller: Caller,
     body: SmallJson<Password>,
 ) -> Answer<SmallJson<Enrolment>> {
-    let user = proved(&app, &context, &caller, body.0.password, None, "password").await?;
+    let user = known(&app, &context, &caller, body.0.password, "password").await?;
     if user.second_factor.as_ref().is_some_and(|factor| factor.confirmed) {
         return Err(ApiError::conflict("There is a second factor; remove it before setting up another."));
     }

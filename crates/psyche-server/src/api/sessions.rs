@@ -2,15 +2,15 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use psyche_core::AgentId;
-use psyche_core::TenantId;
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::cast::{Cast, Path as CastPath};
-use psyche_core::port::{Relation, Role, SessionFilter};
+use psyche_core::port::{Relation, SessionFilter};
 use psyche_core::session::{
-    Action, AgentChange, AnnotateArgs, Budget, PathsArgs, SessionStatus, SessionType, Settings, TurnOrder,
+    Action, AgentChange, AnnotateArgs, Budget, INTERVIEW, InterviewArgs, PathsArgs, SessionStatus, SessionType,
+    Settings, TurnOrder,
 };
-use psyche_engine::NewRun;
+use psyche_core::{AgentId, SessionId, TenantId};
+use psyche_engine::{Answered, NewRun};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ use crate::list::{self, List};
 use crate::schema;
 
 use super::casts;
-use super::views::SessionView;
+use super::views::{self, SessionView};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +79,7 @@ pub async fn create(
         return Err(ApiError::invalid("pacing_ms", "must be at most 600000"));
     }
     let cast = cast_of(&app, draft.cast_id.as_deref(), draft.cast.as_deref()).await?;
+    casts::check_size(&app, &cast, if draft.cast.is_some() { "cast.agents" } else { "cast_id" })?;
     let run = NewRun {
         name: draft.name.unwrap_or_else(|| cast.name.clone()),
         session_type: draft.session_type,
@@ -131,6 +132,9 @@ pub struct SessionQuery {
     /// Part of the name, upper or lower case.
     q: Option<String>,
     tag: Option<String>,
+    /// Forks of this session.
+    #[param(value_type = Option<String>)]
+    parent: Option<SessionId>,
     /// 1 to 200, 50 when absent.
     limit: Option<i64>,
     cursor: Option<String>,
@@ -146,19 +150,21 @@ pub async fn list(
     caller: Caller,
     query: Query<SessionQuery>,
 ) -> Answer<Json<List<SessionView>>> {
-    let SessionQuery { status, q, tag, limit, cursor } = query.0;
-    let visible_to = (caller.role != Role::Admin).then_some(caller.user_id);
-    let filter = SessionFilter { visible_to, status, query: q, tag, ..SessionFilter::default() };
+    let SessionQuery { status, q, tag, parent, limit, cursor } = query.0;
+    let visible_to = views::visible_to(&caller);
+    let filter = SessionFilter { visible_to, status, query: q, tag, parent, ..SessionFilter::default() };
     let directory = &app.ports.directory;
     let page = directory.sessions(TenantId::DEFAULT, filter, cursor, list::limit(limit)?).await?;
+    let ids: Vec<_> = page.items.iter().map(|row| row.summary.session_id).collect();
+    let branches = views::branches(&app, &caller, &ids).await?;
     let mut items = Vec::with_capacity(page.items.len());
-    for row in page.items {
+    for (row, branches) in page.items.into_iter().zip(branches) {
         let relation = if row.summary.owner == caller.user_id {
             Relation::Owner
         } else {
             directory.relation(row.summary.session_id, caller.user_id).await?
         };
-        items.push(SessionView::new(row.summary, relation));
+        items.push(SessionView { branches: Some(branches), ..SessionView::new(row.summary, relation) });
     }
     Ok(Json(List { items, next_cursor: page.next_cursor }))
 }
@@ -174,8 +180,10 @@ pub async fn get(State(app): State<Shared>, reader: Reader) -> Answer<Json<Sessi
 
 /// The session as it stands, after whatever was just decided.
 async fn now(app: &App, access: &SessionAccess) -> Answer<Json<SessionView>> {
-    let summary = app.ports.engine.read(access.id(), psyche_core::session::Session::summary).await?;
-    Ok(Json(SessionView::new(summary, access.relation)))
+    let mut summary = app.ports.engine.read(access.id(), psyche_core::session::Session::summary).await?;
+    // An imported log still names who made it where it comes from.
+    summary.owner = access.row.summary.owner;
+    Ok(Json(SessionView::with_branches(app, &access.caller, summary, access.relation).await?))
 }
 
 /// Changes settings. Absent fields stay; `max_rounds: null` lifts the limit. Applies from the next turn.
@@ -205,25 +213,35 @@ pub async fn delete(context: Context, deleter: Deleter) -> Answer<StatusCode> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentPatch {
     /// 0 to 2.
     #[serde(default)]
-    temperature: Option<f64>,
+    pub temperature: Option<f64>,
     #[serde(default)]
-    system_prompt: Option<String>,
+    pub system_prompt: Option<String>,
     /// Empty: the session's own model again.
     #[serde(default)]
-    model: Option<String>,
+    pub model: Option<String>,
     #[serde(default)]
-    muted: Option<bool>,
+    pub muted: Option<bool>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Stored {
     /// The event that holds the command.
     seq: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Commanded {
+    /// The event that holds the command; of an interview, the event after which the agent was asked.
+    seq: u64,
+    /// What the agent answered, of an interview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Interview>)]
+    interview: Option<Answered>,
 }
 
 /// Changes an agent of this session. Applies from its next turn.
@@ -277,30 +295,36 @@ pub struct CommandBody {
     /// The client's own name for the command: the same one is carried out once.
     #[serde(default)]
     command_id: Option<String>,
-    /// `start pause resume step stop reset inject_stimulus speak retry`
+    /// `start pause resume step stop reset inject_stimulus speak retry interview`
     command: String,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     args: Option<Value>,
 }
 
-/// Commands the session. The answer means: stored, and decided in order.
+/// Commands the session. The answer means: stored, and decided in order. An `interview` is answered when the agent has
+/// answered, and leaves the session as it is.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/commands", tag = "sessions", params(("id" = String, Path)),
-    request_body = CommandBody, responses((status = 200, body = Stored))
+    request_body = CommandBody, responses((status = 200, body = Commanded))
 )]
-pub async fn command(controller: Controller, body: Json<CommandBody>) -> Answer<Json<Stored>> {
+pub async fn command(controller: Controller, body: Json<CommandBody>) -> Answer<Json<Commanded>> {
     let CommandBody { command_id, command, args } = body.0;
     check_command_id(command_id.as_deref())?;
     let known = psyche_core::session::CLIENT_COMMANDS;
-    if !known.contains(&command.as_str()) {
-        return Err(ApiError::invalid("command", format!("must be one of {}", known.join(", "))));
-    }
     // The parser quotes what it met, so its words stay here.
-    let action = Action::parse(&command, args)
-        .map_err(|_| ApiError::invalid("args", format!("are not what `{command}` takes")))?;
+    let unfit = || ApiError::invalid("args", format!("are not what `{command}` takes"));
+    if command == INTERVIEW {
+        let args: InterviewArgs = serde_json::from_value(args.unwrap_or_default()).map_err(|_| unfit())?;
+        let answered = controller.interview(&args).await?;
+        return Ok(Json(Commanded { seq: answered.seq, interview: Some(answered) }));
+    }
+    if !known.contains(&command.as_str()) {
+        return Err(ApiError::invalid("command", format!("must be one of {}, {INTERVIEW}", known.join(", "))));
+    }
+    let action = Action::parse(&command, args).map_err(|_| unfit())?;
     let seq = controller.control(command_id, action).await?;
-    Ok(Json(Stored { seq }))
+    Ok(Json(Commanded { seq, interview: None }))
 }
 
 fn check_command_id(id: Option<&str>) -> Answer<()> {

@@ -82,7 +82,7 @@ pub async fn set_up(
         // Somebody else was first.
         Err(StoreError::Conflict("admin")) => Err(ApiError::not_found()),
         Err(error) => Err(error.into()),
-        Ok(()) => Ok((StatusCode::CREATED, axum_json(user.into()))),
+        Ok(()) => Ok((StatusCode::CREATED, axum_json(UserView::of(&app, user).await?))),
     }
 }
 

@@ -4,17 +4,18 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
 use psyche_core::port::{NewUser, ResetToken, Role, StoreError, User, UserPatch, UserStatus};
+use psyche_core::session::Budget;
 use psyche_core::{TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::accounts::Caller;
 use crate::app::{App, Shared};
 use crate::context::Context;
 use crate::error::{Answer, ApiError};
 use crate::json::{Json, Query, SmallJson};
-use crate::list::{List, PageQuery};
+use crate::list::{self, List};
 use crate::lockout;
 use crate::schema;
 use crate::tokens;
@@ -22,19 +23,33 @@ use crate::tokens;
 use super::account::checked_name;
 use super::privacy;
 use super::setup::{check_person, new_user};
-use super::views::UserView;
+use super::views::{UserView, checked_budget};
 
 const RESET_LIFE_MS: i64 = 30 * 60 * 1000;
 
-/// All accounts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// Part of the username, the displayed name or the e-mail address, upper or lower case.
+    q: Option<String>,
+    /// 1 to 200, 50 when absent.
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// All accounts, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/users", tag = "users", params(PageQuery),
+    get, path = "/api/v1/users", tag = "users", params(UserQuery),
     responses((status = 200, body = List<schema::User>))
 )]
-pub async fn list(State(app): State<Shared>, query: Query<PageQuery>) -> Answer<SmallJson<List<UserView>>> {
-    let limit = query.0.limit()?;
-    let page = app.ports.directory.users(TenantId::DEFAULT, query.0.cursor, limit).await?;
-    let items = page.items.into_iter().map(UserView::from).collect();
+pub async fn list(State(app): State<Shared>, query: Query<UserQuery>) -> Answer<SmallJson<List<UserView>>> {
+    let UserQuery { q, limit, cursor } = query.0;
+    let q = q.filter(|q| !q.trim().is_empty());
+    let page = app.ports.directory.users(TenantId::DEFAULT, q, cursor, list::limit(limit)?).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for user in page.items {
+        items.push(UserView::of(&app, user).await?);
+    }
     Ok(Json(List { items, next_cursor: page.next_cursor }))
 }
 
@@ -100,7 +115,7 @@ async fn with_reset_token(app: &App, user: User) -> Answer<CreatedUser> {
     let (reset_token, hash) = tokens::secret(clock.entropy());
     let expires_at = clock.now().plus_ms(RESET_LIFE_MS);
     app.ports.directory.put_reset(ResetToken { user_id: user.user_id, hash, expires_at }).await?;
-    Ok(CreatedUser { user: user.into(), reset_token, expires_at })
+    Ok(CreatedUser { user: UserView::of(app, user).await?, reset_token, expires_at })
 }
 
 /// One account.
@@ -109,7 +124,7 @@ async fn with_reset_token(app: &App, user: User) -> Answer<CreatedUser> {
     responses((status = 200, body = schema::User))
 )]
 pub async fn get(State(app): State<Shared>, Path(id): Path<String>) -> Answer<SmallJson<UserView>> {
-    Ok(Json(somebody(&app, &id).await?.into()))
+    Ok(Json(UserView::of(&app, somebody(&app, &id).await?).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -123,9 +138,14 @@ pub struct UserChange {
     status: Option<UserStatus>,
     #[serde(default)]
     display_name: Option<String>,
+    /// What this person may spend on models in all own sessions; `null`: what the installation gives everybody.
+    #[serde(default, with = "psyche_core::event::double")]
+    #[schema(value_type = Option<schema::Budget>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    budget: Option<Option<Budget>>,
 }
 
-/// Changes role, status or name. Acts at once on what the person does. The last active admin stays.
+/// Changes role, status, name or budget. Acts at once on what the person does. The last active admin stays.
 #[utoipa::path(
     patch, path = "/api/v1/users/{user_id}", tag = "users", params(("user_id" = String, Path)),
     request_body = UserChange, responses((status = 200, body = schema::User), (status = 409, description = "The last active admin stays."))
@@ -138,8 +158,14 @@ pub async fn change(
     body: SmallJson<UserChange>,
 ) -> Answer<SmallJson<UserView>> {
     let id = somebody(&app, &id).await?.user_id;
-    let UserChange { role, status, display_name } = body.0;
+    let UserChange { role, status, display_name, budget } = body.0;
     let display_name = display_name.map(checked_name).transpose()?;
+    let budget = budget.map(|budget| budget.map(checked_budget).transpose()).transpose()?;
+    if let Some(budget) = budget {
+        let details = json!({"user_id": id, "budget": budget});
+        let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
+        app.directory_with(vec![row]).set_budget(TenantId::DEFAULT, Some(id), budget).await?;
+    }
     let details = json!({"user_id": id, "role": role, "status": status});
     let row = AuditDraft { details, ..caller.row(&app, &context, AuditType::PermissionChanged, Outcome::Success) };
     let patch = UserPatch { role, status, display_name, ..UserPatch::default() };
@@ -150,7 +176,7 @@ pub async fn change(
         other => other?,
     };
     app.accounts.changed(id);
-    Ok(Json(user.into()))
+    Ok(Json(UserView::of(&app, user).await?))
 }
 
 /// Erases an account and the person's words. What agents said in shared sessions stays.

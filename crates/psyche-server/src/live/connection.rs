@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use psyche_core::permission::Permission;
 use psyche_core::port::{Relation, StoreError};
-use psyche_core::session::{Action, AnnotateArgs};
+use psyche_core::session::{Action, AnnotateArgs, INTERVIEW, InterviewArgs};
 use psyche_core::{SessionId, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -543,6 +543,22 @@ impl Conversation {
                     Err(trouble) => Err(Obstacle::Leave(troubled(&trouble))),
                 }
             }
+            ClientMessage::AgentCommand { id, command, args } if command == INTERVIEW => {
+                let controller = Controller::enter(&self.app, &self.context, caller, session()?).await?;
+                let args: InterviewArgs = serde_json::from_value(args.unwrap_or_default())
+                    .map_err(|_| ApiError::new(ErrorKind::Invalid, "args must be {agent_id, question}."))?;
+                // An agent may think for long: the socket goes on, and is answered when it is done.
+                let (app, link) = (Arc::clone(&self.app), Arc::clone(&self.link));
+                self.app.tracker.spawn(async move {
+                    let mut reply = match controller.interview(&args).await {
+                        Ok(answered) => json!({"type": "ack", "seq": answered.seq, "interview": answered}),
+                        Err(error) => error_frame(&error),
+                    };
+                    echo(&mut reply, id.as_deref());
+                    link.say_late(frame::text(&reply.to_string()), &app.metrics);
+                });
+                Ok(None)
+            }
             ClientMessage::AgentCommand { id, command, args } => {
                 let controller = Controller::enter(&self.app, &self.context, caller, session()?).await?;
                 let action =
@@ -611,11 +627,7 @@ impl Conversation {
     }
 
     fn tell_error(&self, id: Option<&str>, error: &ApiError) -> Result<(), Leave> {
-        let message = match error.details.first() {
-            Some(detail) => format!("{}: {}", detail.field, detail.message),
-            None => error.message.to_string(),
-        };
-        let mut frame = json!({"type": "error", "code": error.kind, "message": message});
+        let mut frame = error_frame(error);
         echo(&mut frame, id);
         self.say_json(&frame)
     }
@@ -722,6 +734,14 @@ impl From<Leave> for Obstacle {
     fn from(leave: Leave) -> Self {
         Self::Leave(leave)
     }
+}
+
+fn error_frame(error: &ApiError) -> Value {
+    let message = match error.details.first() {
+        Some(detail) => format!("{}: {}", detail.field, detail.message),
+        None => error.message.to_string(),
+    };
+    json!({"type": "error", "code": error.kind, "message": message})
 }
 
 fn echo(frame: &mut Value, id: Option<&str>) {

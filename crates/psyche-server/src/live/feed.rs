@@ -192,7 +192,10 @@ impl Feed {
     async fn state_now(&self, app: &Shared) -> Answer<(SessionSummary, StateView)> {
         for _ in 0..FORGETTING {
             let read = app.ports.engine.read(self.session, |s| (s.summary(), s.view())).await;
-            let (summary, state) = read.map_err(ApiError::from)?;
+            let (mut summary, state) = read.map_err(ApiError::from)?;
+            if let Some(row) = app.ports.directory.session(self.session).await? {
+                summary.owner = row.summary.owner;
+            }
             if self.head().is_none_or(|(generation, _)| summary.generation >= generation) {
                 return Ok((summary, state));
             }

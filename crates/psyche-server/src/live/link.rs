@@ -302,8 +302,11 @@ impl Link {
 
     /// Writes something of its own, after what waits.
     pub fn say(&self, frame: Bytes, metrics: &Metrics) -> Flow {
-        metrics.frames_sent.fetch_add(1, Ordering::Relaxed);
         let mut out = self.out();
+        if out.closing || out.stage == Stage::Over {
+            return Flow::Gone;
+        }
+        metrics.frames_sent.fetch_add(1, Ordering::Relaxed);
         if out.queue.iter().map(Bytes::len).sum::<usize>() > ANSWERS {
             self.ring(errand::TOO_SLOW);
             return Flow::Blocked;
@@ -314,6 +317,13 @@ impl Link {
             out.stage = Stage::Own;
         }
         flow
+    }
+
+    /// Writes what took longer than the link's task could wait for.
+    pub fn say_late(&self, frame: Bytes, metrics: &Metrics) {
+        if !matches!(self.say(frame, metrics), Flow::UpToDate | Flow::Gone) {
+            self.ring(errand::CATCH_UP);
+        }
     }
 
     /// The goodbye: from here on nothing else is written.

@@ -111,6 +111,11 @@ impl ClientMessage {
         if id.as_ref().is_some_and(|id| !(1..=64).contains(&id.chars().count())) {
             return Err((None, Unreadable::NotAMessage));
         }
+        // A reader of tagged messages takes lists for objects.
+        let is_list = |place: &str| value.pointer(place).is_some_and(Value::is_array);
+        if ["/subscribe", "/subscribe/cursor", "/cursor"].into_iter().any(is_list) {
+            return Err((id, Unreadable::NotAMessage));
+        }
         serde_json::from_value(value).map_err(|_| (id, Unreadable::NotAMessage))
     }
 }
@@ -156,6 +161,9 @@ mod tests {
             (r#"{"type":"ping","more":1}"#, Unreadable::NotAMessage),
             (r#"{"type":"shutdown"}"#, Unreadable::NotAMessage),
             (r#"{"type":"subscribe","cursor":{"gen":1}}"#, Unreadable::NotAMessage),
+            (r#"{"type":"subscribe","cursor":[1,4]}"#, Unreadable::NotAMessage),
+            (r#"{"type":"auth","token":"t","subscribe":[["agent_message"]]}"#, Unreadable::NotAMessage),
+            (r#"{"type":"auth","token":"t","subscribe":{"cursor":[1,4]}}"#, Unreadable::NotAMessage),
             (r#"{"type":"ping","id":""}"#, Unreadable::NotAMessage),
             ("[]", Unreadable::NotAMessage),
             ("{", Unreadable::NotJson),

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use crate::monitor::ResourceUsage;
 
 use super::{
-    AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, ModelErrorKind,
-    Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State, StimulusKind,
-    TurnOrder, Usage,
+    AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, Interview,
+    ModelErrorKind, Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State,
+    StimulusKind, TurnOrder, Usage,
 };
 
 /// Any frame.
@@ -66,6 +66,9 @@ pub enum ControlFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         seq: u64,
+        /// What the agent answered, of an `interview`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interview: Option<Box<Interview>>,
     },
     Error {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +172,60 @@ pub struct Present {
     pub relation: super::Relation,
 }
 
+/// What a fork does differently; absent fields stay.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ForkedChanges {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub situation: Option<String>,
+    /// By agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<BTreeMap<String, ForkedAgent>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<Path>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ForkedAgent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<bool>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Payer {
+    /// The owner of the session.
+    User,
+    Tenant,
+}
+
+/// What became of somebody's belonging to a session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Belonging {
+    Created,
+    Joined,
+    Updated,
+    Left,
+    Terminated,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RelationMetadata {
+    pub relation: super::Relation,
+    /// The id of who did it.
+    pub by: String,
+}
+
 /// A stored event: where it is in the log, and what happened.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StoredFrame {
@@ -231,6 +288,19 @@ pub struct MessageMetadata {
     pub truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// A second opinion on the sentiment, by the sentence embedding; absent without an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affect: Option<Affect>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Affect {
+    /// −1 to 1.
+    pub valence: f64,
+    /// With the sentiment's score, 0 to 1.
+    pub agreement: f64,
+    /// Version of the weights.
+    pub version: u16,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -293,6 +363,9 @@ pub enum StoredEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         actor: String,
+        /// Whose budget is exhausted, where it is not the session's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        budget: Option<Payer>,
     },
     TurnStarted {
         turn: u64,
@@ -443,16 +516,21 @@ pub enum StoredEvent {
     },
     Forked {
         parent: Parent,
-        #[schema(value_type = Object)]
-        changes: Value,
+        /// Who made the fork.
+        owner: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        changes: ForkedChanges,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        determinism: Option<Determinism>,
     },
+    /// Who belongs to the session has changed. Whoever merely looks is in `presence`.
     UserSession {
         user_id: String,
         username: String,
-        action: String,
+        action: Belonging,
         session_type: SessionType,
         participant_count: u64,
-        #[schema(value_type = Object)]
-        metadata: Value,
+        metadata: RelationMetadata,
     },
 }

@@ -36,6 +36,10 @@ pub struct User {
     pub last_login: Option<String>,
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// Null: what the installation gives everybody.
+    pub budget: Option<Budget>,
+    /// On models, in all own sessions ever.
+    pub spent: Spent,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,6 +50,8 @@ pub struct Profile {
     pub preferences: serde_json::Value,
     pub consents: Vec<Consent>,
     pub mfa: Mfa,
+    /// What one may spend: one's own budget, or what everybody has. A limit that is absent is none.
+    pub budget_in_force: Budget,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -182,6 +188,29 @@ pub struct Done {
     #[schema(example = "success")]
     pub status: String,
     pub message: String,
+}
+
+/// What this program makes of talk whose level is known.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SelfTests {
+    /// Whether every row is.
+    pub ok: bool,
+    pub measures_version: u16,
+    pub rows: Vec<SelfTest>,
+}
+
+/// One gauge of a canonical transcript, or of the family generated like it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SelfTest {
+    pub name: String,
+    /// Members of its family, not the transcript itself.
+    pub family: bool,
+    pub gauge: String,
+    /// Where the standardised value must lie.
+    pub expected: Vec<f64>,
+    /// The lowest and the highest there was; null where there was no reading.
+    pub reading: Vec<Option<f64>>,
+    pub ok: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -432,6 +461,60 @@ pub struct ModelTest {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    Json,
+    Jsonl,
+    Csv,
+    Markdown,
+    Html,
+    Parquet,
+    Pdf,
+}
+
+impl ExportFormat {
+    #[cfg(test)]
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Jsonl, Self::Csv, Self::Markdown, Self::Html, Self::Parquet, Self::Pdf];
+}
+
+/// A session exported as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportDocument {
+    pub provenance: Provenance,
+    /// Frames as clients of the socket get them.
+    #[schema(value_type = Vec<frames::StoredFrame>)]
+    pub events: Vec<serde_json::Value>,
+}
+
+/// Where an export comes from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Provenance {
+    pub program_version: String,
+    pub session_id: String,
+    /// Hash of the event `to`: it proves all before it.
+    pub log_hash: String,
+    pub from: u64,
+    pub to: u64,
+    pub redacted: Vec<String>,
+    pub seed: u64,
+    pub cast: CastDigest,
+    pub models: Vec<String>,
+    pub measures_version: u16,
+    pub prompts_version: u16,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CastDigest {
+    pub id: String,
+    pub version: u32,
+    /// SHA-256 of the cast as its session keeps it; null once texts of it were erased.
+    pub digest: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionType {
     SingleUser,
     Shared,
@@ -525,6 +608,9 @@ pub struct Session {
     /// Standardised stagnation of the last rounds.
     pub stagnation: Vec<Option<f64>>,
     pub emergencies: u64,
+    /// Forks that the caller may see; absent on sockets and in comparisons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branches: Option<u64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -601,6 +687,24 @@ pub struct Gauge {
     pub null: Option<Vec<f64>>,
     /// `low moderate high`
     pub level: Option<String>,
+    /// The 95 % confidence interval of `value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Vec<f64>>,
+    /// The parts of `value`, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<BTreeMap<String, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<GaugeAlarm>,
+}
+
+/// Whether a gauge has been at its bad end for longer than chance explains.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GaugeAlarm {
+    pub raised: bool,
+    /// 0 to 2; the alarm is raised from 1 on.
+    pub sum: f64,
+    /// The false alarms in 100 turns of healthy talk this alarm is set for.
+    pub false_alarms_per_100: f64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -701,4 +805,113 @@ pub struct MessagePage {
     /// `agent_message` events only.
     pub items: Vec<frames::StoredFrame>,
     pub next_cursor: Option<String>,
+}
+
+/// What an agent answered outside the conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Interview {
+    pub agent_id: String,
+    /// The event after which it was asked.
+    pub seq: u64,
+    pub answer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Exactly what the agent saw.
+    pub messages: Vec<ChatMessage>,
+    /// Every event whose words are in the prompt.
+    pub event_seqs: Vec<u64>,
+    pub model: String,
+    pub seed: u64,
+    pub finish: Finish,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    pub cost: f64,
+    pub latency_ms: u64,
+    pub prompt_digest: String,
+}
+
+/// Two to six runs side by side.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Comparison {
+    pub common: CommonPast,
+    /// In the order in which they were asked for.
+    pub runs: Vec<ComparedRun>,
+    /// From the first turn on that is not common.
+    pub items: Vec<ComparedTurn>,
+    pub next_cursor: Option<String>,
+}
+
+/// The past of all runs: events 1 to `seq` of any of them. All are 0 where they share nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CommonPast {
+    pub seq: u64,
+    /// The last turn that was over by then.
+    pub turn: u64,
+    pub round: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedRun {
+    pub session: Session,
+    /// How many events it shares with the first.
+    pub common_seq: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedTurn {
+    pub turn: u64,
+    /// One per run, in their order.
+    pub cells: Vec<ComparedCell>,
+}
+
+/// A turn of one run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComparedCell {
+    /// What happened in it since the utterance before: stimuli, people's words, changes, emergencies, failures. Of many,
+    /// the last fifty.
+    pub events: Vec<frames::StoredFrame>,
+    /// The turn's `agent_message`; absent where this run has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<frames::StoredFrame>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gauges: Option<BTreeMap<String, Gauge>>,
+    /// How much higher each standardised gauge is than in the first run at the same turn, where both have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deltas: Option<BTreeMap<String, f64>>,
+}
+
+/// A whole session as numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    pub r#gen: u32,
+    pub turns: TimelineTurns,
+    pub marks: Vec<TimelineMark>,
+    /// The last `seq` read, to go on after.
+    pub next_cursor: Option<String>,
+}
+
+/// Columns: each list has one entry per utterance of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineTurns {
+    pub seq: Vec<u64>,
+    pub turn: Vec<u64>,
+    pub round: Vec<u64>,
+    pub agent_id: Vec<String>,
+    /// VADER compound, −1 to 1.
+    pub sentiment: Vec<f64>,
+    /// Standardised gauges after the utterance, by name.
+    pub gauges: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// What happened between utterances.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineMark {
+    pub seq: u64,
+    /// The last turn with words before it.
+    pub turn: u64,
+    /// `agent_message` (a person's words) `emergency stimulus_injected turn_failed forked reset session_status`
+    pub r#type: String,
+    /// Its action, kind or status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }

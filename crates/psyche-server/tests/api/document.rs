@@ -231,6 +231,10 @@ async fn real_answers_and_frames_are_as_described() {
     }
     checker.check("Session", &app.get(&format!("/sessions/{id}"), Some(&root)).await.expect(200));
     checker.check("State", &app.get(&format!("/sessions/{id}/state"), Some(&root)).await.expect(200));
+    checker.check("Analysis", &app.get(&format!("/sessions/{id}/analysis"), Some(&root)).await.expect(200));
+    checker.check("SelfTests", &app.get("/analysis/self-test", Some(&root)).await.expect(200));
+    let begun = app.post("/analysis/history", Some(&root), json!({})).await.expect(202);
+    checker.check("HistoryJob", &begun);
     let seq = frames.iter().find(|f| f["type"] == "agent_message").unwrap()["seq"].clone();
     checker.check(
         "UtteranceContext",

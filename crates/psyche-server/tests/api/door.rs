@@ -74,3 +74,28 @@ async fn the_metrics_listener_has_64_places_and_ends_who_says_nothing() {
     token.cancel();
     timeout(PATIENCE, run).await.expect("it leaves").unwrap();
 }
+
+/// LIM-01: a head has so many bytes and so many fields, and a body has to come.
+#[tokio::test]
+async fn heads_and_bodies_have_limits() {
+    let app = TestApp::with(|o| o.limits.body_timeout = Duration::from_millis(200)).await;
+    let address = app.base.strip_prefix("http://").unwrap().to_owned();
+    let says = async |request: String| {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A refusal with bytes unread may end in a reset; what came before it counts.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server ends it");
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let head = |fields: &str| format!("GET /live HTTP/1.1\r\nHost: psyche\r\nConnection: close\r\n{fields}\r\n");
+    let many = |count: usize| (0..count).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
+    let long = |bytes: usize| format!("X-Long: {}\r\n", "y".repeat(bytes));
+    for (fields, status) in [(many(90), "200"), (many(120), "431"), (long(12_000), "200"), (long(40_000), "431")] {
+        let answer = says(head(&fields)).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{} bytes: {answer}", fields.len());
+    }
+    let begun = "POST /api/v1/auth/login HTTP/1.1\r\nHost: psyche\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
+    let answer = says(begun.to_owned()).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not arrive in time"), "{answer}");
+}

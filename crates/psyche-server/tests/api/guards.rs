@@ -128,6 +128,14 @@ async fn a_known_device_has_tries_of_its_own_and_an_admin_can_forgive() {
     // Somebody else's token, or a made-up one, is none.
     from_device(format!("{device}x")).await.expect(429);
     from_device(format!("psyche_device={}.AAAA", admin.id)).await.expect(429);
+    let other = json!({"username": "root", "password": PASSWORD, "refresh": "cookie"});
+    let other = app.post("/auth/login", None, other).await;
+    let other = other
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .find_map(|v| v.to_str().ok().filter(|c| c.starts_with("psyche_device=")));
+    from_device(other.unwrap().split(';').next().unwrap().to_owned()).await.expect(429);
     let elsewhere = || login(&app, "203.0.113.77", "ada", "a wrong guess");
     for _ in 0..6 {
         elsewhere().await;

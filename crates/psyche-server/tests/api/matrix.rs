@@ -85,6 +85,7 @@ async fn every_session_route_for_every_role_and_relation() {
     assert!(asked > 250, "{asked}");
     for needed in [
         Permission::SessionRead,
+        Permission::SessionFork,
         Permission::SessionControl,
         Permission::SessionAnnotate,
         Permission::SessionConfigure,

@@ -64,6 +64,7 @@ async fn a_second_factor_is_asked_for_and_lost_ones_have_a_way_back() {
     login(Some(json!(code(&secret, second(&app))))).await.expect(200);
     login(Some(recovery[0].clone())).await.expect(200);
     login(Some(recovery[0].clone())).await.expect(401);
+    app.post("/auth/mfa/enrol", Some(&ada), json!({"password": PASSWORD})).await.expect(409);
     // A wrong password does not tell that there is a factor.
     let wrong =
         app.post("/auth/login", None, json!({"username": "ada", "password": "a wrong guess"})).await.expect(401);

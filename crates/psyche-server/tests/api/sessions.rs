@@ -13,7 +13,7 @@ async fn a_session_is_made_changed_found_and_removed() {
     let made = app.post("/sessions", Some(&ada), body).await.expect(201);
     assert_eq!(
         (&made["status"], &made["relation"], &made["seq"], &made["gen"]),
-        (&json!("created"), &json!("owner"), &json!(1), &json!(1))
+        (&json!("created"), &json!("owner"), &json!(2), &json!(1))
     );
     assert_eq!(
         (&made["seed"], &made["turn_order"], &made["determinism"]),

@@ -36,7 +36,7 @@ async fn a_reader_sees_the_snapshot_then_everything_in_order() {
     let snapshot = socket.next_main().await;
     assert_eq!(
         (&snapshot["type"], &snapshot["reason"], &snapshot["seq"]),
-        (&json!("snapshot"), &json!("cold"), &json!(1))
+        (&json!("snapshot"), &json!("cold"), &json!(2))
     );
     assert_eq!((&snapshot["session"]["relation"], &snapshot["state"]["status"]), (&json!("owner"), &json!("created")));
     socket.say(json!({"type": "agent_command", "id": "go", "command": "start"})).await;
@@ -47,9 +47,9 @@ async fn a_reader_sees_the_snapshot_then_everything_in_order() {
         frames.extend(socket.until(|f| f["type"] == "ack").await);
     }
     let events = stored(&frames);
-    is_chain(&events, 1);
+    is_chain(&events, 2);
     let ack = frames.iter().find(|f| f["type"] == "ack").unwrap();
-    assert_eq!((&ack["id"], &ack["seq"]), (&json!("go"), &json!(2)));
+    assert_eq!((&ack["id"], &ack["seq"]), (&json!("go"), &json!(3)));
     // Live tokens came too, and only before the words they belong to.
     let deltas: Vec<_> = frames.iter().filter(|f| f["type"] == "delta").collect();
     assert!(!deltas.is_empty());
@@ -61,7 +61,7 @@ async fn a_reader_sees_the_snapshot_then_everything_in_order() {
     }
     // What came over the socket is what the log holds.
     let log = app.events(&ada, &id).await;
-    assert_eq!(events.iter().map(|e| (*e).clone()).collect::<Vec<_>>(), log[1..].to_vec());
+    assert_eq!(events.iter().map(|e| (*e).clone()).collect::<Vec<_>>(), log[2..].to_vec());
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn a_sign_in_that_ends_takes_its_sockets_with_it() {
     let mut socket = app.watch(&ada, &id, json!({})).await;
     app.post("/auth/logout", Some(&ada), json!({})).await.expect(200);
     let bye = socket.farewell().await;
-    assert_eq!((&bye["code"], &bye["cursor"]), (&json!(4001), &json!({"gen": 1, "seq": 1})));
+    assert_eq!((&bye["code"], &bye["cursor"]), (&json!(4001), &json!({"gen": 1, "seq": 2})));
 
     let ada = app.sign_in("ada", ada.id).await;
     let mut socket = app.watch(&ada, &id, json!({})).await;
@@ -388,7 +388,7 @@ async fn leaving_says_goodbye_to_everybody_and_ends() {
     let mut waits = Vec::new();
     for socket in &mut sockets {
         let bye = socket.farewell().await;
-        assert_eq!((&bye["code"], &bye["cursor"]), (&json!(1012), &json!({"gen": 1, "seq": 1})));
+        assert_eq!((&bye["code"], &bye["cursor"]), (&json!(1012), &json!({"gen": 1, "seq": 2})));
         waits.push(bye["retry_after_ms"].as_u64().unwrap());
     }
     assert!(waits.iter().all(|w| *w < 10_000) && waits.iter().any(|w| *w != waits[0]), "{waits:?}");
@@ -423,9 +423,9 @@ async fn a_reader_that_takes_nothing_is_cut_off_with_its_cursor_and_nobody_waits
     let mut seen = Vec::new();
     for n in 1..=1500_u64 {
         notes(&app, &ada, &id, 1).await;
-        seen.extend(other.until(|f| f["seq"] == 1 + 2 * n).await);
+        seen.extend(other.until(|f| f["seq"] == 2 + 2 * n).await);
     }
-    let last = 3001;
+    let last = 3002;
     is_chain(&stored(&seen), 0);
     let cut = async {
         let metrics = || async {

@@ -24,6 +24,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::gates::{Gate, GatedAudit, GatedDirectory, GatedEphemeral, Gates};
+
 pub const PASSWORD: &str = "a long enough secret";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,6 +86,8 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub token: CancellationToken,
     pub run: JoinHandle<std::io::Result<()>>,
+    /// Takes dependencies of the server away.
+    pub gates: Gates,
     phc: String,
 }
 
@@ -147,10 +151,23 @@ impl TestApp {
         model: impl LanguageModel + 'static,
         engine: Options,
     ) -> Self {
+        Self::with_all(change, Arc::new(Catalog(Arc::new(model))), engine).await
+    }
+
+    /// With models of its own.
+    pub async fn with_models(models: Arc<dyn ModelCatalog>) -> Self {
+        Self::with_all(|_| (), models, Options::default()).await
+    }
+
+    async fn with_all(change: impl FnOnce(&mut ServerOptions), models: Arc<dyn ModelCatalog>, engine: Options) -> Self {
         let clock = Arc::new(TestClock::new());
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let bus = Arc::new(LocalBus::new());
-        let models = Arc::new(Catalog(Arc::new(model)));
+        let gates = Gates::default();
+        let gated = |gate: &Gate| {
+            let inner = LocalEphemeral::new(clock.clone(), EphemeralLimits::default());
+            Arc::new(GatedEphemeral { inner, gate: gate.clone() })
+        };
         let engine = Engine::start(
             EnginePorts {
                 log: store.clone(),
@@ -159,17 +176,18 @@ impl TestApp {
                 clock: clock.clone(),
                 models: models.clone(),
                 vader: Arc::new(Vader::new()),
+                embedder: None,
             },
             engine,
         );
         let ports = Ports {
             engine: engine.clone(),
             log: store.clone(),
-            directory: store.clone(),
+            directory: Arc::new(GatedDirectory { inner: store.clone(), gates: vec![gates.directory.clone()] }),
             bus,
-            ephemeral: Arc::new(LocalEphemeral::new(clock.clone(), EphemeralLimits::default())),
-            counters: Arc::new(LocalEphemeral::new(clock.clone(), EphemeralLimits::default())),
-            audit: store.clone(),
+            ephemeral: gated(&gates.ephemeral),
+            counters: gated(&gates.counters),
+            audit: Arc::new(GatedAudit { inner: store.clone(), gates: gates.clone() }),
             courier: None,
             clock: clock.clone(),
             models,
@@ -182,7 +200,7 @@ impl TestApp {
         let token = CancellationToken::new();
         let run = TaskTracker::new().spawn(server.clone().run(listener, token.clone()));
         let phc = passwords::hash(PASSWORD, passwords::Kind::Argon2id, [5; 32]).unwrap();
-        Self { base, http: reqwest::Client::new(), server, store, engine, clock, token, run, phc }
+        Self { base, http: reqwest::Client::new(), server, store, engine, clock, token, run, gates, phc }
     }
 
     /// An account, not signed in.

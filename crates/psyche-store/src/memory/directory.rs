@@ -5,9 +5,10 @@ use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    AddressBlock, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Role, Rotation, SessionFilter, SessionRow,
-    SignIn, StoreError, StoredCast, User, UserPatch, UserStatus, folded,
+    AddressBlock, Allowance, Charge, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Role, Rotation,
+    SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch, UserStatus, folded,
 };
+use psyche_core::session::Budget;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
 use uuid::Uuid;
@@ -46,11 +47,19 @@ impl Directory for MemoryStore {
         Ok(tables.users.values().find(|u| u.tenant == tenant && folded(&u.username) == name).cloned())
     }
 
-    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
+    async fn users(
+        &self,
+        tenant: TenantId,
+        query: Option<String>,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<User>, StoreError> {
         let after = cursor::parse(cursor.as_deref())?;
         let place = |user: &User| (user.created_at, user.user_id.0);
+        let query = query.as_deref().map(folded);
         let tables = self.tables();
-        let users = tables.users.values().filter(|u| u.tenant == tenant);
+        let fits = |u: &&User| u.tenant == tenant && query.as_ref().is_none_or(|query| u.is_called(query));
+        let users = tables.users.values().filter(fits);
         Ok(newest_first(users, after, limit, place))
     }
 
@@ -86,12 +95,14 @@ impl Directory for MemoryStore {
             if is_active_admin(user) && tables.admins(user.tenant).filter(|u| is_active_admin(u)).count() == 1 {
                 return Err(StoreError::Conflict("last admin"));
             }
+            let user_tenant = user.tenant;
             tables.users.remove(&id);
             tables.rights += 1;
             let dead: Vec<_> = tables.sign_ins.values().filter(|s| s.user_id == id).map(|s| s.id).collect();
             tables.sign_ins.retain(|_, s| s.user_id != id);
             tables.tokens.retain(|_, token| !dead.contains(&token.sign_in));
             tables.resets.remove(&id);
+            tables.allowances.remove(&(user_tenant, Some(id)));
             for log in tables.sessions.values_mut() {
                 log.members.remove(&id);
             }
@@ -255,8 +266,32 @@ impl Directory for MemoryStore {
                 && filter.status.is_none_or(|status| summary.status == status)
                 && query.as_ref().is_none_or(|q| summary.name.to_lowercase().contains(q))
                 && filter.tag.as_ref().is_none_or(|tag| summary.tags.contains(tag))
+                && filter.parent.is_none_or(|parent| log.is_fork_of(parent))
         });
         Ok(newest_first(rows.map(|log| &log.row), after, limit, place))
+    }
+
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError> {
+        let tables = self.tables();
+        let visible = |log: &&Log| visible_to.is_none_or(|user| log.relation(user) != Relation::None);
+        let count =
+            |parent| tables.sessions.values().filter(visible).filter(|log| log.is_fork_of(parent)).count() as u64;
+        Ok(sessions.iter().map(|session| count(*session)).collect())
+    }
+
+    async fn count_sessions(
+        &self,
+        tenant: TenantId,
+        owner: Option<UserId>,
+        parent: Option<SessionId>,
+    ) -> Result<u64, StoreError> {
+        let tables = self.tables();
+        let rows = tables.sessions.values().map(|log| &log.row).filter(|row| {
+            row.tenant == tenant
+                && owner.is_none_or(|owner| row.summary.owner == owner)
+                && parent.is_none_or(|id| row.summary.parent.as_ref().is_some_and(|parent| parent.session_id == id))
+        });
+        Ok(rows.count() as u64)
     }
 
     async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError> {
@@ -309,6 +344,52 @@ impl Directory for MemoryStore {
 
     async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError> {
         self.tables().casts.remove(&(tenant, id.to_owned())).map(drop).ok_or(StoreError::NotFound("cast"))
+    }
+
+    async fn allowance(&self, tenant: TenantId, user: Option<UserId>) -> Result<Allowance, StoreError> {
+        Ok(self.tables().allowances.get(&(tenant, user)).copied().unwrap_or_default())
+    }
+
+    async fn set_budget(
+        &self,
+        tenant: TenantId,
+        user: Option<UserId>,
+        budget: Option<Budget>,
+    ) -> Result<(), StoreError> {
+        self.change(|tables| {
+            tables.allowances.entry((tenant, user)).or_default().budget = budget;
+            Ok(())
+        })
+    }
+
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError> {
+        self.change(|tables| {
+            tables.charge(&charge);
+            Ok(())
+        })
+    }
+
+    async fn put_sealed(
+        &self,
+        tenant: TenantId,
+        kind: &'static str,
+        id: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.change(|tables| {
+            let key = (tenant, kind, id.to_owned());
+            match value {
+                Some(value) => tables.sealed.insert(key, value),
+                None => tables.sealed.remove(&key),
+            };
+            Ok(())
+        })
+    }
+
+    async fn sealed(&self, tenant: TenantId, kind: &'static str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let tables = self.tables();
+        let of_kind = tables.sealed.iter().filter(|((t, k, _), _)| *t == tenant && *k == kind);
+        Ok(of_kind.map(|((_, _, id), value)| (id.clone(), value.clone())).collect())
     }
 
     async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -370,6 +451,16 @@ impl Tables {
         self.resets.values().find(|token| token.hash == hash && token.expires_at > now).map(|token| token.user_id)
     }
 
+    /// Adds what was spent to the user's allowance and to the tenant's.
+    pub fn charge(&mut self, charge: &Charge) {
+        let counted = charge.counted();
+        for user in [Some(charge.user), None] {
+            let spent = &mut self.allowances.entry((charge.tenant, user)).or_default().spent;
+            spent.tokens += counted.tokens;
+            spent.cost += counted.cost;
+        }
+    }
+
     fn admins(&self, tenant: TenantId) -> impl Iterator<Item = &User> {
         self.users.values().filter(move |u| u.tenant == tenant && u.role == Role::Admin)
     }
@@ -399,6 +490,10 @@ impl Tables {
 }
 
 impl Log {
+    fn is_fork_of(&self, session: SessionId) -> bool {
+        self.row.summary.parent.as_ref().is_some_and(|parent| parent.session_id == session)
+    }
+
     fn relation(&self, user: UserId) -> Relation {
         if self.row.summary.owner == user {
             return Relation::Owner;

@@ -3,18 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use psyche_core::event::EMBEDDING;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
-use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
-use psyche_core::quotes::Quotes;
+use psyche_core::port::{
+    Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, SessionRow, SessionSummary, Snapshot, StoreError,
+};
+use psyche_core::quotes::{Quotes, goes, may_quote};
 use psyche_core::record::Record;
 use psyche_core::session::SessionStatus;
+use psyche_core::time::Timestamp;
 use psyche_core::words::{Hash, Salt, Subject};
 
 use super::{Lease, Log, MemoryStore};
-use crate::erasure::{Refold, goes, may_quote, note};
+use crate::erasure::Refold;
 use crate::guard;
 
 const NO_SESSION: StoreError = StoreError::NotFound("session");
+
+impl MemoryStore {
+    fn salt(&self) -> Salt {
+        let entropy = self.clock.entropy();
+        std::array::from_fn(|i| entropy[i])
+    }
+}
 
 #[async_trait]
 impl EventLog for MemoryStore {
@@ -26,12 +37,38 @@ impl EventLog for MemoryStore {
         if tables.sessions.contains_key(&session) {
             return Err(StoreError::Conflict("session"));
         }
-        let turns = new.records.iter().filter_map(|r| r.committed_turn).collect();
-        let commands = new.records.iter().filter_map(|r| Some((r.command_id.clone()?, r.seq))).collect();
         let records = new.records.into_iter().map(|r| stored(r, 0)).collect();
-        let (snapshots, members) = (BTreeMap::new(), BTreeMap::new());
-        let log = Log { row: new.row, head, lease: None, records, turns, commands, snapshots, members };
-        tables.sessions.insert(session, log);
+        tables.sessions.insert(session, log_of(new.row, head, records, BTreeMap::new()));
+        // A log that was taken along before an erasure brings nothing back.
+        let erased = tables.erased.clone();
+        let salt = self.salt();
+        if let Some(log) = tables.sessions.get_mut(&session) {
+            for (person, until) in erased {
+                erase_in(session, log, Subject::User(person), until, salt);
+            }
+        }
+        Ok(())
+    }
+
+    async fn fork(&self, new: NewFork) -> Result<(), StoreError> {
+        let NewFork { row, parent, records } = new;
+        let mut tables = self.tables();
+        let from = tables.sessions.get(&parent.session_id).filter(|log| log.row.tenant == row.tenant);
+        let from = from.ok_or(NO_SESSION)?;
+        let until = usize::try_from(parent.seq).unwrap_or(usize::MAX);
+        let shared = from.records.get(..until).filter(|shared| !shared.is_empty());
+        let shared = shared.ok_or(StoreError::NotFound("event of the fork"))?;
+        let hash = shared.last().map_or(Hash::ZERO, |r| r.hash);
+        guard::begins_fork(&parent, from.head.generation, hash, &records)?;
+        if tables.sessions.contains_key(&row.summary.session_id) {
+            return Err(StoreError::Conflict("session"));
+        }
+        let end = records.last().ok_or(NO_SESSION)?;
+        let head = Head { generation: end.generation, seq: end.seq, hash: end.hash, epoch: 0, owner: None };
+        let records = shared.iter().cloned().chain(records).map(|r| stored(r, 0)).collect();
+        let snapshots = from.snapshots.range(..=parent.seq).map(|(seq, snapshot)| (*seq, snapshot.clone())).collect();
+        let session = row.summary.session_id;
+        tables.sessions.insert(session, log_of(row, head, records, snapshots));
         Ok(())
     }
 
@@ -118,15 +155,33 @@ impl EventLog for MemoryStore {
             log.head.hash = last.hash;
         }
         if let Some(summary) = append.summary {
-            log.row.summary = summary;
+            log.row.summary = SessionSummary { owner: log.row.summary.owner, ..summary };
         }
-        Ok(log.head.clone())
+        let head = log.head.clone();
+        if let Some(charge) = append.charge {
+            tables.charge(&charge);
+        }
+        Ok(head)
     }
 
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
         let tables = self.tables();
         let Some(log) = tables.sessions.get(&session) else { return Ok(Vec::new()) };
         Ok(log.records.iter().skip(after as usize).take(limit).cloned().collect())
+    }
+
+    async fn read_numbers(
+        &self,
+        session: SessionId,
+        kinds: &'static [&'static str],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let tables = self.tables();
+        let Some(log) = tables.sessions.get(&session) else { return Ok(Vec::new()) };
+        let wanted = log.records.iter().skip(after as usize).filter(|record| kinds.contains(&record.kind.as_str()));
+        let bare = |record: &Record| Record { texts: Vec::new(), ..record.clone() };
+        Ok(wanted.take(limit).map(bare).collect())
     }
 
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {
@@ -170,16 +225,16 @@ impl EventLog for MemoryStore {
         if session.is_none() && subject == Subject::Session {
             return Err(NO_SESSION);
         }
-        let mut salt: Salt = [0; 16];
-        salt.copy_from_slice(&self.clock.entropy()[..16]);
+        let salt = self.salt();
         let mut tables = self.tables();
         if let (None, Subject::User(id)) = (session, subject) {
+            tables.erased.push((id, self.clock.now()));
             let owner = id.to_string();
             tables.casts.retain(|_, cast| cast.owner.as_ref() != Some(&owner));
         }
         let mut touched = Vec::new();
         for (id, log) in &mut tables.sessions {
-            if session.is_none_or(|s| s == *id) && erase_in(*id, log, subject, salt) {
+            if session.is_none_or(|s| s == *id) && erase_in(*id, log, subject, Timestamp(i64::MAX), salt) {
                 touched.push(*id);
             }
         }
@@ -197,15 +252,23 @@ impl EventLog for MemoryStore {
     }
 }
 
-/// Erases a subject from one log; masked copies get another salt than the texts had. False when it said nothing there.
-fn erase_in(id: SessionId, log: &mut Log, subject: Subject, salt: Salt) -> bool {
+/// A log with its indexes, that nobody owns or belongs to yet.
+fn log_of(row: SessionRow, head: Head, records: Vec<Record>, snapshots: BTreeMap<u64, Snapshot>) -> Log {
+    let turns = records.iter().filter_map(|r| r.committed_turn).collect();
+    let commands = records.iter().filter_map(|r| Some((r.command_id.clone()?, r.seq))).collect();
+    Log { row, head, lease: None, records, turns, commands, snapshots, members: BTreeMap::new() }
+}
+
+/// Erases what a subject said in one log until then; masked copies get another salt than the texts had. False when it
+/// said nothing there.
+fn erase_in(id: SessionId, log: &mut Log, subject: Subject, until: Timestamp, salt: Salt) -> bool {
     let mut quotes = Quotes::default();
     let mut spoke = false;
-    for record in &mut log.records {
+    for record in log.records.iter_mut().filter(|record| record.at <= until) {
         let kind = record.kind.as_str();
         for text in record.texts.iter_mut().filter(|t| t.text.is_some() && goes(kind, t.subject, subject)) {
             if let (Subject::User(_), Some(words)) = (subject, &text.text) {
-                note(&mut quotes, kind, &text.field, words);
+                quotes.note(kind, &text.field, words);
             }
             (text.text, text.salt, text.masked) = (None, [0; 16], false);
             spoke = true;
@@ -215,10 +278,15 @@ fn erase_in(id: SessionId, log: &mut Log, subject: Subject, salt: Salt) -> bool 
         return false;
     }
     for record in log.records.iter_mut().filter(|r| may_quote(&r.kind)) {
+        let mut quotes_them = false;
         for text in &mut record.texts {
             if let Some(masked) = text.text.as_deref().and_then(|words| quotes.mask(words)) {
                 (text.text, text.salt, text.masked) = (Some(masked), salt, true);
+                quotes_them = true;
             }
+        }
+        for text in record.texts.iter_mut().filter(|text| quotes_them && text.field == EMBEDDING) {
+            (text.text, text.salt, text.masked) = (None, [0; 16], false);
         }
     }
     log.snapshots.clear();

@@ -12,7 +12,7 @@ use psyche_core::audit::{AuditDraft, AuditRow};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{OwnerId, SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    AddressBlock, Clock, Head, Relation, ResetToken, SessionRow, SignIn, Snapshot, StoreError, User,
+    AddressBlock, Allowance, Clock, Head, Relation, ResetToken, SessionRow, SignIn, Snapshot, StoreError, User,
 };
 use psyche_core::record::Record;
 use psyche_core::time::Timestamp;
@@ -38,9 +38,13 @@ struct Tables {
     settings: BTreeMap<String, Vec<u8>>,
     resets: BTreeMap<UserId, ResetToken>,
     blocks: BTreeMap<(TenantId, String), AddressBlock>,
+    allowances: BTreeMap<(TenantId, Option<UserId>), Allowance>,
+    sealed: BTreeMap<(TenantId, &'static str, String), Vec<u8>>,
     audit: Vec<AuditRow>,
     /// The last row that was pruned.
     audit_base: (u64, Hash),
+    /// People who were erased, and the moment up to which.
+    erased: Vec<(UserId, Timestamp)>,
     /// Grows with every change of rights.
     rights: u64,
 }

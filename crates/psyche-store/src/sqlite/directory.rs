@@ -7,14 +7,15 @@ use psyche_core::audit::{AuditDraft, AuditType};
 use psyche_core::cast::Cast;
 use psyche_core::ids::{SessionId, SignInId, TenantId, UserId};
 use psyche_core::port::{
-    AddressBlock, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Rotation, SessionFilter, SessionRow,
-    SignIn, StoreError, StoredCast, User, UserPatch,
+    AddressBlock, Allowance, Charge, Directory, NewSignIn, NewUser, Page, Relation, ResetToken, Rotation,
+    SessionFilter, SessionRow, SignIn, StoreError, StoredCast, User, UserPatch,
 };
+use psyche_core::session::Budget;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
 
 use super::writer::Write;
-use super::{SqliteStore, audit, blocks, casts, members, resets, sessions, sign_ins, users};
+use super::{SqliteStore, allowances, audit, blocks, casts, members, resets, sealed, sessions, sign_ins, users};
 use crate::cursor;
 
 #[async_trait]
@@ -32,10 +33,17 @@ impl Directory for SqliteStore {
         Ok(self.read_with(move |db, keys| users::find_by_name(db, keys, tenant, &username)).await?)
     }
 
-    async fn users(&self, tenant: TenantId, cursor: Option<String>, limit: usize) -> Result<Page<User>, StoreError> {
+    async fn users(
+        &self,
+        tenant: TenantId,
+        query: Option<String>,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Result<Page<User>, StoreError> {
         let after = cursor::parse(cursor.as_deref())?;
-        let found =
-            self.read_with(move |db, keys| users::list(db, keys, tenant, after, limit.saturating_add(1))).await?;
+        let list =
+            move |db: &_, keys: &_| users::list(db, keys, tenant, query.as_deref(), after, limit.saturating_add(1));
+        let found = self.read_with(list).await?;
         Ok(cursor::page(found, limit, |user| (user.created_at, user.user_id.0)))
     }
 
@@ -155,6 +163,23 @@ impl Directory for SqliteStore {
         Ok(cursor::page(found, limit, |row| (row.summary.created_at, row.summary.session_id.0)))
     }
 
+    async fn branches(&self, sessions: &[SessionId], visible_to: Option<UserId>) -> Result<Vec<u64>, StoreError> {
+        let sessions = sessions.to_vec();
+        let count = move |db: &rusqlite::Connection, _: &_| {
+            sessions.iter().map(|session| sessions::branches(db, *session, visible_to)).collect()
+        };
+        Ok(self.read_with(count).await?)
+    }
+
+    async fn count_sessions(
+        &self,
+        tenant: TenantId,
+        owner: Option<UserId>,
+        parent: Option<SessionId>,
+    ) -> Result<u64, StoreError> {
+        Ok(self.look(|db| sessions::count(db, tenant, owner, parent))?)
+    }
+
     async fn relation(&self, session: SessionId, user: UserId) -> Result<Relation, StoreError> {
         Ok(self.look(|db| members::relation(db, session, user))?)
     }
@@ -187,6 +212,38 @@ impl Directory for SqliteStore {
     async fn delete_cast(&self, tenant: TenantId, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         Ok(self.write(move |write| casts::delete(write, tenant, &id)).await?)
+    }
+
+    async fn allowance(&self, tenant: TenantId, user: Option<UserId>) -> Result<Allowance, StoreError> {
+        Ok(self.look(|db| allowances::find(db, tenant, user))?)
+    }
+
+    async fn set_budget(
+        &self,
+        tenant: TenantId,
+        user: Option<UserId>,
+        budget: Option<Budget>,
+    ) -> Result<(), StoreError> {
+        Ok(self.write(move |write| allowances::set(write, tenant, user, budget)).await?)
+    }
+
+    async fn charge(&self, charge: Charge) -> Result<(), StoreError> {
+        Ok(self.write(move |write| allowances::charge(write, &charge)).await?)
+    }
+
+    async fn put_sealed(
+        &self,
+        tenant: TenantId,
+        kind: &'static str,
+        id: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        Ok(self.write(move |write| sealed::put(write, tenant, kind, &id, value.as_deref())).await?)
+    }
+
+    async fn sealed(&self, tenant: TenantId, kind: &'static str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        Ok(self.read_with(move |db, keys| sealed::list(db, keys, tenant, kind)).await?)
     }
 
     async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

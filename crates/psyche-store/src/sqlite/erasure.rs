@@ -1,8 +1,11 @@
 //! Erasing a subject's words and deleting sessions. Chains stay true: bodies hold commitments only.
 
+use std::collections::BTreeSet;
+
+use psyche_core::event::EMBEDDING;
 use psyche_core::ids::SessionId;
 use psyche_core::port::StoreError;
-use psyche_core::quotes::Quotes;
+use psyche_core::quotes::{Quotes, goes, may_quote};
 use psyche_core::time::Timestamp;
 use psyche_core::words::{Hash, Salt, Subject, commitment};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -15,7 +18,7 @@ use super::records::{self, HEAD, head_of, mark_of};
 use super::seal::{about_masked, about_text};
 use super::sessions::{self, Columns};
 use super::writer::Write;
-use crate::erasure::{Refold, goes, may_quote, note};
+use crate::erasure::Refold;
 
 /// Records folded at a time.
 const BATCH: usize = 1_000;
@@ -163,16 +166,21 @@ fn erase_in(write: &mut Write<'_>, session: SessionId, subject: Subject, until: 
     )?;
     for text in gone {
         if let (Subject::User(_), Some(words)) = (subject, text.open(write.db, write.keys)) {
-            note(&mut quotes, &text.kind, &text.field, &words);
+            quotes.note(&text.kind, &text.field, &words);
         }
         blank.execute(params![session.0, text.seq, text.idx])?;
     }
     if !quotes.is_empty() {
+        let mut quote_them = BTreeSet::new();
         for text in kept.iter().filter(|text| may_quote(&text.kind)) {
             let masked = text.open(write.db, write.keys).and_then(|words| quotes.mask(&words));
             if let Some(masked) = masked {
                 replace(write, session, text, &masked)?;
+                quote_them.insert(text.seq);
             }
+        }
+        for text in kept.iter().filter(|text| text.field == EMBEDDING && quote_them.contains(&text.seq)) {
+            blank.execute(params![session.0, text.seq, text.idx])?;
         }
     }
     write.db.execute("DELETE FROM snapshot WHERE session_id = ?1", [session.0])?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use psyche_core::ids::{OwnerId, SessionId, TenantId};
-use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewSession, Snapshot, StoreError};
+use psyche_core::port::{Append, AppendError, Claim, EventLog, Head, NewFork, NewSession, Snapshot, StoreError};
 use psyche_core::record::Record;
 use psyche_core::words::{Hash, Subject};
 use rusqlite::{OptionalExtension as _, params};
@@ -10,8 +10,27 @@ use rusqlite::{OptionalExtension as _, params};
 use super::journal::{self, Entry};
 use super::records::{self, Batch, HEAD, head_of, mark_of};
 use super::sessions::Columns;
-use super::{SqliteStore, erasure, leases, snapshots};
+use super::{SqliteStore, allowances, erasure, forks, leases, snapshots};
 use crate::guard;
+
+impl SqliteStore {
+    /// Erasures of people that reach these records: a log that was taken along before them brings nothing back.
+    fn erased_among(&self, records: &[Record]) -> Result<Vec<Entry>, StoreError> {
+        let first = records.iter().map(|record| record.at).min();
+        let speaks = |person| records.iter().flat_map(|record| &record.texts).any(|text| text.subject == person);
+        let journal = &self.inner.erasures;
+        let entries = journal::load(journal)
+            .map_err(|error| StoreError::Unavailable(format!("{} cannot be read: {error}", journal.display())))?;
+        let mut reaching: Vec<Entry> = Vec::new();
+        for entry in entries {
+            let of_person = entry.session.is_none() && matches!(entry.subject, Subject::User(_));
+            if of_person && first.is_some_and(|first| first <= entry.at) && speaks(entry.subject) {
+                reaching.push(entry);
+            }
+        }
+        Ok(reaching)
+    }
+}
 
 #[async_trait]
 impl EventLog for SqliteStore {
@@ -21,6 +40,7 @@ impl EventLog for SqliteStore {
         let head = guard::first_head(&records)?;
         let columns = Columns::of(&row.summary)?;
         let (session, tenant) = (row.summary.session_id, row.tenant);
+        let erased = self.erased_among(&records)?;
         let create = self.write(move |write| {
             columns.insert(write, tenant)?;
             let mut insert = write.db.prepare_cached(
@@ -30,9 +50,17 @@ impl EventLog for SqliteStore {
             insert.execute(params![session.0, tenant.0, head.generation, head.seq, head.hash.0])?;
             records::insert(write, session, tenant, 0, &records)?;
             write.head(session, Some(mark_of(&head)));
+            for entry in &erased {
+                erasure::erase(write, &Entry { session: Some(session), ..*entry })?;
+            }
             Ok(())
         });
         Ok(create.await?)
+    }
+
+    async fn fork(&self, new: NewFork) -> Result<(), StoreError> {
+        let columns = Columns::of(&new.row.summary)?;
+        Ok(self.write(move |write| forks::fork(write, &new, &columns)).await?)
     }
 
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
@@ -54,7 +82,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn append(&self, append: Append) -> Result<Head, AppendError> {
-        let Append { session, epoch, expected, records, summary } = append;
+        let Append { session, epoch, expected, records, summary, charge } = append;
         guard::chain(expected, &records, epoch.is_some())?;
         let summary = summary.as_ref().map(Columns::of).transpose()?;
         let batch = Batch { session, epoch, expected, records };
@@ -63,6 +91,9 @@ impl EventLog for SqliteStore {
             if let Some(summary) = summary {
                 summary.update(write, session)?;
             }
+            if let Some(charge) = charge {
+                allowances::charge(write, &charge)?;
+            }
             Ok(head)
         });
         Ok(append.await?)
@@ -70,6 +101,16 @@ impl EventLog for SqliteStore {
 
     async fn read(&self, session: SessionId, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
         Ok(self.read_with(move |db, keys| records::read(db, keys, session, after, limit)).await?)
+    }
+
+    async fn read_numbers(
+        &self,
+        session: SessionId,
+        kinds: &'static [&'static str],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        Ok(self.read_with(move |db, _| records::read_numbers(db, session, kinds, after, limit)).await?)
     }
 
     async fn find_command(&self, session: SessionId, command_id: &str) -> Result<Option<u64>, StoreError> {

@@ -9,6 +9,7 @@
 //! - A high-water file beside the database remembers how far each log was durable. A database that is behind it is
 //!   refused until the loss is accepted.
 
+mod allowances;
 mod audit;
 mod blocks;
 mod casts;
@@ -17,6 +18,7 @@ mod directory;
 mod erasure;
 mod error;
 mod fault;
+mod forks;
 mod high_water;
 mod journal;
 mod keys;
@@ -30,6 +32,7 @@ mod records;
 mod resets;
 mod schema;
 mod seal;
+mod sealed;
 mod sessions;
 mod sign_ins;
 mod snapshots;
@@ -47,6 +50,7 @@ use psyche_core::ids::{SessionId, UserId};
 use psyche_core::port::{Clock, StoreError};
 use psyche_core::time::Timestamp;
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use fault::Fault;
 use keys::Keys;
@@ -54,6 +58,9 @@ use readers::Readers;
 use writer::{Write, Writer};
 
 pub use error::{Lost, OpenError};
+
+/// Keys that are wrapped anew in one transaction.
+const REWRAPPED: usize = 200;
 
 /// Whether a store may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +78,8 @@ pub struct Options {
     pub path: PathBuf,
     /// Wraps the keys of subjects.
     pub master_key: [u8; 32],
+    /// The one before it, which may still wrap some of them.
+    pub master_key_before: Option<[u8; 32]>,
     /// Gives entropy for keys and nonces. Leases go by the database's clock.
     pub clock: Arc<dyn Clock>,
     pub access: Access,
@@ -84,7 +93,15 @@ impl Options {
     /// Read and write, no loss accepted, 5 s of patience.
     pub fn new(path: impl Into<PathBuf>, master_key: [u8; 32], clock: Arc<dyn Clock>) -> Self {
         let busy_timeout = Duration::from_secs(5);
-        Self { path: path.into(), master_key, clock, access: Access::ReadWrite, accept_loss: false, busy_timeout }
+        Self {
+            path: path.into(),
+            master_key,
+            master_key_before: None,
+            clock,
+            access: Access::ReadWrite,
+            accept_loss: false,
+            busy_timeout,
+        }
     }
 }
 
@@ -142,10 +159,33 @@ impl SqliteStore {
         &self.inner.erased
     }
 
-    /// Wraps all keys by another master key, in one transaction. From then on the database opens with that one only: close
-    /// this store, and keep the new key before calling this. Returns how many keys there are.
+    /// Wraps all keys by another master key, a few at a time, while the store goes on working. Until it returns some are
+    /// wrapped by the one and some by the other: keep both. Whoever opens the store meanwhile gives both
+    /// ([`Options::master_key_before`]) and calls this again with the new one. Returns how many were wrapped anew.
     pub async fn change_master_key(&self, master: [u8; 32]) -> Result<u64, StoreError> {
-        Ok(self.write(move |write| write.keys.rewrap(write.db, &seal::Key::new(master))).await?)
+        if !self.inner.keys.change_master(master) {
+            return Err(StoreError::Conflict("master key"));
+        }
+        self.wrap_anew().await
+    }
+
+    /// The same for a store that was opened with both keys.
+    pub async fn wrap_anew(&self) -> Result<u64, StoreError> {
+        let (mut after, mut all) = (Uuid::nil(), 0);
+        loop {
+            let (last, count) = self.write(move |write| write.keys.rewrap_next(write.db, after, REWRAPPED)).await?;
+            all += count;
+            let Some(last) = last else { break };
+            after = last;
+        }
+        // What was wrapped before is to be found in no page and no WAL.
+        self.write(|write| {
+            write.shredded();
+            Ok(())
+        })
+        .await?;
+        self.inner.keys.forget_master_before();
+        Ok(all)
     }
 
     /// Transactions that wrote something since the store was opened. Fewer than the writes: they share commits.

@@ -31,9 +31,9 @@ use super::{Access, Inner, Options, SqliteStore, schema};
 const SMALL: u64 = 64 << 20;
 
 pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
-    let Options { path, master_key, clock, access, accept_loss, busy_timeout } = options;
+    let Options { path, master_key, master_key_before, clock, access, accept_loss, busy_timeout } = options;
     let place = Place::of(path, busy_timeout);
-    let keys = Arc::new(Keys::new(master_key, Arc::clone(&clock)));
+    let keys = Arc::new(Keys::new(master_key, master_key_before, Arc::clone(&clock)));
 
     let lock = match access {
         Access::ReadOnly => None,

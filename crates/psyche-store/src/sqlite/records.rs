@@ -183,26 +183,47 @@ pub fn read(db: &Connection, keys: &Keys, session: SessionId, after: u64, limit:
         "SELECT seq, gen, epoch, kind, v, at, body, hash, committed_turn, command_id
          FROM event WHERE session_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
     )?;
-    let rows = events.query_map(params![session.0, after, limit], |row| {
-        Ok(Record {
-            seq: row.get(0)?,
-            generation: row.get(1)?,
-            epoch: row.get(2)?,
-            kind: row.get(3)?,
-            version: row.get(4)?,
-            at: Timestamp(row.get(5)?),
-            body: row.get(6)?,
-            hash: Hash(row.get(7)?),
-            committed_turn: row.get(8)?,
-            command_id: row.get(9)?,
-            texts: Vec::new(),
-        })
-    })?;
+    let rows = events.query_map(params![session.0, after, limit], record_of)?;
     let mut records = rows.collect::<Result<Vec<_>, _>>()?;
     if let Some(last) = records.last().map(|r| r.seq) {
         join_texts(db, keys, session, after, last, &mut records)?;
     }
     Ok(records)
+}
+
+/// A record whose texts are still to be joined.
+fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        seq: row.get(0)?,
+        generation: row.get(1)?,
+        epoch: row.get(2)?,
+        kind: row.get(3)?,
+        version: row.get(4)?,
+        at: Timestamp(row.get(5)?),
+        body: row.get(6)?,
+        hash: Hash(row.get(7)?),
+        committed_turn: row.get(8)?,
+        command_id: row.get(9)?,
+        texts: Vec::new(),
+    })
+}
+
+/// Records of some kinds, without their texts.
+pub fn read_numbers(
+    db: &Connection,
+    session: SessionId,
+    kinds: &[&str],
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Record>, Fault> {
+    let mut events = db.prepare_cached(
+        "SELECT seq, gen, epoch, kind, v, at, body, hash, committed_turn, command_id
+         FROM event WHERE session_id = ?1 AND seq > ?2 AND kind IN (SELECT value FROM json_each(?4))
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let (after, limit) = (after.min(i64::MAX as u64), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = events.query_map(params![session.0, after, limit, serde_json::to_string(kinds)?], record_of)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn join_texts(

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_log_and_directory.sql"),
     include_str!("../../migrations/sqlite/0002_identity.sql"),
+    include_str!("../../migrations/sqlite/0003_budgets.sql"),
 ];
 
 /// The newest version this program knows.

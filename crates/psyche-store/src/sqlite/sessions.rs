@@ -19,6 +19,7 @@ pub struct Columns {
     created_at: i64,
     last_activity: i64,
     summary: String,
+    parent: Option<SessionId>,
 }
 
 impl Columns {
@@ -31,13 +32,14 @@ impl Columns {
             created_at: summary.created_at.micros(),
             last_activity: summary.last_activity.micros(),
             summary: serde_json::to_string(summary)?,
+            parent: summary.parent.as_ref().map(|parent| parent.session_id),
         })
     }
 
     pub fn insert(&self, write: &Write<'_>, tenant: TenantId) -> Result<(), Fault> {
         let mut insert = write.db.prepare_cached(
-            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         let inserted = insert.execute(params![
             self.session.0,
@@ -48,6 +50,7 @@ impl Columns {
             self.created_at,
             self.last_activity,
             self.summary,
+            self.parent.map(|parent| parent.0),
         ]);
         match inserted {
             Err(error) if is_taken(&error) => Err(StoreError::Conflict("session").into()),
@@ -55,28 +58,38 @@ impl Columns {
         }
     }
 
-    /// Replaces the row of `session`. When a session was created and in which tenant does not change.
+    /// Replaces the row of `session`. Whose it is (a log that was imported names another owner), when it was created, in
+    /// which tenant and from which other does not change.
     pub fn update(&self, write: &Write<'_>, session: SessionId) -> Result<(), Fault> {
         let mut update = write.db.prepare_cached(
-            "UPDATE session SET owner = ?2, status = ?3, name_folded = ?4, last_activity = ?5, summary = ?6
+            "UPDATE session SET status = ?2, name_folded = ?3, last_activity = ?4, summary = ?5
              WHERE session_id = ?1",
         )?;
-        update.execute(params![
-            session.0,
-            self.owner.0,
-            self.status,
-            self.name_folded,
-            self.last_activity,
-            self.summary,
-        ])?;
+        update.execute(params![session.0, self.status, self.name_folded, self.last_activity, self.summary,])?;
         Ok(())
     }
 }
 
 pub fn find(db: &Connection, session: SessionId) -> Result<Option<SessionRow>, Fault> {
-    let mut select = db.prepare_cached("SELECT tenant, summary FROM session WHERE session_id = ?1")?;
+    let mut select = db.prepare_cached("SELECT tenant, owner, summary FROM session WHERE session_id = ?1")?;
     let found = select.query_row([session.0], columns).optional()?;
     found.map(parsed).transpose()
+}
+
+/// How many sessions there are of an owner, or forks of a parent.
+pub fn count(
+    db: &Connection,
+    tenant: TenantId,
+    owner: Option<UserId>,
+    parent: Option<SessionId>,
+) -> Result<u64, Fault> {
+    // Each question has an index of its own.
+    let sql = match parent {
+        None => "SELECT count(*) FROM session WHERE tenant = ?1 AND (?2 IS NULL OR owner = ?2) AND ?3 IS NULL",
+        Some(_) => "SELECT count(*) FROM session WHERE tenant = ?1 AND (?2 IS NULL OR owner = ?2) AND parent = ?3",
+    };
+    let ids = params![tenant.0, owner.map(|owner| owner.0), parent.map(|parent| parent.0)];
+    Ok(db.prepare_cached(sql)?.query_row(ids, |row| row.get(0))?)
 }
 
 /// Sessions newest first, from after `after`, at most `limit`.
@@ -88,13 +101,14 @@ pub fn list(
     limit: usize,
 ) -> Result<Vec<SessionRow>, Fault> {
     let mut select = db.prepare_cached(
-        "SELECT tenant, summary FROM session AS s
+        "SELECT tenant, owner, summary FROM session AS s
          WHERE tenant = :tenant
            AND (:user IS NULL OR owner = :user
                 OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = :user))
            AND (:owner IS NULL OR owner = :owner)
            AND (:status IS NULL OR status = :status)
            AND (:query IS NULL OR instr(name_folded, :query) > 0)
+           AND (:parent IS NULL OR parent = :parent)
            AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(s.summary, '$.tags') WHERE value = :tag))
            AND (:at IS NULL OR (created_at, session_id) < (:at, :id))
          ORDER BY created_at DESC, session_id DESC LIMIT :limit",
@@ -107,6 +121,7 @@ pub fn list(
             ":status": filter.status.map(SessionStatus::name),
             ":query": filter.query.as_ref().map(|query| query.to_lowercase()),
             ":tag": filter.tag,
+            ":parent": filter.parent.map(|parent| parent.0),
             ":at": after.map(|(at, _)| at.micros()),
             ":id": after.map(|(_, id)| id),
             ":limit": limit,
@@ -116,10 +131,22 @@ pub fn list(
     rows.map(|row| parsed(row?)).collect()
 }
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, String)> {
-    Ok((TenantId(row.get(0)?), row.get(1)?))
+/// How many forks a session has that `visible_to` may see.
+pub fn branches(db: &Connection, parent: SessionId, visible_to: Option<UserId>) -> Result<u64, Fault> {
+    let mut count = db.prepare_cached(
+        "SELECT count(*) FROM session AS s
+         WHERE parent = ?1
+           AND (?2 IS NULL OR owner = ?2
+                OR EXISTS (SELECT 1 FROM membership AS m WHERE m.session_id = s.session_id AND m.user_id = ?2))",
+    )?;
+    Ok(count.query_row(params![parent.0, visible_to.map(|user| user.0)], |row| row.get(0))?)
 }
 
-fn parsed((tenant, summary): (TenantId, String)) -> Result<SessionRow, Fault> {
-    Ok(SessionRow { tenant, summary: serde_json::from_str(&summary)? })
+fn columns(row: &Row<'_>) -> rusqlite::Result<(TenantId, UserId, String)> {
+    Ok((TenantId(row.get(0)?), UserId(row.get(1)?), row.get(2)?))
+}
+
+fn parsed((tenant, owner, summary): (TenantId, UserId, String)) -> Result<SessionRow, Fault> {
+    let summary = SessionSummary { owner, ..serde_json::from_str(&summary)? };
+    Ok(SessionRow { tenant, summary })
 }

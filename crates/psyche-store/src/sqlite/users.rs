@@ -12,7 +12,7 @@ use super::fault::{Fault, is_taken};
 use super::keys::Keys;
 use super::seal::{Key, about_row};
 use super::writer::Write;
-use super::{audit, sign_ins};
+use super::{allowances, audit, sign_ins};
 use crate::accounts::{is_active_admin, patched};
 use crate::cursor::Place;
 
@@ -103,22 +103,30 @@ pub fn find_by_name(db: &Connection, keys: &Keys, tenant: TenantId, username: &s
     found.optional()?.transpose()
 }
 
-/// Users newest first, from after `after`, at most `limit`.
+/// Users newest first, from after `after`, at most `limit`. Names are sealed, so those that are searched for are found by
+/// opening one row after the other.
 pub fn list(
     db: &Connection,
     keys: &Keys,
     tenant: TenantId,
+    query: Option<&str>,
     after: Option<Place>,
     limit: usize,
 ) -> Result<Vec<User>, Fault> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM account
          WHERE tenant = ?1 AND (?2 IS NULL OR (created_at, user_id) < (?2, ?3))
-         ORDER BY created_at DESC, user_id DESC LIMIT ?4"
+         ORDER BY created_at DESC, user_id DESC"
     ))?;
+    let query = query.map(folded);
     let (at, id) = (after.map(|(at, _)| at.micros()), after.map(|(_, id)| id));
-    let rows = select.query_map(params![tenant.0, at, id, limit], |row| Ok(user_of(db, keys, row)))?;
-    rows.map(|row| row?).collect()
+    let rows = select.query_map(params![tenant.0, at, id], |row| Ok(user_of(db, keys, row)))?;
+    let users = rows.map(|row| row?);
+    let fits = |user: &Result<User, Fault>| match (user, &query) {
+        (Ok(user), Some(query)) => user.is_called(query),
+        _ => true,
+    };
+    users.filter(fits).take(limit).collect()
 }
 
 pub fn update(write: &Write<'_>, id: UserId, patch: UserPatch) -> Result<User, Fault> {
@@ -163,6 +171,7 @@ pub fn delete(write: &mut Write<'_>, id: UserId) -> Result<(), Fault> {
     write.db.execute("DELETE FROM membership WHERE user_id = ?1", [id.0])?;
     write.db.execute("DELETE FROM account WHERE user_id = ?1", [id.0])?;
     write.db.execute("DELETE FROM subject_key WHERE scope = ?1", [scope(id)])?;
+    allowances::delete(write, id)?;
     write.shredded();
     Ok(())
 }

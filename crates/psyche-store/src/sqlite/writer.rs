@@ -442,7 +442,7 @@ mod tests {
         let db = Connection::open(dir.join("db")).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x BLOB) STRICT; PRAGMA max_page_count = 20")
             .unwrap();
-        let keys = Arc::new(Keys::new([0; 32], Arc::new(Still)));
+        let keys = Arc::new(Keys::new([0; 32], None, Arc::new(Still)));
         let high_water = HighWater::start(dir.join("high-water"), Marks::new()).unwrap();
         let checkpoints = Checkpoints::start(dir.join("checkpoints")).unwrap();
         Writer::new(db, keys, high_water, checkpoints, DirectoryLock::acquire(&dir.join("lock")).unwrap())

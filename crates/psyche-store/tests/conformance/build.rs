@@ -157,7 +157,7 @@ pub async fn claim(store: &impl EventLog, session: SessionId, owner: OwnerId, tt
 }
 
 pub fn append(session: SessionId, epoch: Option<u64>, expected: Hash, records: Vec<Record>) -> Append {
-    Append { session, epoch, expected, records, summary: None }
+    Append { session, epoch, expected, records, summary: None, charge: None }
 }
 
 /// Reads the whole log and checks that it is one: gapless, chained, texts as committed. Returns records and checker.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use psyche_core::cast::Cast;
 use psyche_core::ids::TenantId;
-use psyche_core::port::{NewSession, Parent, Relation, SessionFilter, StoreError, StoredCast};
+use psyche_core::port::{NewSession, Parent, Relation, SessionFilter, SessionSummary, StoreError, StoredCast};
 use psyche_core::session::SessionStatus;
 
 use super::Store;
@@ -52,6 +52,7 @@ pub async fn sessions_are_filtered_and_paged<S: Store>(store: &Arc<S>) {
                 query: Some("H".to_owned()),
                 tag: Some("pilot".to_owned()),
                 owner: None,
+                parent: None,
             },
             &[2],
         ),
@@ -80,7 +81,7 @@ pub async fn an_append_replaces_the_summary<S: Store>(store: &Arc<S>) {
     let session = session_id(1);
     let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
     assert_eq!(store.session(session).await.unwrap(), Some(row(session, user_id(1))));
-    let mut changed = summary(session, user_id(2));
+    let mut changed = summary(session, user_id(1));
     "Renamed".clone_into(&mut changed.name);
     changed.status = SessionStatus::Paused;
     changed.reason = Some("budget".to_owned());
@@ -170,4 +171,20 @@ pub async fn settings_are_put_and_removed<S: Store>(store: &Arc<S>) {
 pub async fn a_probe_succeeds<S: Store>(store: &Arc<S>) {
     store.probe().await.unwrap();
     store.probe().await.unwrap();
+}
+
+/// The log of a session that was taken here from elsewhere names another owner.
+pub async fn whose_a_session_is_does_not_follow_from_its_log<S: Store>(store: &Arc<S>) {
+    let session = session_id(1);
+    let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
+    let expected = chain.hash;
+    let mut batch = append(session, Some(epoch), expected, vec![chain.record("reset", &[])]);
+    batch.summary = Some(SessionSummary { round: 9, ..summary(session, user_id(2)) });
+    store.append(batch).await.unwrap();
+    let row = store.session(session).await.unwrap().unwrap().summary;
+    assert_eq!((row.owner, row.round), (user_id(1), 9));
+    assert_eq!(store.relation(session, user_id(2)).await.unwrap(), Relation::None);
+    let of = |owner| SessionFilter { owner: Some(owner), ..SessionFilter::default() };
+    assert_eq!(store.sessions(TENANT, of(user_id(1)), None, 9).await.unwrap().items[0].summary.owner, user_id(1));
+    assert!(store.sessions(TENANT, of(user_id(2)), None, 9).await.unwrap().items.is_empty());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use psyche_core::cast::Cast;
-use psyche_core::event::{Event, Payload, SessionCreated};
+use psyche_core::event::{EMBEDDING, Event, Payload, SessionCreated};
 use psyche_core::port::{AppendError, NewSession, Snapshot, StoreError};
 use psyche_core::session::{Budget, Session, SessionType, TurnOrder};
 use psyche_core::words::{ERASED, Hash, Salts, Subject, Words};
@@ -143,6 +143,28 @@ pub async fn what_quotes_an_erased_person_is_masked<S: Store>(store: &Arc<S>) {
     assert_eq!(forked[2].hash, before[2].hash);
 }
 
+/// An embedding can be turned back into words: it holds the quotation as its utterance does.
+pub async fn the_embedding_of_what_quotes_an_erased_person_goes<S: Store>(store: &Arc<S>) {
+    let session = session_id(1);
+    let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
+    let expected = chain.hash;
+    let mut said = |words: &str| {
+        let texts = [(Subject::Session, words), (Subject::Session, "an embedding")];
+        let mut record = chain.record("agent_message", &texts);
+        EMBEDDING.clone_into(&mut record.texts[1].field);
+        record
+    };
+    let quotation = said(SECRET);
+    let other = said("Something else.");
+    let records = vec![quotation, other, chain.record("stimulus_injected", &[(Subject::User(user_id(2)), SECRET)])];
+    store.append(append(session, Some(epoch), expected, records)).await.unwrap();
+    store.erase(None, Subject::User(user_id(2))).await.unwrap();
+    let (records, checker) = checked(store.as_ref(), session).await;
+    assert_eq!((checker.erased, checker.masked), (vec![2, 4], vec![2]));
+    let left: Vec<_> = records[1..3].iter().flat_map(|r| r.texts.iter().map(|t| t.text.as_deref())).collect();
+    assert_eq!(left, [Some("[erased]"), None, Some("Something else."), Some("an embedding")]);
+}
+
 pub async fn an_erasure_begins_a_new_generation<S: Store>(store: &Arc<S>) {
     two_conversations(store).await;
     let session = session_id(1);
@@ -207,4 +229,17 @@ pub async fn a_row_loses_the_words_of_who_wrote_them<S: Store>(store: &Arc<S>) {
         assert_eq!((row.name.as_str(), row.situation.as_str(), row.tags.len()), (name, situation, 1), "session {n}");
         assert_eq!(row.tags, ["tag"]);
     }
+}
+
+/// A log that was taken along before an erasure is a backup of it, too.
+pub async fn a_log_from_before_an_erasure_brings_nothing_back<S: Store>(store: &Arc<S>) {
+    two_conversations(store).await;
+    let before = store.read(session_id(1), 0, usize::MAX).await.unwrap();
+    store.erase(None, Subject::User(user_id(2))).await.unwrap();
+    let row = row(session_id(3), user_id(3));
+    store.create(NewSession { row, records: before.clone() }).await.unwrap();
+    assert_eq!(said(store, 3).await, words([Some("agent"), Some("owner"), None, Some("agent again")]));
+    let head = store.head(session_id(3)).await.unwrap().unwrap();
+    assert_eq!(head.hash, before[3].hash, "the chain is the same");
+    assert_eq!(said(store, 2).await, words([Some("agent"), Some("owner"), None, Some("agent again")]));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use psyche_core::port::{AppendError, NewSession, Snapshot, StoreError};
+use psyche_core::port::{AppendError, NewSession, SessionSummary, Snapshot, StoreError};
 use psyche_core::words::{Hash, Subject};
 
 use super::Store;
@@ -121,10 +121,10 @@ pub async fn an_append_is_kept_whole_or_not_at_all<S: Store>(store: &Arc<S>) {
     let words = [(Subject::User(user_id(7)), "said once"), (Subject::Session, "answered once")];
     let records = vec![failing.record("agent_message", &words), failing.command("c")];
     let mut failed = append(session, Some(epoch), chain.hash, records);
-    failed.summary = Some(summary(session, user_id(7)));
+    failed.summary = Some(SessionSummary { round: 99, ..summary(session, user_id(1)) });
     assert!(matches!(store.append(failed).await, Err(AppendError::CommandTaken { seq: 2 })));
     assert_eq!(checked(store.as_ref(), session).await.0.len(), 2);
-    assert_eq!(store.session(session).await.unwrap().unwrap().summary.owner, user_id(1));
+    assert_eq!(store.session(session).await.unwrap().unwrap().summary.round, 1);
 
     // Another session takes a key meanwhile; then the words are said after all, and can be read.
     create_owned(store.as_ref(), session_id(2)).await;
@@ -206,6 +206,32 @@ pub async fn snapshots_are_found_at_or_before_a_seq<S: Store>(store: &Arc<S>) {
     // A state that this log never reached.
     let foreign = Snapshot { hash: Hash::of(b"elsewhere"), ..taken(5, "wrong") };
     assert!(matches!(store.save_snapshot(session, foreign).await, Err(StoreError::NotFound(_))));
+}
+
+pub async fn numbers_are_read_without_words<S: Store>(store: &Arc<S>) {
+    let session = session_id(1);
+    let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
+    let expected = chain.hash;
+    let words = [(Subject::Session, "agent")];
+    let records = vec![
+        chain.record("agent_message", &words),
+        chain.record("health_update", &[]),
+        chain.turn(1),
+        chain.record("agent_message", &words),
+    ];
+    store.append(append(session, Some(epoch), expected, records)).await.unwrap();
+    const KINDS: &[&str] = &["agent_message", "health_update"];
+    let (all, _) = checked(store.as_ref(), session).await;
+    for (after, limit, expected) in [(0, 9, vec![2, 3, 5]), (0, 2, vec![2, 3]), (2, 9, vec![3, 5]), (5, 9, vec![])] {
+        let read = store.read_numbers(session, KINDS, after, limit).await.unwrap();
+        assert_eq!(read.iter().map(|r| r.seq).collect::<Vec<_>>(), expected);
+        for record in read {
+            let whole = &all[record.seq as usize - 1];
+            assert!(record.texts.is_empty());
+            assert_eq!((record.hash, &record.body, record.at), (whole.hash, &whole.body, whole.at));
+        }
+    }
+    assert_eq!(store.read_numbers(session_id(9), KINDS, 0, 9).await.unwrap(), []);
 }
 
 pub async fn deleting_removes_one_session_whole<S: Store>(store: &Arc<S>) {

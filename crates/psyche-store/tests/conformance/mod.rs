@@ -2,10 +2,12 @@
 //! empty store and calls [`conformance!`] with it.
 
 pub mod audit;
+pub mod budgets;
 pub mod build;
 pub mod clock;
 pub mod directory;
 pub mod erasure;
+pub mod forks;
 pub mod leases;
 pub mod log;
 pub mod people;
@@ -36,6 +38,7 @@ macro_rules! conformance {
             a_turn_and_a_command_are_taken_once
             of_concurrent_appends_to_one_head_one_wins
             snapshots_are_found_at_or_before_a_seq
+            numbers_are_read_without_words
             deleting_removes_one_session_whole
             what_is_not_there_is_named
         });
@@ -50,15 +53,25 @@ macro_rules! conformance {
             erasing_a_person_reaches_every_session
             erasing_a_person_from_one_session_leaves_the_others
             a_fork_carries_erased_texts
+            a_log_from_before_an_erasure_brings_nothing_back
             what_quotes_an_erased_person_is_masked
+            the_embedding_of_what_quotes_an_erased_person_goes
             an_erasure_begins_a_new_generation
             a_row_loses_the_words_of_who_wrote_them
+        });
+        $crate::conformance::conformance!($open, forks {
+            a_fork_has_its_parents_past
+            a_fork_outlives_its_parent
+            erasing_reaches_forks
+            what_does_not_follow_from_the_parent_is_no_fork
+            forks_are_listed_and_counted_by_parent
         });
         $crate::conformance::conformance!($open, people {
             users_are_found_by_folded_name_and_patched
             the_last_admin_stays
             of_concurrent_first_admins_one_is_made
             users_are_paged_newest_first
+            users_are_found_by_a_part_of_their_names
             sign_ins_are_limited_and_revoked
             refresh_tokens_rotate
             unknown_and_dead_sign_ins_do_not_rotate
@@ -75,7 +88,14 @@ macro_rules! conformance {
             pruning_keeps_the_chain
             concurrent_rows_make_one_chain
         });
+        $crate::conformance::conformance!($open, budgets {
+            what_an_append_costs_is_charged_with_it
+            budgets_are_set_and_lifted
+            sessions_and_forks_are_counted
+            secrets_are_put_changed_and_removed
+        });
         $crate::conformance::conformance!($open, directory {
+            whose_a_session_is_does_not_follow_from_its_log
             sessions_are_filtered_and_paged
             an_append_replaces_the_summary
             members_relate_to_a_session

@@ -79,7 +79,7 @@ pub async fn of_concurrent_first_admins_one_is_made<S: Store>(store: &Arc<S>) {
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
     let late = outcomes.iter().filter(|o| matches!(o, Err(StoreError::Conflict("admin"))));
     assert_eq!(late.count(), 7);
-    assert_eq!(store.users(TENANT, None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(store.users(TENANT, None, None, 10).await.unwrap().items.len(), 1);
 }
 
 pub async fn users_are_paged_newest_first<S: Store>(store: &Arc<S>) {
@@ -93,7 +93,7 @@ pub async fn users_are_paged_newest_first<S: Store>(store: &Arc<S>) {
     }
     let (mut cursor, mut seen, mut pages) = (None, Vec::new(), 0);
     loop {
-        let page = store.users(TENANT, cursor, 2).await.unwrap();
+        let page = store.users(TENANT, None, cursor, 2).await.unwrap();
         seen.extend(page.items.iter().map(|u| u.user_id));
         pages += 1;
         cursor = page.next_cursor;
@@ -104,9 +104,32 @@ pub async fn users_are_paged_newest_first<S: Store>(store: &Arc<S>) {
     assert_eq!(seen, [5, 4, 3, 2, 1].map(user_id));
     assert_eq!(pages, 3);
     for wrong in ["", "x", "12", "12.", "12.no-uuid", "9999999999999999999999.00000000000000000000000000000001"] {
-        let refused = store.users(TENANT, Some(wrong.to_owned()), 2).await;
+        let refused = store.users(TENANT, None, Some(wrong.to_owned()), 2).await;
         assert!(matches!(refused, Err(StoreError::NotFound("cursor"))), "{wrong:?}");
     }
+}
+
+pub async fn users_are_found_by_a_part_of_their_names<S: Store>(store: &Arc<S>) {
+    for n in 1..=12 {
+        let mut new = new_user(n, Role::Observer);
+        if n % 3 == 0 {
+            new.user.display_name = format!("ÄHRE {n}");
+        }
+        store.create_user(new).await.unwrap();
+    }
+    let found = |query: &str, cursor, limit| {
+        let query = Some(query.to_owned());
+        async move {
+            let page = store.users(TENANT, query, cursor, limit).await.unwrap();
+            (page.items.iter().map(|u| u.user_id).collect::<Vec<_>>(), page.next_cursor)
+        }
+    };
+    let (first, cursor) = found("ähre", None, 3).await;
+    assert_eq!(first, [12, 9, 6].map(user_id));
+    assert_eq!(found("ähre", cursor, 3).await, (vec![user_id(3)], None));
+    assert_eq!(found("USER12@example", None, 9).await, (vec![user_id(12)], None));
+    assert_eq!(found("user1", None, 9).await.0, [12, 11, 10, 1].map(user_id));
+    assert_eq!(found("nobody", None, 9).await, (Vec::new(), None));
 }
 
 pub async fn sign_ins_are_limited_and_revoked<S: Store>(store: &Arc<S>) {

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use psyche_core::port::{EventLog as _, Snapshot, StoreError};
+use psyche_core::port::{Directory as _, EventLog as _, Role, Snapshot, StoreError};
 use psyche_core::record::{Broken, Checker};
 use psyche_core::words::Subject;
-use psyche_store::sqlite::SqliteStore;
+use psyche_store::sqlite::{OpenError, Options, SqliteStore};
 
-use crate::conformance::build::{append, checked, create_owned, session_id, user_id};
-use crate::open_in;
+use crate::conformance::build::{TENANT, append, checked, create, create_owned, new_user, session_id, user_id};
+use crate::{open_in, options};
 
 const AGENT: &str = "the lighthouse keeper dreams of salt";
 const PERSON: &str = "my grandmother lived in Trieste";
@@ -121,4 +121,78 @@ async fn tampered(sql: &str) -> (tempfile::TempDir, Result<Vec<psyche_core::reco
     let outcome = store.read(session_id(1), 0, usize::MAX).await;
     store.close().await;
     (dir, outcome)
+}
+
+#[tokio::test]
+async fn the_master_key_changes_while_the_store_works_and_after_a_crash_in_between() {
+    const NEXT: [u8; 32] = [43; 32];
+    let dir = tempfile::tempdir().unwrap();
+    let store = conversation(dir.path()).await;
+    store.put_sealed(TENANT, "provider", "cloud", Some(b"sk-secret".to_vec())).await.unwrap();
+    let intact = async |store: &SqliteStore| {
+        let (records, _) = checked(store, session_id(1)).await;
+        assert_eq!(records.iter().flat_map(|r| &r.texts).filter(|t| t.text.is_some()).count(), 4);
+        assert_eq!(store.sealed(TENANT, "provider").await.unwrap(), [("cloud".to_owned(), b"sk-secret".to_vec())]);
+    };
+    // People come and speak while keys are wrapped anew.
+    let speak = async {
+        for n in 10..60 {
+            create(&store, session_id(n)).await;
+            store.create_user(new_user(n, Role::Observer)).await.unwrap();
+        }
+    };
+    let (changed, ()) = futures_util::future::join(store.change_master_key(NEXT), speak).await;
+    assert!(changed.unwrap() >= 4);
+    intact(&store).await;
+    store.close().await;
+    assert!(matches!(open_in(dir.path()), Err(OpenError::WrongMasterKey(_))), "the old key opens nothing");
+    let with = |master_key, master_key_before| {
+        SqliteStore::open(Options { master_key, master_key_before, ..options(dir.path()) }).unwrap()
+    };
+
+    // A change that broke off: one key is wrapped by the next master key already, and some are not.
+    let store = with(NEXT, None);
+    store.change_master_key(crate::MASTER).await.unwrap();
+    store.close().await;
+    let raw = rusqlite::Connection::open(dir.path().join("psyche.db")).unwrap();
+    let saved: Vec<(Vec<u8>, Vec<u8>)> = {
+        let mut select = raw.prepare("SELECT key_id, wrapped FROM subject_key ORDER BY key_id DESC LIMIT 3").unwrap();
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let store = with(crate::MASTER, None);
+    store.change_master_key(NEXT).await.unwrap();
+    store.close().await;
+    for (id, wrapped) in saved {
+        raw.execute("UPDATE subject_key SET wrapped = ?2 WHERE key_id = ?1", rusqlite::params![id, wrapped]).unwrap();
+    }
+    drop(raw);
+    let store = with(NEXT, Some(crate::MASTER));
+    intact(&store).await;
+    assert!(matches!(store.change_master_key([44; 32]).await, Err(StoreError::Conflict("master key"))));
+    assert_eq!(store.wrap_anew().await.unwrap(), 3);
+    assert_eq!(store.wrap_anew().await.unwrap(), 0);
+    store.close().await;
+    intact(&with(NEXT, None)).await;
+}
+
+#[tokio::test]
+async fn a_removed_secret_leaves_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(dir.path()).unwrap();
+    store.put_sealed(TENANT, "provider", "cloud", Some(b"sk-first-secret".to_vec())).await.unwrap();
+    let trace = |sql: &str| -> Vec<u8> {
+        let raw = rusqlite::Connection::open(dir.path().join("psyche.db")).unwrap();
+        raw.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let (sealed, wrapped) =
+        ("SELECT sealed FROM sealed_value", "SELECT wrapped FROM subject_key WHERE scope LIKE 'provider:%'");
+    let mut traces = vec![trace(sealed), trace(wrapped)];
+    assert!(!occurs(dir.path(), b"sk-first"));
+    assert!(traces.iter().all(|trace| occurs(dir.path(), trace)), "the search works");
+    store.put_sealed(TENANT, "provider", "cloud", Some(b"sk-second-secret".to_vec())).await.unwrap();
+    assert!(traces.iter().all(|trace| !occurs(dir.path(), trace)), "a changed key leaves nothing of the one before");
+    traces = vec![trace(sealed), trace(wrapped)];
+    store.put_sealed(TENANT, "provider", "cloud", None).await.unwrap();
+    assert!(traces.iter().all(|trace| !occurs(dir.path(), trace)));
+    store.close().await;
 }

@@ -131,7 +131,8 @@ async fn rows_of_version_one_are_sealed_at_the_next_start() {
          ALTER TABLE account DROP COLUMN sealed; ALTER TABLE account DROP COLUMN key_id;
          ALTER TABLE sign_in DROP COLUMN sealed; ALTER TABLE sign_in DROP COLUMN key_id;
          DROP TABLE reset_token; DROP TABLE address_block; DROP TABLE audit; DROP TABLE audit_base;
-         DELETE FROM schema_version WHERE version = 2; DELETE FROM subject_key WHERE scope = 'names'",
+         DROP TABLE allowance; DROP TABLE sealed_value; DROP INDEX session_parent; ALTER TABLE session DROP COLUMN parent;
+         DELETE FROM schema_version WHERE version > 1; DELETE FROM subject_key WHERE scope = 'names'",
     )
     .unwrap();
     drop(db);

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use futures_util::future::join_all;
 use psyche_core::TenantId;
-use psyche_core::port::{Determinism, ModelCatalog as _, SessionFilter};
+use psyche_core::port::{Determinism, Embedder as _, ModelCatalog as _, SessionFilter};
 use psyche_store::sqlite::Access;
 use serde::Serialize;
 
@@ -46,6 +46,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let mut checks = vec![directory(&config.data_dir()), disk(&config.data_dir()), store(config).await];
     checks.extend(certificate(config));
     checks.extend(models(config).await);
+    checks.push(encoder(config));
     for key in ["listen", "metrics_addr"] {
         checks
             .extend(config.address(key).map(|at| port(if key == "listen" { "port" } else { "metrics port" }, key, at)));
@@ -160,6 +161,16 @@ async fn models(config: &Config) -> Vec<Check> {
     });
     // At once: a server that is away is waited for.
     join_all(rows).await
+}
+
+fn encoder(config: &Config) -> Check {
+    let encoder = backends::embedder(config);
+    match encoder.ready() {
+        Ok(()) => check("encoder", Verdict::Good, format!("{} can embed utterances", encoder.card().name)),
+        Err(why) => {
+            check("encoder", Verdict::Warning, format!("{}: {why}; measures go by words alone", encoder.card().name))
+        }
+    }
 }
 
 fn port(what: &'static str, key: &str, address: SocketAddr) -> Check {

@@ -1,13 +1,19 @@
 //! The subcommands, one file each, and what several of them need to know of sessions.
 
+pub mod analyse;
 pub mod audit;
 pub mod config;
 pub mod doctor;
+pub mod export;
+pub mod fork;
+pub mod import;
+pub mod interview;
 pub mod key;
 pub mod model;
 pub mod replay;
 pub mod run;
 pub mod serve;
 pub mod sessions;
+pub mod speak;
 pub mod user;
 pub mod verify;

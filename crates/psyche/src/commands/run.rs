@@ -60,8 +60,10 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let model = arguments.model.clone().unwrap_or_else(|| models.default_model().to_owned());
     wait_for_model(&models, &model).await?;
     let parts = Parts::open(config, models, false, clock)?;
+    psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
     let owner = owner(&parts.store).await?;
     // Sessions that a server left running are the server's to take up.
+    parts.embedder.warm_up();
     let engine = Engine::start(parts.ports(), Options { claim_every: None, ..Options::default() });
     let new = NewRun {
         name: format!("{} in the terminal", cast.name),
@@ -122,7 +124,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     engine.shutdown(Duration::from_secs(2)).await;
     parts.store.close().await;
-    screen.foot(id, &end, matches!(parts.store, Store::Sqlite(_)));
+    screen.foot(id, &end, matches!(*parts.store, Store::Sqlite(_)));
     Ok(screen.out.failure().unwrap_or(if end.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
@@ -142,14 +144,14 @@ pub fn read_cast(name: &str) -> Result<Cast> {
 }
 
 /// Sessions made on the machine itself belong to the first admin, or to nobody while there is none.
-async fn owner(store: &Store) -> Result<UserId> {
-    let users = store.directory().users(TenantId::DEFAULT, None, 200).await?;
+pub async fn owner(store: &Store) -> Result<UserId> {
+    let users = store.directory().users(TenantId::DEFAULT, None, None, 200).await?;
     let admin = users.items.iter().find(|u| u.role == Role::Admin);
     Ok(admin.map_or(UserId(TenantId::DEFAULT.0), |u| u.user_id))
 }
 
 /// An embedded model loads in the background: wait for it, or say what is wrong.
-async fn wait_for_model(models: &Catalog, id: &str) -> Result<()> {
+pub async fn wait_for_model(models: &Catalog, id: &str) -> Result<()> {
     let Some(model) = models.model(id) else {
         let ids: Vec<_> = models.models().iter().map(|m| m.card().id.clone()).collect();
         bail!("there is no model {id:?}; there are {}", ids.join(", "));

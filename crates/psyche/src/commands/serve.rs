@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use psyche_core::TenantId;
 use psyche_core::port::{Clock, NewUser, Role, StoreError};
+use psyche_core::session::Budget;
 use psyche_engine::{Engine, Options};
 use psyche_server::{Limits, Ports, Rate, Registration, Server, ServerOptions, Tls, TrustedProxies};
 use tokio::net::TcpListener;
@@ -19,6 +20,7 @@ use super::user;
 use crate::backends::{self, Parts, Store};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::rotation;
 use crate::webhook::Webhook;
 
 /// Turns under way may end within this when the program is asked to leave.
@@ -46,7 +48,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let tls = tls(config, clock.as_ref())?;
     let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
     let parts = Parts::open(config, models, arguments.accept_loss, clock)?;
-    if let Store::Sqlite(sqlite) = &parts.store {
+    if let Store::Sqlite(sqlite) = parts.store.as_ref() {
         for lost in sqlite.lost() {
             tracing::warn!("accepted as lost: {lost}");
         }
@@ -59,6 +61,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         }
     }
     parts.models.0.warm_up();
+    psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
+    parts.embedder.warm_up();
     let setup_code = first_admin(config, &parts).await?;
     let engine = Engine::start(parts.ports(), engine_options(config)?);
     let ports = Ports {
@@ -85,6 +89,8 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     if let Some(tls) = tls {
         tracker.spawn(renew(tls, signal(SignalKind::hangup())?, parts.clock.clone(), token.clone()));
     }
+    let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    tracker.spawn(rotation::watch(config.clone(), store, clock, token.clone()));
     let serving = tracker.spawn(server.run(listener, token.clone()));
     tracker.close();
     wait_for_signal().await?;
@@ -169,7 +175,17 @@ fn hours(config: &Config, name: &str) -> Result<Duration> {
 
 fn engine_options(config: &Config) -> Result<Options> {
     let expire_after = Some(hours(config, "session_timeout_hours")?).filter(|after| !after.is_zero());
-    Ok(Options { expire_after, ..Options::default() })
+    let limit = |name| Some(config.number(name)).filter(|limit| *limit > 0.0);
+    let user_budget =
+        Budget { tokens: limit("user_budget_tokens").map(|tokens| tokens as u64), cost: limit("user_budget_cost") };
+    Ok(Options {
+        expire_after,
+        user_budget,
+        sessions_per_user: config.count("max_sessions_per_user"),
+        forks_per_session: config.count("max_forks_per_session"),
+        events_per_session: config.count("max_events_per_session"),
+        ..Options::default()
+    })
 }
 
 fn options(
@@ -240,6 +256,7 @@ fn limits(config: &Config) -> Limits {
             per_minute: config.count("rate_limit_exports_per_hour") as f64 / 60.0,
             burst: config.count("rate_limit_exports_per_hour") as f64,
         },
+        import_bytes: count("import_max_bytes"),
         sign_in_tries: config.count("brute_force_threshold"),
         lockout: Duration::from_secs(config.count("account_lockout_duration")),
         drain: GRACE,
@@ -256,6 +273,7 @@ fn limits(config: &Config) -> Limits {
         ring_bytes: count("ring_bytes"),
         views_per_session: count("views_per_session"),
         replay_events: config.count("replay_events"),
+        agents_per_cast: count("max_agents_per_cast"),
         ..Limits::default()
     }
 }
@@ -294,5 +312,19 @@ mod tests {
         assert_eq!(format!("{:?}", limits_of(Vec::new())), format!("{defaults:?}"));
         let changed = limits_of(vec![("max_sockets".to_owned(), "7".to_owned())]);
         assert_eq!(changed.sockets, 7);
+    }
+
+    #[test]
+    fn the_settings_of_quotas_reach_the_engine_and_default_to_its_own() {
+        let options_of = |flags: &[(&str, &str)]| {
+            let flags = flags.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            engine_options(&Config::load(&Sources { flags, ..Sources::default() }).unwrap()).unwrap()
+        };
+        let defaults = Options { expire_after: Some(Duration::from_hours(24)), ..Options::default() };
+        assert_eq!(format!("{:?}", options_of(&[])), format!("{defaults:?}"));
+        let changed = options_of(&[("user_budget_tokens", "5000"), ("user_budget_cost", "0.5")]);
+        assert_eq!(changed.user_budget, Budget { tokens: Some(5000), cost: Some(0.5) });
+        let changed = options_of(&[("max_sessions_per_user", "2"), ("max_events_per_session", "300")]);
+        assert_eq!((changed.sessions_per_user, changed.events_per_session), (2, 300));
     }
 }

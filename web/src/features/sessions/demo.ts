@@ -1,10 +1,10 @@
 import type { Api } from "$lib/api/endpoints";
 import type { Session } from "$lib/api/types";
+import { sessionsText as t } from "$lib/text/en/sessions";
 
-export const DEMO = {
-  name: "The unopened letter",
-  situation:
-    "A letter arrives from someone you have not spoken to in ten years. It lies unopened on the table. It is evening, and nobody else is at home.",
+const DEMO = {
+  name: t.demoName,
+  situation: t.demoSituation,
   // The small model is faster than people read.
   pacing_ms: 1000,
 } as const;

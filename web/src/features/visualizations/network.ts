@@ -2,14 +2,15 @@
 import cytoscape from "cytoscape";
 import type { Agent, Connection } from "$lib/api/types";
 import { agentColour } from "$lib/charts/colours";
+import { Flow, type Curve } from "./flow";
 
-export type Layout = "pentagon" | "circle" | "grid" | "cose" | "breadthfirst";
+export const LAYOUTS = ["pentagon", "circle", "breadthfirst", "cose", "fcose"] as const;
+export type Layout = (typeof LAYOUTS)[number];
 
 export interface Look {
   dark: boolean;
   text: string;
   surface: string;
-  emergency: string;
   font: string;
 }
 
@@ -26,10 +27,20 @@ const RADIUS = 150;
 
 export class NetworkGraph {
   readonly #cy: cytoscape.Core;
-  #agents: readonly Agent[];
+  readonly #flow: Flow;
+  readonly #agents: readonly Agent[];
+  #look: Look;
 
-  constructor(container: HTMLElement, agents: readonly Agent[], look: Look, onSelect: (id: string) => void) {
+  constructor(
+    container: HTMLElement,
+    overlay: HTMLCanvasElement,
+    agents: readonly Agent[],
+    look: Look,
+    onSelect: (id: string) => void,
+  ) {
     this.#agents = agents;
+    this.#look = look;
+    this.#flow = new Flow(overlay);
     this.#cy = cytoscape({
       container,
       elements: agents.map((agent, index) => ({
@@ -58,6 +69,7 @@ export class NetworkGraph {
   }
 
   restyle(look: Look): void {
+    this.#look = look;
     this.#cy.style(styleOf(this.#agents, look));
   }
 
@@ -86,17 +98,45 @@ export class NetworkGraph {
     });
   }
 
-  arrange(layout: Layout): void {
+  /** Rejects when the layout's code cannot be loaded; then nothing has moved. */
+  async arrange(layout: Layout): Promise<void> {
+    if (layout === "fcose") await loadFcose();
+    if (this.#cy.destroyed()) return;
     if (layout === "pentagon") {
       this.#agents.forEach((agent, index) =>
         this.#cy.$id(agent.id).position(corner(index, this.#agents.length)),
       );
-      this.fit();
-      return;
+    } else {
+      const options = { name: layout, animate: false, padding: 40, randomize: false };
+      this.#cy.layout(options).run();
     }
-    const options = { name: layout, animate: false, padding: 40 };
-    this.#cy.layout(layout === "cose" ? { ...options, name: "cose", randomize: false } : options).run();
     this.fit();
+  }
+
+  /** Lets a message travel from one agent to another, along the path that is shown. */
+  send(from: string, to: string): void {
+    const agent = this.#agents.find((each) => each.id === from);
+    if (agent === undefined) return;
+    const colour = agentColour(agent, this.#look.dark, this.#look.text);
+    this.#flow.send(() => this.#curve(`${from}→${to}`), colour);
+  }
+
+  still(): void {
+    this.#flow.clear();
+  }
+
+  /** Read anew at each frame: the person may pan and zoom meanwhile. */
+  #curve(id: string): Curve | null {
+    const edge = this.#cy.$id(id);
+    if (edge.empty()) return null;
+    const start = edge.sourceEndpoint();
+    const end = edge.targetEndpoint();
+    const middle = edge.midpoint();
+    const bend = { x: 2 * middle.x - (start.x + end.x) / 2, y: 2 * middle.y - (start.y + end.y) / 2 };
+    const zoom = this.#cy.zoom();
+    const pan = this.#cy.pan();
+    const onScreen = ({ x, y }: cytoscape.Position) => ({ x: x * zoom + pan.x, y: y * zoom + pan.y });
+    return [onScreen(start), onScreen(bend), onScreen(end)];
   }
 
   zoom(by: number): void {
@@ -123,8 +163,23 @@ export class NetworkGraph {
   }
 
   destroy(): void {
+    this.#flow.clear();
     this.#cy.destroy();
   }
+}
+
+let fcose: Promise<void> | null = null;
+
+/** Its code is fetched when somebody asks for the layout, and once. */
+function loadFcose(): Promise<void> {
+  fcose ??= import("cytoscape-fcose").then(
+    ({ default: extension }) => cytoscape.use(extension),
+    (cause: unknown) => {
+      fcose = null;
+      throw cause;
+    },
+  );
+  return fcose;
 }
 
 export function shown(path: Connection, filter: Filter): boolean {

@@ -3,6 +3,10 @@ import { readError, unreachable } from "./errors";
 export interface Call {
   method?: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   body?: unknown;
+  /** A body that is not JSON, under its media type; instead of `body`. */
+  raw?: { type: string; body: Blob | string };
+  /** What is taken as an answer; JSON when absent. */
+  accept?: string;
   query?: Record<string, string | number | undefined>;
   signal?: AbortSignal;
   /** Sent as `Idempotency-Key`, so that a repeated POST acts once. */
@@ -34,13 +38,29 @@ export class Client {
     return read<T>(await this.#send(path, call));
   }
 
-  /** A file, and the name the server gave it. */
-  async download(path: string, call: Call = {}): Promise<{ blob: Blob; name: string | null }> {
+  /** A file, and the name the server gave it. `onbytes` hears how much has come. */
+  async download(
+    path: string,
+    call: Call & { onbytes?: (bytes: number) => void } = {},
+  ): Promise<{ blob: Blob; name: string | null; headers: Headers }> {
     const response = await this.#send(path, call);
     if (!response.ok) throw await readError(response);
-    const disposition = response.headers.get("Content-Disposition") ?? "";
+    const { headers } = response;
+    const disposition = headers.get("Content-Disposition") ?? "";
     const name = /filename="?(\w[\w.-]*)"?\s*(?:;|$)/u.exec(disposition)?.[1] ?? null;
-    return { blob: await response.blob(), name };
+    if (call.onbytes === undefined || response.body === null)
+      return { blob: await response.blob(), name, headers };
+    const parts: BlobPart[] = [];
+    let bytes = 0;
+    const reader = response.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      bytes += value.byteLength;
+      call.onbytes(bytes);
+    }
+    return { blob: new Blob(parts, { type: headers.get("Content-Type") ?? "" }), name, headers };
   }
 
   /** Sends with the access token; a 401 is answered by one renewal and one retry. */
@@ -64,9 +84,10 @@ export async function callOpen<T>(
 }
 
 async function send(transport: Transport, path: string, call: Call, token: string | null): Promise<Response> {
-  const headers: Record<string, string> = { Accept: "application/json" };
+  const headers: Record<string, string> = { Accept: call.accept ?? "application/json" };
   if (token !== null) headers.Authorization = `Bearer ${token}`;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
+  if (call.raw !== undefined) headers["Content-Type"] = call.raw.type;
   if (call.idempotencyKey !== undefined) headers["Idempotency-Key"] = call.idempotencyKey;
   const init: RequestInit = {
     method: call.method ?? "GET",
@@ -74,6 +95,7 @@ async function send(transport: Transport, path: string, call: Call, token: strin
     credentials: "same-origin",
     cache: "no-store",
     ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+    ...(call.raw === undefined ? {} : { body: call.raw.body }),
     ...(call.signal === undefined ? {} : { signal: call.signal }),
   };
   try {

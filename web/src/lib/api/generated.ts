@@ -3,6 +3,23 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Affect: {
+            /**
+             * Format: double
+             * @description With the sentiment's score, 0 to 1.
+             */
+            agreement: number;
+            /**
+             * Format: double
+             * @description −1 to 1.
+             */
+            valence: number;
+            /**
+             * Format: int32
+             * @description Version of the weights.
+             */
+            version: number;
+        };
         Agent: {
             colour?: components["schemas"]["Colour"];
             /** @description One reply in role, shown to very small models when there are no `examples`. */
@@ -42,6 +59,47 @@ export interface components {
              */
             temperature?: number | null;
         };
+        /** @description How an agent's model did. */
+        AgentPerformance: {
+            /** Format: int64 */
+            abandoned: number;
+            agent_id: string;
+            /** Format: double */
+            cost: number;
+            /** @description Failed model calls by kind. */
+            failures: {
+                [key: string]: number;
+            };
+            latency: components["schemas"]["Latency"];
+            /**
+             * Format: double
+             * @description Geometric mean probability of a token, where the model tells it.
+             */
+            mean_confidence?: number | null;
+            /** Format: double */
+            mean_sentiment?: number | null;
+            /** Format: double */
+            mean_words?: number | null;
+            /** @description The models that spoke for it. */
+            models: string[];
+            /**
+             * Format: int64
+             * @description Turns that needed more than one attempt.
+             */
+            retried: number;
+            sentiment_interval?: number[] | null;
+            /**
+             * Format: int64
+             * @description Charged, failed calls included.
+             */
+            tokens: number;
+            /**
+             * Format: int64
+             * @description Utterances that were cut off.
+             */
+            truncated: number;
+            utterances: number;
+        };
         AgentState: {
             /** Format: double */
             confidence?: number | null;
@@ -78,6 +136,39 @@ export interface components {
         };
         Alive: {
             alive: boolean;
+        };
+        /** @description What happened in a session between two events. */
+        Analysis: {
+            agents: components["schemas"]["AgentPerformance"][];
+            /** @description Utterances whose words were erased: they count as turns and have no words. */
+            erased: number;
+            /**
+             * Format: int64
+             * @description The first and the last event that were looked at.
+             */
+            from: number;
+            /** Format: int32 */
+            gen: number;
+            influence: components["schemas"]["Influence"];
+            interventions: components["schemas"]["Intervention"][];
+            matrix: components["schemas"]["TalkMatrix"];
+            /** @description By name. */
+            measures: {
+                [key: string]: components["schemas"]["MeasureSummary"];
+            };
+            /** @description What a reader must know of the whole. */
+            notes: string[];
+            quality: components["schemas"]["Quality"];
+            session_id: string;
+            shares: components["schemas"]["Shares"];
+            style: components["schemas"]["Style"];
+            /** Format: int64 */
+            to: number;
+            trends: components["schemas"]["TrendLine"][];
+            turning_points: components["schemas"]["TurningPoint"][];
+            utterances: number;
+            /** Format: int32 */
+            version: number;
         };
         Annotate: {
             /**
@@ -131,6 +222,24 @@ export interface components {
             seq: number;
             what: string;
         };
+        /** @description How evenly: Gini over the agents, 0 = evenly, (n − 1)/n = one of n speaks alone. */
+        Balance: {
+            /** @description How often another agent took the lead in words. */
+            dominance_switches: number;
+            /**
+             * Format: double
+             * @description Absent where the schedule decides who speaks.
+             */
+            gini_utterances?: number | null;
+            /** Format: double */
+            gini_words?: number | null;
+            note?: string | null;
+        };
+        /**
+         * @description What became of somebody's belonging to a session.
+         * @enum {string}
+         */
+        Belonging: "created" | "joined" | "updated" | "left" | "terminated";
         BlockedAddress: {
             /** Format: date-time */
             blocked_at: string;
@@ -169,6 +278,13 @@ export interface components {
             situation: string;
             stimuli: components["schemas"]["StimulusPreset"][];
             thresholds: components["schemas"]["Thresholds"];
+            /** Format: int32 */
+            version: number;
+        };
+        CastDigest: {
+            /** @description SHA-256 of the cast as its session keeps it; null once texts of it were erased. */
+            digest?: string | null;
+            id: string;
             /** Format: int32 */
             version: number;
         };
@@ -243,10 +359,72 @@ export interface components {
         };
         CommandBody: {
             args?: Record<string, never> | null;
-            /** @description `start pause resume step stop reset inject_stimulus speak retry` */
+            /** @description `start pause resume step stop reset inject_stimulus speak retry interview` */
             command: string;
             /** @description The client's own name for the command: the same one is carried out once. */
             command_id?: string | null;
+        };
+        Commanded: {
+            interview?: components["schemas"]["Interview"] | null;
+            /**
+             * Format: int64
+             * @description The event that holds the command; of an interview, the event after which the agent was asked.
+             */
+            seq: number;
+        };
+        /** @description The past of all runs: events 1 to `seq` of any of them. All are 0 where they share nothing. */
+        CommonPast: {
+            /** Format: int64 */
+            round: number;
+            /** Format: int64 */
+            seq: number;
+            /**
+             * Format: int64
+             * @description The last turn that was over by then.
+             */
+            turn: number;
+        };
+        /** @description A turn of one run. */
+        ComparedCell: {
+            /** @description How much higher each standardised gauge is than in the first run at the same turn, where both have it. */
+            deltas?: {
+                [key: string]: number;
+            } | null;
+            /**
+             * @description What happened in it since the utterance before: stimuli, people's words, changes, emergencies, failures. Of many,
+             *     the last fifty.
+             */
+            events: components["schemas"]["StoredFrame"][];
+            gauges?: {
+                [key: string]: components["schemas"]["Gauge"];
+            } | null;
+            message?: components["schemas"]["StoredFrame"] | null;
+        };
+        ComparedRun: {
+            /**
+             * Format: int64
+             * @description How many events it shares with the first.
+             */
+            common_seq: number;
+            session: components["schemas"]["Session"];
+        };
+        ComparedTurn: {
+            /** @description One per run, in their order. */
+            cells: components["schemas"]["ComparedCell"][];
+            /** Format: int64 */
+            turn: number;
+        };
+        /** @description Condition b against condition a. */
+        Comparison: {
+            /** @description The tag of each condition, and how many runs have it. */
+            a: string;
+            b: string;
+            measures: components["schemas"]["Contrast"][];
+            n_a: number;
+            n_b: number;
+            notes: string[];
+            /** @description Runs with the same seed were compared with each other. */
+            paired: boolean;
         };
         Component: {
             /** @description Only for those who may monitor the system. */
@@ -259,9 +437,24 @@ export interface components {
             store: components["schemas"]["Component"];
             websocket: components["schemas"]["Component"];
         };
+        Conditions: {
+            a: string;
+            b: string;
+        };
         Configuration: {
+            /** @description What all users together may spend on models. A limit that is absent is none. */
+            budget: components["schemas"]["Budget"];
             /** @description Who may make an account: everybody, or admins for them. */
             registration: components["schemas"]["Registration"];
+            /** @description What they have spent. */
+            spent: components["schemas"]["Spent"];
+            /** @description What a user may spend who has no budget of their own; the configuration file says it. */
+            user_budget: components["schemas"]["Budget"];
+        };
+        /** @description What is given is changed. */
+        ConfigurationPatch: {
+            budget?: components["schemas"]["Budget"] | null;
+            registration?: components["schemas"]["Registration"] | null;
         };
         Connection: {
             active: boolean;
@@ -278,6 +471,44 @@ export interface components {
             /** Format: date-time */
             at: string;
             version: string;
+        };
+        /** @description One measure in both conditions. n counts runs. */
+        Contrast: {
+            /**
+             * Format: double
+             * @description Mean of b − mean of a, with its t interval.
+             */
+            difference?: number | null;
+            difference_interval?: number[] | null;
+            /**
+             * Format: double
+             * @description Hedges' g of b − a, with its BCa interval.
+             */
+            g?: number | null;
+            g_interval?: number[] | null;
+            /** Format: double */
+            mean_a?: number | null;
+            /** Format: double */
+            mean_b?: number | null;
+            measure: string;
+            n_a: number;
+            n_b: number;
+            note?: string | null;
+            /** Format: double */
+            p_benjamini_hochberg?: number | null;
+            /** Format: double */
+            p_holm?: number | null;
+            /**
+             * Format: double
+             * @description Welch's test, or the paired t-test.
+             */
+            p_means?: number | null;
+            /**
+             * Format: double
+             * @description Mann–Whitney, or Wilcoxon.
+             */
+            p_ranks?: number | null;
+            turns?: components["schemas"]["TurnLevel"] | null;
         };
         /** @description Frames that are not stored and have no `prev`. */
         ControlFrame: {
@@ -327,6 +558,7 @@ export interface components {
             type: "delta";
         } | {
             id?: string | null;
+            interview?: components["schemas"]["Interview"] | null;
             /** Format: int64 */
             seq: number;
             /** @enum {string} */
@@ -455,6 +687,19 @@ export interface components {
             name: string;
             user_agent: string;
         };
+        /** @description How a measure is spread over runs. */
+        Distribution: {
+            /** @description Of the mean, 95 %. */
+            interval?: number[] | null;
+            /** Format: double */
+            mean?: number | null;
+            /** @description Runs with a value. */
+            n: number;
+            /** @description Smallest, lower quartile, median, upper quartile, largest. */
+            quartiles?: number[] | null;
+            /** Format: double */
+            standard_deviation?: number | null;
+        };
         Done: {
             message: string;
             /** @example success */
@@ -519,9 +764,74 @@ export interface components {
             cue: string;
             reply: string;
         };
+        /** @description A session exported as JSON. */
+        ExportDocument: {
+            /** @description Frames as clients of the socket get them. */
+            events: components["schemas"]["StoredFrame"][];
+            provenance: components["schemas"]["Provenance"];
+        };
+        /** @enum {string} */
+        ExportFormat: "json" | "jsonl" | "csv" | "markdown" | "html" | "parquet" | "pdf";
         /** @enum {string} */
         Finish: "stop" | "length" | "filtered";
+        /** @description Where a straight line leads, with the interval that a single value will lie in. */
+        Foretold: {
+            interval: number[];
+            /** @description Utterances after the last point. */
+            utterances_ahead: number;
+            /** Format: double */
+            value: number;
+        };
+        ForkBody: {
+            /**
+             * Format: int64
+             * @description The last event that both share. Any event will do: a turn whose words are said by then is closed, one whose words
+             *     are not begins again.
+             */
+            at_seq: number;
+            changes?: components["schemas"]["ForkChanges"] | null;
+            /** @description The name it has there when absent. */
+            name?: string | null;
+        };
+        /** @description What the fork does differently; absent fields stay. */
+        ForkChanges: {
+            /** @description By agent. */
+            agents?: {
+                [key: string]: components["schemas"]["AgentPatch"];
+            } | null;
+            model?: string | null;
+            paths?: components["schemas"]["Path"][] | null;
+            /** Format: int64 */
+            seed?: number | null;
+            situation?: string | null;
+        };
+        ForkedAgent: {
+            model?: string | null;
+            muted?: boolean | null;
+            system_prompt?: string | null;
+            /** Format: double */
+            temperature?: number | null;
+        };
+        /** @description What a fork does differently; absent fields stay. */
+        ForkedChanges: {
+            /** @description By agent. */
+            agents?: {
+                [key: string]: components["schemas"]["ForkedAgent"];
+            } | null;
+            model?: string | null;
+            paths?: components["schemas"]["Path"][] | null;
+            /** Format: int64 */
+            seed?: number | null;
+            situation?: string | null;
+        };
         Gauge: {
+            alarm?: components["schemas"]["GaugeAlarm"] | null;
+            /** @description The parts of `value`, by name. */
+            components?: {
+                [key: string]: number;
+            } | null;
+            /** @description The 95 % confidence interval of `value`. */
+            interval?: number[] | null;
             /** @description `low moderate high` */
             level?: string | null;
             /** @description The null's interval. */
@@ -531,6 +841,20 @@ export interface components {
             /** Format: double */
             value?: number | null;
         };
+        /** @description Whether a gauge has been at its bad end for longer than chance explains. */
+        GaugeAlarm: {
+            /**
+             * Format: double
+             * @description The false alarms in 100 turns of healthy talk this alarm is set for.
+             */
+            false_alarms_per_100: number;
+            raised: boolean;
+            /**
+             * Format: double
+             * @description 0 to 2; the alarm is raised from 1 on.
+             */
+            sum: number;
+        };
         Health: {
             components: components["schemas"]["Components"];
             status: components["schemas"]["Status"];
@@ -539,8 +863,168 @@ export interface components {
             /** @description Only for those who may monitor the system. */
             version?: string | null;
         };
+        /** @description Many runs together. */
+        History: {
+            comparison?: components["schemas"]["Comparison"] | null;
+            distributions: {
+                [key: string]: components["schemas"]["Distribution"];
+            };
+            /** @description Runs that were looked at. */
+            n: number;
+            notes: string[];
+            /** @description The oldest first. */
+            runs: components["schemas"]["Run"][];
+            /** @description Over the runs in the order in which they were made. */
+            trends: components["schemas"]["RunTrend"][];
+            /** Format: int32 */
+            version: number;
+        };
+        /** @description A history, as far as it is. */
+        HistoryJob: {
+            /** @description Sessions that were analysed anew; the others had not changed since they last were. */
+            analysed: number;
+            /** @description Sessions looked at, of how many. */
+            done: number;
+            history?: components["schemas"]["History"] | null;
+            history_id: string;
+            /** @description Why it failed. */
+            message?: string | null;
+            /** @description Sessions that could not be analysed, and why. */
+            skipped: components["schemas"]["Skipped"][];
+            status: components["schemas"]["JobStatus"];
+            total: number;
+        };
+        /** @description Which sessions, of those the caller belongs to. */
+        HistoryRequest: {
+            cast_id?: string | null;
+            compare?: components["schemas"]["Conditions"] | null;
+            /**
+             * Format: date-time
+             * @description Made up to this moment.
+             */
+            end_time?: string | null;
+            /**
+             * Format: date-time
+             * @description Made from this moment on, RFC 3339.
+             */
+            start_time?: string | null;
+            /** @description Sessions with all of these. */
+            tags?: string[];
+        };
+        /** @description Whose utterances foretell whose, beyond what each foretells itself. Refused under 200 transitions. */
+        Influence: {
+            edges: components["schemas"]["InfluenceEdge"][];
+            /** @description What of the utterances was followed. */
+            feature: string;
+            note?: string | null;
+        };
+        InfluenceEdge: {
+            from: string;
+            /** @description The surrogates on the same scale: 5th and 95th percentile. */
+            null: number[];
+            /** Format: double */
+            p: number;
+            /**
+             * Format: double
+             * @description Over all edges (Holm).
+             */
+            p_corrected: number;
+            to: string;
+            transitions: number;
+            /**
+             * Format: double
+             * @description Transfer entropy in bits, less the mean of its surrogates.
+             */
+            value: number;
+        };
         /** @enum {string} */
         Interaction: "select" | "cursor" | "annotate" | "typing";
+        /** @description What somebody, or the emergency protocol, did to the conversation, and what followed. */
+        Intervention: {
+            /** @description A user's id, or `system`. */
+            actor?: string | null;
+            /** @description Of a stimulus: its kind; of a change: the agent. */
+            detail?: string | null;
+            /**
+             * Format: double
+             * @description The effect on novelty, which was chosen beforehand: Hedges' g.
+             */
+            effect?: number | null;
+            /** @description On everything that was looked at. */
+            effects: components["schemas"]["InterventionEffect"][];
+            interval?: number[] | null;
+            /** @description `stimulus speech emergency_opened emergency_closed agent_changed paths_changed situation_changed reset` */
+            kind: string;
+            note?: string | null;
+            /** Format: int64 */
+            seq: number;
+            /**
+             * Format: int64
+             * @description The turn before it.
+             */
+            turn: number;
+        };
+        /** @description Before against after. */
+        InterventionEffect: {
+            /** Format: double */
+            after?: number | null;
+            /** Format: double */
+            before?: number | null;
+            /**
+             * Format: double
+             * @description Hedges' g of after − before; of a gauge the difference of its readings, in `unit`.
+             */
+            effect?: number | null;
+            /** @description BCa bootstrap of g; a gauge's difference has none. */
+            interval?: number[] | null;
+            measure: string;
+            n_after: number;
+            n_before: number;
+            note?: string | null;
+            /** @description The same effect at all other moments of the range: 5th and 95th percentile. */
+            null?: number[] | null;
+            /**
+             * Format: double
+             * @description The share of all moments with at least such an effect.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Corrected for all effects of all interventions (Benjamini and Hochberg).
+             */
+            p_corrected?: number | null;
+            unit: string;
+        };
+        /** @description What an agent answered outside the conversation. */
+        Interview: {
+            agent_id: string;
+            answer: string;
+            /** Format: double */
+            cost: number;
+            /** @description Every event whose words are in the prompt. */
+            event_seqs: number[];
+            finish: components["schemas"]["Finish"];
+            /** Format: int64 */
+            latency_ms: number;
+            /** @description Exactly what the agent saw. */
+            messages: components["schemas"]["ChatMessage"][];
+            model: string;
+            prompt_digest: string;
+            reasoning?: string | null;
+            /** Format: int64 */
+            seed: number;
+            /**
+             * Format: int64
+             * @description The event after which it was asked.
+             */
+            seq: number;
+            usage?: components["schemas"]["Usage"] | null;
+        };
+        Invitation: {
+            relation: components["schemas"]["Share"];
+            /** @description The whole name; upper and lower case do not matter. */
+            username: string;
+        };
         /** @description What a job last did. */
         Job: {
             /** Format: date-time */
@@ -553,6 +1037,16 @@ export interface components {
              * @description Rows removed by that run.
              */
             removed: number;
+        };
+        /** @enum {string} */
+        JobStatus: "running" | "done" | "failed";
+        /** @description From the model call to its end. */
+        Latency: {
+            n: number;
+            /** Format: double */
+            p50_ms?: number | null;
+            /** Format: double */
+            p95_ms?: number | null;
         };
         List_Alert: {
             items: {
@@ -667,10 +1161,47 @@ export interface components {
             /** @description Give it as `cursor` to read on; null at the end. */
             next_cursor?: string | null;
         };
+        List_Participant: {
+            items: {
+                relation: components["schemas"]["Relation"];
+                user_id: string;
+                username: string;
+            }[];
+            /** @description Give it as `cursor` to read on; null at the end. */
+            next_cursor?: string | null;
+        };
+        List_ProviderView: {
+            items: {
+                /** @description Absent for those of the configuration file. */
+                base_url?: string | null;
+                /** Format: int32 */
+                context: number;
+                /** @description Whether a key is kept. The key itself is never shown. */
+                has_key: boolean;
+                /** @description Of the model, as sessions name it. */
+                id: string;
+                /** @description The model's name at its server. */
+                model: string;
+                price: components["schemas"]["Price"];
+                prompt_style: components["schemas"]["PromptStyle"];
+                /** @description `embedded`, `openai` (any chat-completions server) or `scripted`. */
+                provider: string;
+                /** Format: int32 */
+                requests_per_minute?: number | null;
+                source: components["schemas"]["Source"];
+            }[];
+            /** @description Give it as `cursor` to read on; null at the end. */
+            next_cursor?: string | null;
+        };
         List_Session: {
             items: {
                 /** @description A user's id, or `system`. */
                 actor?: string | null;
+                /**
+                 * Format: int64
+                 * @description Forks that the caller may see; absent on sockets and in comparisons.
+                 */
+                branches?: number | null;
                 budget: components["schemas"]["Budget"];
                 cast_id: string;
                 /** Format: int32 */
@@ -718,6 +1249,7 @@ export interface components {
         };
         List_User: {
             items: {
+                budget?: components["schemas"]["Budget"] | null;
                 /** Format: date-time */
                 created_at: string;
                 display_name: string;
@@ -726,6 +1258,8 @@ export interface components {
                 last_login?: string | null;
                 permissions: string[];
                 role: components["schemas"]["Role"];
+                /** @description On models, in all own sessions ever. */
+                spent: components["schemas"]["Spent"];
                 status: components["schemas"]["UserStatus"];
                 user_id: string;
                 username: string;
@@ -742,7 +1276,37 @@ export interface components {
             refresh?: components["schemas"]["RefreshBy"];
             username: string;
         };
+        /** @description One measure over the whole range. */
+        MeasureSummary: {
+            /** @description Parts of the value, or second opinions beside it. */
+            components?: {
+                [key: string]: number;
+            };
+            /** @description Not established: to look for ideas, not to conclude from. */
+            exploratory?: boolean;
+            /** @description 95 %: lower and upper end. */
+            interval?: number[] | null;
+            /** @description Of what `unit` counts. */
+            n: number;
+            note?: string | null;
+            /** @description What the value would be if nothing were going on: 5th and 95th percentile. */
+            null?: number[] | null;
+            /**
+             * Format: double
+             * @description 0..1, for the six gauges.
+             */
+            standardised?: number | null;
+            unit: string;
+            /** Format: double */
+            value?: number | null;
+            /**
+             * Format: int32
+             * @description Of the formula.
+             */
+            version: number;
+        };
         MessageMetadata: {
+            affect?: components["schemas"]["Affect"] | null;
             /** Format: int32 */
             attempt: number;
             /** Format: int64 */
@@ -856,6 +1420,8 @@ export interface components {
         Paths: {
             paths: components["schemas"]["Path"][];
         };
+        /** @enum {string} */
+        Payer: "user" | "tenant";
         PendingStimulus: {
             heard_by: string[];
             kind?: components["schemas"]["StimulusKind"] | null;
@@ -885,6 +1451,8 @@ export interface components {
             output: number;
         };
         Profile: components["schemas"]["User"] & {
+            /** @description What one may spend: one's own budget, or what everybody has. A limit that is absent is none. */
+            budget_in_force: components["schemas"]["Budget"];
             consents: components["schemas"]["Consent"][];
             mfa: components["schemas"]["Mfa"];
             preferences: Record<string, never>;
@@ -903,6 +1471,84 @@ export interface components {
             /** @description Where a second factor is set up. */
             otp?: string | null;
             password: string;
+        };
+        /** @description Where an export comes from. */
+        Provenance: {
+            cast: components["schemas"]["CastDigest"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            from: number;
+            /** @description Hash of the event `to`: it proves all before it. */
+            log_hash: string;
+            /** Format: int32 */
+            measures_version: number;
+            models: string[];
+            program_version: string;
+            /** Format: int32 */
+            prompts_version: number;
+            redacted: string[];
+            /** Format: int64 */
+            seed: number;
+            session_id: string;
+            /** Format: int64 */
+            to: number;
+        };
+        ProviderDraft: {
+            /** @description Write-only. Absent: the key that is kept stays, unless `base_url` changes, which removes it. `null` removes it. */
+            api_key?: string | null;
+            /** @description https, or http for hosts that the setting `provider_hosts` lists; mostly ending in `/v1`. */
+            base_url: string;
+            /**
+             * Format: int32
+             * @description Context length in tokens.
+             */
+            context?: number | null;
+            /** @description The model's name at its server. */
+            model: string;
+            price?: components["schemas"]["Price"] | null;
+            prompt_style?: components["schemas"]["PromptStyle"] | null;
+            /** Format: int32 */
+            requests_per_minute?: number | null;
+        };
+        ProviderView: {
+            /** @description Absent for those of the configuration file. */
+            base_url?: string | null;
+            /** Format: int32 */
+            context: number;
+            /** @description Whether a key is kept. The key itself is never shown. */
+            has_key: boolean;
+            /** @description Of the model, as sessions name it. */
+            id: string;
+            /** @description The model's name at its server. */
+            model: string;
+            price: components["schemas"]["Price"];
+            prompt_style: components["schemas"]["PromptStyle"];
+            /** @description `embedded`, `openai` (any chat-completions server) or `scripted`. */
+            provider: string;
+            /** Format: int32 */
+            requests_per_minute?: number | null;
+            source: components["schemas"]["Source"];
+        };
+        /** @description How well the conversation went, by its parts. */
+        Quality: {
+            note: string;
+            parts: components["schemas"]["QualityPart"][];
+            /**
+             * Format: double
+             * @description The mean of the parts there are; exploratory.
+             */
+            value?: number | null;
+        };
+        QualityPart: {
+            interval?: number[] | null;
+            means: string;
+            name: string;
+            /**
+             * Format: double
+             * @description 0 = bad, 1 = good.
+             */
+            value?: number | null;
         };
         Ready: {
             ready: boolean;
@@ -938,6 +1584,11 @@ export interface components {
         Registration: "open" | "closed";
         /** @enum {string} */
         Relation: "none" | "viewer" | "participant" | "owner";
+        RelationMetadata: {
+            /** @description The id of who did it. */
+            by: string;
+            relation: components["schemas"]["Relation"];
+        };
         ResourceUsage: {
             active_threads: number;
             /**
@@ -958,6 +1609,43 @@ export interface components {
         };
         /** @enum {string} */
         Role: "observer" | "researcher" | "admin";
+        /** @description A run with what its session's row says of it. */
+        Run: components["schemas"]["Summary"] & {
+            cast_id: string;
+            /** Format: date-time */
+            created_at: string;
+            model: string;
+            name: string;
+            parent?: Record<string, never> | null;
+            /** Format: int64 */
+            seed: number;
+            session_id: string;
+            tags: string[];
+        };
+        /** @description Whether a measure rose or fell from run to run. */
+        RunTrend: {
+            interval: number[];
+            measure: string;
+            /** @description Runs with a value. */
+            n: number;
+            /**
+             * Format: double
+             * @description Mann–Kendall with the correction of Hamed and Rao.
+             */
+            p: number;
+            /**
+             * Format: double
+             * @description Over all measures (Holm).
+             */
+            p_corrected: number;
+            /**
+             * Format: double
+             * @description Per run.
+             */
+            slope: number;
+            /** Format: double */
+            tau: number;
+        };
         Sampling: {
             /** Format: int32 */
             max_tokens: number;
@@ -972,6 +1660,26 @@ export interface components {
             temperature: number;
             /** Format: double */
             top_p: number;
+        };
+        /** @description One gauge of a canonical transcript, or of the family generated like it. */
+        SelfTest: {
+            /** @description Where the standardised value must lie. */
+            expected: number[];
+            /** @description Members of its family, not the transcript itself. */
+            family: boolean;
+            gauge: string;
+            name: string;
+            ok: boolean;
+            /** @description The lowest and the highest there was; null where there was no reading. */
+            reading: (number | null)[];
+        };
+        /** @description What this program makes of talk whose level is known. */
+        SelfTests: {
+            /** Format: int32 */
+            measures_version: number;
+            /** @description Whether every row is. */
+            ok: boolean;
+            rows: components["schemas"]["SelfTest"][];
         };
         Sentiment: {
             band: number[];
@@ -999,6 +1707,11 @@ export interface components {
         Session: {
             /** @description A user's id, or `system`. */
             actor?: string | null;
+            /**
+             * Format: int64
+             * @description Forks that the caller may see; absent on sockets and in comparisons.
+             */
+            branches?: number | null;
             budget: components["schemas"]["Budget"];
             cast_id: string;
             /** Format: int32 */
@@ -1096,6 +1809,11 @@ export interface components {
         ShareBody: {
             relation: components["schemas"]["Share"];
         };
+        /** @description Who spoke how much. */
+        Shares: {
+            balance: components["schemas"]["Balance"];
+            speakers: components["schemas"]["SpeakerShare"][];
+        };
         SignedInUser: {
             display_name: string;
             permissions: string[];
@@ -1103,8 +1821,35 @@ export interface components {
             user_id: string;
             username: string;
         };
+        Skipped: {
+            message: string;
+            session_id: string;
+        };
         /** @enum {string} */
         SnapshotReason: "cold" | "too_old" | "rewound";
+        /**
+         * @description Where a definition comes from.
+         * @enum {string}
+         */
+        Source: "configuration" | "stored";
+        SpeakerShare: {
+            /** @description `user` for people. */
+            agent_id: string;
+            /** @description Wilson. */
+            interval?: number[] | null;
+            /**
+             * Format: double
+             * @description Of the utterances, 0..1.
+             */
+            share: number;
+            utterances: number;
+            /**
+             * Format: double
+             * @description Of the words, 0..1.
+             */
+            word_share?: number | null;
+            words: number;
+        };
         Spent: {
             /** Format: double */
             cost: number;
@@ -1210,6 +1955,7 @@ export interface components {
             type: "command_refused";
         } | {
             actor: string;
+            budget?: components["schemas"]["Payer"] | null;
             reason?: string | null;
             status: components["schemas"]["SessionStatus"];
             /** @enum {string} */
@@ -1397,13 +2143,17 @@ export interface components {
             /** @enum {string} */
             type: "paths_changed";
         } | {
-            changes: Record<string, never>;
+            changes: components["schemas"]["ForkedChanges"];
+            determinism?: components["schemas"]["Determinism"] | null;
+            name?: string | null;
+            /** @description Who made the fork. */
+            owner: string;
             parent: components["schemas"]["Parent"];
             /** @enum {string} */
             type: "forked";
         } | {
-            action: string;
-            metadata: Record<string, never>;
+            action: components["schemas"]["Belonging"];
+            metadata: components["schemas"]["RelationMetadata"];
             /** Format: int64 */
             participant_count: number;
             session_type: components["schemas"]["SessionType"];
@@ -1430,12 +2180,56 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
         };
+        /** @description Whose style is like whose, and who adapts to whom. */
+        Style: {
+            coordination: components["schemas"]["StyleStep"][];
+            note?: string | null;
+            pairs: components["schemas"]["StylePair"][];
+            /**
+             * @description Mean cosine of the speakers' words in each stretch of 20 consecutive utterances: a rising course is voices coming
+             *     together. A gap where too little was said.
+             */
+            similarity: (number | null)[];
+        };
+        /** @description Language style matching of two speakers, at equal numbers of words. */
+        StylePair: {
+            a: string;
+            b: string;
+            /**
+             * Format: double
+             * @description 0..1.
+             */
+            lsm: number;
+            /** @description Words read of each. */
+            words: number;
+        };
+        /** @description How much `from` adapts to `to`. */
+        StyleStep: {
+            answers: number;
+            from: string;
+            to: string;
+            /**
+             * Format: double
+             * @description −1..1.
+             */
+            value: number;
+        };
         Subscription: {
             cursor?: components["schemas"]["Cursor"] | null;
             /** @description Live tokens; wanted when absent. */
             deltas?: boolean | null;
             /** @description Event types; everything when absent. */
             events?: string[] | null;
+        };
+        /** @description What one analysis comes down to. */
+        Summary: {
+            /** Format: int32 */
+            measures_version: number;
+            utterances: number;
+            /** @description One number per measure; those that cannot be had are absent. */
+            values: {
+                [key: string]: number;
+            };
         };
         /** @enum {string} */
         SystemHealth: "healthy" | "degraded" | "critical";
@@ -1456,6 +2250,21 @@ export interface components {
             version: string;
             websocket_connections: number;
         };
+        /** @description Who spoke to whom, and whose words were alike. */
+        TalkMatrix: {
+            counts: number[][];
+            note?: string | null;
+            /** @description Of two speakers' words, 0..1: 1 − Jensen–Shannon divergence, at equal numbers of words. */
+            overlap: (number | null)[][];
+            /** @description The same with the utterances dealt out to speakers anew: 5th and 95th percentile. Below it, voices differ. */
+            overlap_null: (number[] | null)[][];
+            /** @description Words of each speaker that were compared. */
+            overlap_words: number;
+            /** @description Columns of `counts`; the last is `all`. */
+            recipients: string[];
+            /** @description Rows of all that follow. */
+            speakers: string[];
+        };
         Thresholds: {
             /** Format: double */
             critical?: number;
@@ -1468,6 +2277,42 @@ export interface components {
             /** Format: date-time */
             expires_at: string;
             ticket: string;
+        };
+        /** @description A whole session as numbers. */
+        Timeline: {
+            /** Format: int32 */
+            gen: number;
+            marks: components["schemas"]["TimelineMark"][];
+            /** @description The last `seq` read, to go on after. */
+            next_cursor?: string | null;
+            turns: components["schemas"]["TimelineTurns"];
+        };
+        /** @description What happened between utterances. */
+        TimelineMark: {
+            /** @description Its action, kind or status. */
+            label?: string | null;
+            /** Format: int64 */
+            seq: number;
+            /**
+             * Format: int64
+             * @description The last turn with words before it.
+             */
+            turn: number;
+            /** @description `agent_message` (a person's words) `emergency stimulus_injected turn_failed forked reset session_status` */
+            type: string;
+        };
+        /** @description Columns: each list has one entry per utterance of an agent. */
+        TimelineTurns: {
+            agent_id: string[];
+            /** @description Standardised gauges after the utterance, by name. */
+            gauges: {
+                [key: string]: (number | null)[];
+            };
+            round: number[];
+            /** @description VADER compound, −1 to 1. */
+            sentiment: number[];
+            seq: number[];
+            turn: number[];
         };
         TokenAnswer: {
             access_token: string;
@@ -1489,8 +2334,96 @@ export interface components {
             token_type: string;
             user: components["schemas"]["SignedInUser"];
         };
+        /** @description Whether a measure rose or fell. */
+        TrendLine: {
+            forecast?: components["schemas"]["Foretold"] | null;
+            /**
+             * Format: double
+             * @description What autocorrelation multiplied the variance by; 1 is none.
+             */
+            inflation?: number | null;
+            interval?: number[] | null;
+            measure: string;
+            /** @description Points the test looked at. */
+            n: number;
+            note?: string | null;
+            /**
+             * Format: double
+             * @description Mann–Kendall with the correction of Hamed and Rao for autocorrelation.
+             */
+            p?: number | null;
+            /**
+             * Format: double
+             * @description Corrected for the number of trends looked at (Holm).
+             */
+            p_corrected?: number | null;
+            /** @description The points: `seq` and value. */
+            points: number[][];
+            /**
+             * Format: double
+             * @description Theil and Sen, in `unit` per 100 utterances.
+             */
+            slope?: number | null;
+            /** @description Utterances from one point to the next. */
+            stride: number;
+            /**
+             * Format: double
+             * @description Kendall's τ with time, −1..1.
+             */
+            tau?: number | null;
+            unit: string;
+        };
+        /** @description The mixed model over utterances, with the run as a random intercept. */
+        TurnLevel: {
+            /** Format: double */
+            difference: number;
+            interval: number[];
+            /**
+             * Format: double
+             * @description Variance between runs, as a share of all.
+             */
+            intraclass_correlation: number;
+            /** Format: double */
+            p: number;
+            /** Format: double */
+            standard_error: number;
+            utterances: number;
+        };
         /** @enum {string} */
         TurnOrder: "sequential" | "simultaneous";
+        /** @description The level of a measure changed here. */
+        TurningPoint: {
+            /** Format: double */
+            after: number;
+            /** Format: double */
+            before: number;
+            /**
+             * Format: double
+             * @description `after` − `before`.
+             */
+            change: number;
+            measure: string;
+            /**
+             * Format: double
+             * @description By block permutations.
+             */
+            p: number;
+            /**
+             * Format: double
+             * @description Corrected for the number of tests made (Holm); at most 0.05, or it would not be listed.
+             */
+            p_corrected: number;
+            /**
+             * Format: int64
+             * @description The first utterance of the new level.
+             */
+            seq: number;
+            /** Format: int64 */
+            turn: number;
+            unit: string;
+            /** @description Utterances within which the place is known: series longer than 1,000 points are averaged. */
+            within: number;
+        };
         Usage: {
             /** Format: int64 */
             completion_tokens: number;
@@ -1498,6 +2431,7 @@ export interface components {
             prompt_tokens: number;
         };
         User: {
+            budget?: components["schemas"]["Budget"] | null;
             /** Format: date-time */
             created_at: string;
             display_name: string;
@@ -1506,11 +2440,14 @@ export interface components {
             last_login?: string | null;
             permissions: string[];
             role: components["schemas"]["Role"];
+            /** @description On models, in all own sessions ever. */
+            spent: components["schemas"]["Spent"];
             status: components["schemas"]["UserStatus"];
             user_id: string;
             username: string;
         };
         UserChange: {
+            budget?: components["schemas"]["Budget"] | null;
             display_name?: string | null;
             role?: components["schemas"]["Role"] | null;
             status?: components["schemas"]["UserStatus"] | null;

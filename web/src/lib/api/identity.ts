@@ -12,6 +12,9 @@ export type CreatedUser = Schemas["CreatedUser"];
 export type Person = Schemas["Participant"];
 export type Profile = Schemas["Profile"];
 export type Registration = Schemas["Registration"];
+export type Budget = Schemas["Budget"];
+export type Spent = Schemas["Spent"];
+export type Provider = Schemas["ProviderView"];
 export type Severity = Schemas["Severity"];
 export type AuditRow = Schemas["Audit"];
 export type ChainCheck = Schemas["AuditCheck"];
@@ -63,11 +66,14 @@ export class Identity {
   exportData = (body: Proof) => this.#client.download("/auth/export", { method: "POST", body });
   eraseMe = (body: Proof) => this.#client.call<Done>("/auth/erase", { method: "POST", body });
 
-  users = (query: { cursor?: string; limit?: number }) => this.#client.call<Page<User>>("/users", { query });
+  users = (query: { q?: string; cursor?: string; limit?: number }) =>
+    this.#client.call<Page<User>>("/users", { query });
   createUser = (body: { username: string; email: string; role: Role }) =>
     this.#client.call<CreatedUser>("/users", { method: "POST", body });
-  changeUser = (id: string, body: { role?: Role; status?: User["status"]; display_name?: string }) =>
-    this.#client.call<User>(`/users/${id}`, { method: "PATCH", body });
+  changeUser = (
+    id: string,
+    body: { role?: Role; status?: User["status"]; display_name?: string; budget?: Budget | null },
+  ) => this.#client.call<User>(`/users/${id}`, { method: "PATCH", body });
   resetPassword = (id: string) =>
     this.#client.call<CreatedUser>(`/users/${id}/password-reset`, { method: "POST", body: {} });
   unlock = (id: string) => this.#client.call<Done>(`/users/${id}/unlock`, { method: "POST", body: {} });
@@ -81,11 +87,22 @@ export class Identity {
     this.#client.call<Done>(`/security/blocked-ips/${encodeURIComponent(ip)}`, { method: "DELETE" });
   alerts = (query: { cursor?: string }) => this.#client.call<Page<Alert>>("/security/alerts", { query });
   configuration = () => this.#client.call<Schemas["Configuration"]>("/system/configuration");
-  configure = (body: { registration: Registration }) =>
+  configure = (body: { registration?: Registration; budget?: Budget }) =>
     this.#client.call<Schemas["Configuration"]>("/system/configuration", { method: "PATCH", body });
+  providers = () => this.#client.call<Page<Provider>>("/providers");
+  putProvider = (id: string, body: Schemas["ProviderDraft"]) =>
+    this.#client.call<Provider>(`/providers/${encodeURIComponent(id)}`, { method: "PUT", body });
+  removeProvider = (id: string) =>
+    this.#client.call<undefined>(`/providers/${encodeURIComponent(id)}`, { method: "DELETE" });
   jobs = () => this.#client.call<Schemas["SystemStatus"]>("/system/status");
 
-  people = (session: string) => this.#client.call<Schemas["State"]>(`/sessions/${session}/state`);
+  people = (session: string, query: { cursor?: string; limit?: number }) =>
+    this.#client.call<Page<Person>>(`/sessions/${session}/participants`, { query });
+  invite = (session: string, username: string, relation: "participant" | "viewer") =>
+    this.#client.call<Person>(`/sessions/${session}/participants`, {
+      method: "POST",
+      body: { username, relation },
+    });
   share = (session: string, user: string, relation: "participant" | "viewer") =>
     this.#client.call<Person>(`/sessions/${session}/participants/${encodeURIComponent(user)}`, {
       method: "PUT",

@@ -1,12 +1,13 @@
 /** Canvases cannot read `light-dark()`: these resolve a token or an agent's colour for the surface in use. */
 import type { Agent } from "$lib/api/types";
 
-export function token(name: string, near: Element): string {
+/** A background is resolved as one: where the system forces its own colours, it forces others on backgrounds. */
+export function token(name: string, near: Element, use: "color" | "background-color" = "color"): string {
   const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
+  probe.style.setProperty(use, `var(${name})`);
   probe.hidden = true;
   near.append(probe);
-  const colour = getComputedStyle(probe).color;
+  const colour = getComputedStyle(probe).getPropertyValue(use);
   probe.remove();
   return colour;
 }

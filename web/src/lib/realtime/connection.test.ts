@@ -177,7 +177,7 @@ describe("reconnecting", () => {
     }
     // Half certain, half chance (0.5 here): three quarters of 250, 500, 1000 …
     expect(waits.slice(0, 4)).toEqual([187, 375, 750, 1500]);
-    expect(waits.at(-1)).toBe(7500);
+    expect(waits.at(-1)).toBe(1500);
   });
 
   it("honours the wait that a bye asks for", () => {

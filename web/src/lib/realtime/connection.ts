@@ -33,7 +33,8 @@ const STALE_AFTER_MS = 1_000;
 /** … and for this long ends the socket. */
 const DEAD_AFTER_MS = 6_000;
 const BACKOFF_BASE_MS = 250;
-const BACKOFF_CAP_MS = 10_000;
+/** Nobody waits longer than this for a server that is back; what a server asks for comes on top. */
+const BACKOFF_CAP_MS = 2_000;
 
 /**
  * One socket to one session, kept alive. Live, catch-up and reconnect are one path: say the cursor, take what

@@ -1,5 +1,6 @@
 /** Plain columns over the log, filled as events come: what charts and counts read, up to any place. */
 import { GAUGES, type AgentMessage, type GaugeName, type StoredEvent } from "$lib/api/types";
+import { wordCount } from "./fold";
 
 export interface MessageColumns {
   seq: number[];
@@ -22,12 +23,28 @@ export interface NetworkColumns {
   health: (number | null)[];
 }
 
+/** Something worth finding again on the timeline. `mark` is how many marks there were when it came. */
+export interface Marker {
+  seq: number;
+  mark: number;
+  kind: "stimulus" | "opened" | "closed" | "failure" | "forked" | "person" | "note";
+}
+
+export interface Mark {
+  turn: number;
+  seq: number;
+  atMs: number;
+  /** Words that were spoken; none in a turn that failed. */
+  words: number;
+}
+
 export class Columns {
   readonly messages: MessageColumns = { seq: [], turn: [], atMs: [], event: [] };
   readonly gauges: GaugeColumns = { seq: [], turn: [], value: empty(), standardised: empty() };
   readonly network: NetworkColumns = { seq: [], turn: [], health: [] };
-  /** Where each turn ends: the last event before the next one begins. Turn of the mark, and its message's seq. */
-  readonly marks: { turn: number; seq: number }[] = [];
+  /** Every place the playhead can stand at: what was said, and what could not be. */
+  readonly marks: Mark[] = [];
+  readonly markers: Marker[] = [];
   /** Starts of turns, to tell where the turn before them ends. */
   readonly starts: number[] = [];
   #turn = 0;
@@ -43,13 +60,28 @@ export class Columns {
         this.#turn = Math.max(this.#turn, turn);
         this.messages.seq.push(event.seq);
         this.messages.turn.push(turn);
-        this.messages.atMs.push(Date.parse(event.timestamp));
+        const atMs = Date.parse(event.timestamp);
+        this.messages.atMs.push(atMs);
         this.messages.event.push(event);
-        this.marks.push({ turn, seq: event.seq });
+        this.marks.push({ turn, seq: event.seq, atMs, words: wordCount(event.content) });
+        if (event.agent_id === "user") this.#marker(event, "person");
         return;
       }
       case "turn_failed":
-        this.marks.push({ turn: event.turn, seq: event.seq });
+        this.marks.push({ turn: event.turn, seq: event.seq, atMs: Date.parse(event.timestamp), words: 0 });
+        this.#marker(event, "failure");
+        return;
+      case "stimulus_injected":
+        this.#marker(event, "stimulus");
+        return;
+      case "emergency":
+        this.#marker(event, event.action);
+        return;
+      case "forked":
+        this.#marker(event, "forked");
+        return;
+      case "annotation":
+        this.#marker({ seq: event.target_seq }, "note");
         return;
       case "health_update":
         this.gauges.seq.push(event.seq);
@@ -66,6 +98,10 @@ export class Columns {
         return;
       default:
     }
+  }
+
+  #marker({ seq }: { seq: number }, kind: Marker["kind"]): void {
+    this.markers.push({ seq, mark: countUpTo(this.marks, seq), kind });
   }
 }
 

@@ -2,6 +2,7 @@
 import type {
   AgentMessage,
   EmergencyEvent,
+  Forked,
   InterventionSuggested,
   StimulusInjected,
   StoredEvent,
@@ -16,6 +17,7 @@ export type FeedItem = { seq: number; at: string } & (
   | { kind: "intervention"; event: InterventionSuggested }
   | { kind: "failure"; event: TurnFailed }
   | { kind: "emergency"; event: EmergencyEvent }
+  | { kind: "forked"; event: Forked }
   | { kind: "opening"; situation: string }
   | { kind: "note"; text: string; detail?: string; actor?: string | undefined }
 );
@@ -64,10 +66,18 @@ export function feedItem(event: StoredEvent, ran: boolean): FeedItem | null {
     case "annotation":
       return { ...place, kind: "note", text: `Note on event ${event.target_seq}`, detail: event.text };
     case "forked":
-      return { ...place, kind: "note", text: `Forked from event ${event.parent.seq} of another session` };
+      return { ...place, kind: "forked", event };
     default:
       return null;
   }
+}
+
+/** What a fork does differently, in words. */
+export function forkChanges(event: Forked): string {
+  const { agents, ...others } = changesOf(event);
+  const edited = Object.keys(typeof agents === "object" && agents !== null ? agents : {}).map(capital);
+  const names = [...Object.keys(others).filter((key) => key !== "name"), ...edited];
+  return names.length === 0 ? "" : `another ${names.join(", ")}`;
 }
 
 const REASONS: Record<string, string> = {

@@ -11,6 +11,7 @@ import type {
   Emergency,
   Gauges,
   NetworkMetrics,
+  Path,
   Sentiment,
   Session,
   SessionStatus,
@@ -56,6 +57,9 @@ export interface Now {
   turn: number;
   messages: number;
   tokens: number;
+  cost: number;
+  /** Attempts that failed, over all agents. */
+  failures: number;
   /** Running time of finished stretches, and when the present one began. */
   ranMs: number;
   runningSinceMs: number | null;
@@ -89,6 +93,8 @@ export function initial(situation: string, cast: Cast | null): Now {
     turn: 0,
     messages: 0,
     tokens: 0,
+    cost: 0,
+    failures: 0,
     ranMs: 0,
     runningSinceMs: null,
     situation,
@@ -137,6 +143,7 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
     gauges: state.gauges,
     emergency: state.emergency,
     tokens: session.spent.tokens,
+    cost: session.spent.cost,
     messages: Math.max(
       before.messages,
       Object.values(agents).reduce((sum, agent) => sum + agent.utterances, 0),
@@ -229,9 +236,11 @@ export function apply(now: Now, event: StoredEvent): Now {
       return withAgent(next, event.agent_id, () => ({ state: "processing" as const }));
     case "turn_committed":
       next.tokens += event.tokens;
+      next.cost += event.cost;
       return next;
     case "turn_failed":
       next.tokens += event.tokens;
+      next.failures += 1;
       next.inFlight = without(now.inFlight, event.agent_id);
       next.failure = {
         seq: event.seq,
@@ -247,11 +256,10 @@ export function apply(now: Now, event: StoredEvent): Now {
       );
       return withAgent(next, event.agent_id, () => ({ state: "waiting" as const }));
     case "paths_changed":
-      next.connections = event.paths.map(({ from, to, kind = "normal" }) => {
-        const known = now.connections.find((path) => path.from === from && path.to === to);
-        return { from, to, kind, strength: known?.strength ?? 0, active: kind === "normal" };
-      });
+      next.connections = connectionsOf(event.paths, now.connections);
       return next;
+    case "forked":
+      return forked(next, event);
     case "settings_changed":
       next.settings = { ...now.settings, ...changesOf(event) };
       return next;
@@ -271,9 +279,40 @@ export function applyFrom(beginning: Now): (now: Now, event: StoredEvent) => Now
       turn: now.turn,
       messages: now.messages,
       tokens: now.tokens,
+      cost: now.cost,
+      failures: now.failures,
       ranMs: now.ranMs,
     };
   };
+}
+
+/** The past is another session's; from here on it is this one's, and waits for its start. */
+function forked(now: Now, event: Extract<StoredEvent, { type: "forked" }>): Now {
+  const changes = changesOf(event);
+  const { situation, agents, paths, ...settings } = changes;
+  const edits = Object.entries((agents ?? {}) as Record<string, AgentPatch>);
+  const edited = edits.reduce(
+    (so, [id, edit]) => withAgent(so, id, (agent) => ({ overrides: { ...agent.overrides, ...edit } })),
+    now,
+  );
+  return {
+    ...edited,
+    ...(typeof situation === "string" ? { situation } : {}),
+    ...(Array.isArray(paths) ? { connections: connectionsOf(paths as Path[], now.connections) } : {}),
+    settings: {
+      ...now.settings,
+      ...("name" in event && event.name ? { name: event.name } : {}),
+      ...settings,
+    },
+    tokens: 0,
+  };
+}
+
+function connectionsOf(paths: readonly Path[], known: readonly Connection[]): Connection[] {
+  return paths.map(({ from, to, kind = "normal" }) => {
+    const before = known.find((path) => path.from === from && path.to === to);
+    return { from, to, kind, strength: before?.strength ?? 0, active: kind === "normal" };
+  });
 }
 
 function timed(now: Now, atMs: number): Now {

@@ -86,14 +86,30 @@ describe("a snapshot with history loaded after it", () => {
     const log = late();
     expect(log.complete).toBe(false);
     expect(log.feed.length).toBeLessThan(live.feed.length);
-    log.prepend(events.slice(101, half), 102);
+    log.prepend(events.slice(200, half), 201);
     expect(log.complete).toBe(false);
-    log.prepend(events.slice(0, 101), 1);
+    expect(log.columns.messages.seq[0]).toBeGreaterThan(200);
+    expect(log.head.messages).toBe(live.head.messages);
+    log.extend(events.slice(0, 100));
+    expect(log.complete).toBe(false);
+    expect(log.reached).toBe(100);
+    log.extend(events.slice(100, 200));
     expect(log.complete).toBe(true);
     expect(log.feed.map((item) => item.seq)).toEqual(live.feed.map((item) => item.seq));
     expect(log.columns.messages.seq).toEqual(live.columns.messages.seq);
     expect(log.head.messages).toBe(live.head.messages);
     expect(log.cast?.agents).toHaveLength(5);
+  });
+
+  it("goes on live while the past is read", () => {
+    const log = late();
+    const more = next(log, { type: "session_status", status: "paused", actor: "u1" });
+    log.extend(events.slice(0, 150));
+    log.append(more);
+    log.extend(events.slice(150, half));
+    expect(log.complete).toBe(true);
+    expect(log.head.status).toBe("paused");
+    expect(log.events.map((event) => event.seq)).toEqual([...events.map((event) => event.seq), more.seq]);
   });
 
   it("takes the word for a feeling from its message: a snapshot gives the score alone", () => {
@@ -108,14 +124,36 @@ describe("a snapshot with history loaded after it", () => {
     const log = new Log(makeSession("s", past), makeState(past), half, null);
     const word = () => log.head.agents[last?.agent_id ?? ""]?.sentiment?.label;
     expect(word()).toBe("neutral");
-    log.prepend(past, 1);
+    log.extend(past);
     expect(word()).toBe("mixed");
   });
 
-  it("ignores events of a page that it has already", () => {
+  it("takes each event once, and nothing behind a gap", () => {
     const log = late();
-    log.prepend(events.slice(0, half + 20), 1);
+    log.extend(events.slice(0, 50));
+    log.extend(events.slice(60, 80));
+    expect(log.reached).toBe(50);
+    log.extend(events.slice(0, half + 20));
+    expect(log.complete).toBe(true);
     expect(log.events.map((event) => event.seq)).toEqual(events.map((event) => event.seq));
+  });
+});
+
+describe("notes", () => {
+  const events = makeLog("s", 4);
+  const message = events.find((event) => event.type === "agent_message");
+
+  it("stand by what they are about, and by themselves where the feed does not show it", () => {
+    const log = follow(events);
+    const items = log.feed.length;
+    log.append(next(log, { type: "annotation", target_seq: message?.seq, text: "here", tags: ["turn"] }));
+    log.append(next(log, { type: "annotation", target_seq: message?.seq, text: "again", tags: [] }));
+    expect(log.feed).toHaveLength(items);
+    expect(log.notes.get(message?.seq ?? 0)?.map((note) => note.text)).toEqual(["here", "again"]);
+    expect(log.noted).toBe(2);
+    const quiet = events.find((event) => event.type === "turn_committed");
+    log.append(next(log, { type: "annotation", target_seq: quiet?.seq, text: "there", tags: [] }));
+    expect(log.feed).toHaveLength(items + 1);
   });
 });
 

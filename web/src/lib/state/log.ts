@@ -1,118 +1,113 @@
 /**
- * The loaded part of a session's log and every reading of it: the state at any place, the feed, the columns.
- * A seek starts at the nearest checkpoint, so its cost does not grow with the length of the session.
+ * The loaded part of a session's log. It begins with a snapshot and what follows it; the past is read beside it from
+ * the first event on, and takes over once it has reached what is loaded. So a long session can be looked at at once,
+ * and every event is folded once.
  */
 import type { Cast, Session, State, StoredEvent } from "$lib/api/types";
-import { Columns, countUpTo } from "./columns";
-import { feedItem, type FeedItem } from "./feed";
-import { applyFrom, fromSnapshot, initial, type Now } from "./fold";
-
-const CHECKPOINT_EVERY = 256;
+import type { Columns } from "./columns";
+import type { FeedItem } from "./feed";
+import { fromSnapshot, initial, type Now } from "./fold";
+import { Reading } from "./reading";
 
 export class Log {
-  events: StoredEvent[] = [];
-  feed: FeedItem[] = [];
-  columns = new Columns();
-  /** Fold results, ascending by seq. The first is the beginning or, until history is here, the snapshot. */
-  #checkpoints: Now[];
-  #beginning: Now;
-  #head: Now;
-  #step: (now: Now, event: StoredEvent) => Now;
-  /** Whether the session has been running since it was made or reset. */
-  #ran = false;
-  #snapshot: { session: Session; state: State; seq: number };
+  readonly #snapshot: { session: Session; state: State; seq: number };
+  #shown: Reading;
+  #past: Reading | null = null;
 
   constructor(session: Session, state: State, seq: number, cast: Cast | null) {
     this.#snapshot = { session, state, seq };
     this.first = seq + 1;
     this.cast = cast;
-    this.#beginning = initial(session.situation, cast);
-    this.#step = applyFrom(this.#beginning);
-    this.#head = fromSnapshot(session, state, seq, this.#beginning);
-    this.#checkpoints = [this.#head];
+    this.#shown = this.#fromSnapshot();
   }
 
   /** The cast as it was when the session was made, once its first event is here. */
   cast: Cast | null;
-  /** The first loaded place; everything before it is not here yet. */
+  /** The first place that is shown. */
   first: number;
 
   get complete(): boolean {
     return this.first <= 1;
   }
-
+  /** How far the past has been read, from the first event on. */
+  get reached(): number {
+    return this.complete ? this.head.seq : (this.#past?.head.seq ?? 0);
+  }
   get head(): Now {
-    return this.#head;
+    return this.#shown.head;
+  }
+  get events(): readonly StoredEvent[] {
+    return this.#shown.events;
+  }
+  get feed(): readonly FeedItem[] {
+    return this.#shown.feed;
+  }
+  get columns(): Columns {
+    return this.#shown.columns;
+  }
+  get notes(): Reading["notes"] {
+    return this.#shown.notes;
+  }
+  get noted(): number {
+    return this.#shown.noted;
   }
 
   append(event: StoredEvent): void {
-    this.events.push(event);
-    this.#index(event);
-    this.#head = this.#step(this.#head, event);
-    if (this.events.length % CHECKPOINT_EVERY === 0) this.#checkpoints.push(this.#head);
+    this.#shown.append(event);
   }
 
-  /** Puts the events from `first` on before the loaded ones, and folds anew once the beginning is reached. */
-  prepend(page: StoredEvent[], first: number): void {
-    this.events = [...page.filter((event) => event.seq < this.first), ...this.events];
+  /** Shows what lies right before the shown part as well. `page` begins at `first`. */
+  prepend(page: readonly StoredEvent[], first: number): void {
+    const older = page.filter((event) => event.seq >= first && event.seq < this.first);
+    const reading = this.#fromSnapshot();
+    for (const event of [...older, ...this.events]) reading.append(event);
+    this.#shown = reading;
     this.first = first;
-    this.feed = [];
-    this.columns = new Columns();
-    this.#ran = false;
-    for (const event of this.events) this.#index(event);
-    if (!this.complete) return;
-    const created = this.events[0];
-    if (created?.type === "session_created") {
-      // Read from the log, a cast is whole: what a draft may leave out was filled in.
-      const cast = created.cast as Cast;
-      this.cast = cast;
-      this.#beginning = initial(created.situation, cast);
-      this.#step = applyFrom(this.#beginning);
-    }
-    this.#refold();
   }
 
-  /** The state after event `seq`; the nearest loaded one when the past is not here. */
+  /** Reads on in the past. Events that are here already, or that leave a gap, are not taken. */
+  extend(page: readonly StoredEvent[]): void {
+    for (const event of page) {
+      if (event.seq >= this.first || event.seq !== this.reached + 1) continue;
+      this.#past ??= this.#begin(event);
+      this.#fold(this.#past, event);
+    }
+    if (this.complete || this.#past === null || this.reached < this.first - 1) return;
+    for (const event of this.events) this.#fold(this.#past, event);
+    this.#shown = this.#past;
+    this.#past = null;
+    this.first = 1;
+  }
+
   at(seq: number): Now {
-    if (seq >= this.#head.seq) return this.#head;
-    let now = this.#checkpoints[countUpTo(this.#checkpoints, seq) - 1] ?? this.#checkpoints[0] ?? this.#head;
-    for (let i = countUpTo(this.events, now.seq); i < this.events.length; i += 1) {
-      const event = this.events[i];
-      if (event === undefined || event.seq > seq) break;
-      now = this.#step(now, event);
-    }
-    return now;
+    return this.#shown.at(seq);
   }
 
-  /** The last place that belongs to mark `index`: just before the next turn begins or speaks. */
   endOfMark(index: number): number {
-    const { marks, starts } = this.columns;
-    const mark = marks[index];
-    const next = marks[index + 1];
-    if (mark === undefined || next === undefined) return this.#head.seq;
-    const start = starts[countUpTo(starts, mark.seq)] ?? Infinity;
-    return Math.min(start, next.seq) - 1;
+    return this.#shown.endOfMark(index);
   }
 
-  #refold(): void {
-    let now = this.#beginning;
-    this.#checkpoints = [now];
-    this.events.forEach((event, index) => {
-      now = this.#step(now, event);
-      if (event.seq === this.#snapshot.seq) {
-        now = fromSnapshot(this.#snapshot.session, this.#snapshot.state, event.seq, now);
-        this.#checkpoints.push(now);
-      } else if (index % CHECKPOINT_EVERY === CHECKPOINT_EVERY - 1) {
-        this.#checkpoints.push(now);
-      }
-    });
-    this.#head = now;
+  speakerAt(seq: number): string | undefined {
+    return this.#shown.speakerAt(seq);
   }
 
-  #index(event: StoredEvent): void {
-    this.columns.add(event);
-    const item = feedItem(event, this.#ran);
-    if (item !== null) this.feed.push(item);
-    if (event.type === "session_status") this.#ran = event.status !== "created";
+  #fold(past: Reading, event: StoredEvent): void {
+    past.append(event);
+    const { session, state, seq } = this.#snapshot;
+    if (event.seq === seq) past.correct(fromSnapshot(session, state, seq, past.head));
+  }
+
+  #begin(created: StoredEvent): Reading {
+    // Read from the log, a cast is whole: what a draft may leave out was filled in.
+    if (created.type === "session_created") this.cast = created.cast as Cast;
+    const situation =
+      created.type === "session_created" ? created.situation : this.#snapshot.session.situation;
+    return new Reading(initial(situation, this.cast));
+  }
+
+  #fromSnapshot(): Reading {
+    const { session, state, seq } = this.#snapshot;
+    const beginning = initial(session.situation, this.cast);
+    return new Reading(fromSnapshot(session, state, seq, beginning), beginning);
   }
 }

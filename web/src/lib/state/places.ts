@@ -23,6 +23,11 @@ export const ADMIN_TITLES: Record<AdminSection, string> = {
 export function placeActions(user: () => SignedInUser | null): Action[] {
   return [
     { id: "go.sessions", title: "Go to the sessions", run: () => router.go({ page: "sessions" }) },
+    {
+      id: "go.help",
+      title: "Open the user guide",
+      run: () => router.go({ page: "help", name: "measures", at: "" }),
+    },
     ...ACCOUNT.map((section) => ({
       id: `go.account.${section}`,
       title: `Your account: ${ACCOUNT_TITLES[section]}`,

@@ -1,6 +1,7 @@
 /**
  * The place in the app, kept in the URL's fragment: `#/`, `#/s/<id>/<tab>?turn=12&sel=45`, `#/account/<section>`,
- * `#/admin/<section>?<filters>`, `#/register`, `#setup=<code>`, `#reset=<token>`.
+ * `#/admin/<section>?<filters>`, `#/compare?of=<id>,<id>`, `#/help/<page of the guide>?at=<heading>`, `#/register`,
+ * `#setup=<code>`, `#reset=<token>`.
  * The fragment never reaches the server, so a code or a token does not end in its logs.
  */
 export const TABS = ["conversation", "health", "visualizations", "analysis", "settings"] as const;
@@ -11,13 +12,18 @@ export type AccountSection = (typeof ACCOUNT)[number];
 export const ADMIN = ["users", "roles", "blocked", "alerts", "audit", "settings"] as const;
 export type AdminSection = (typeof ADMIN)[number];
 
+/** As many sessions as can stand side by side. */
+export const MOST_COMPARED = 6;
+
 export type Route =
   | { page: "sessions" }
   | { page: "setup"; code: string }
   | { page: "reset"; token: string }
   | { page: "register" }
+  | { page: "help"; name: string; at: string }
   | { page: "account"; section: AccountSection }
   | { page: "admin"; section: AdminSection; filter: string }
+  | { page: "compare"; ids: string[] }
   | { page: "session"; id: string; tab: Tab; turn: number | null; selected: number | null };
 
 export function parseRoute(hash: string): Route {
@@ -33,6 +39,16 @@ export function parseRoute(hash: string): Route {
     return { page: "account", section: ACCOUNT.find((name) => name === id) ?? "profile" };
   if (root === "admin")
     return { page: "admin", section: ADMIN.find((name) => name === id) ?? "users", filter: query };
+  if (root === "help")
+    return {
+      page: "help",
+      name: path.replace(/^\/help\/?/u, "") || "measures",
+      at: new URLSearchParams(query).get("at") ?? "",
+    };
+  if (root === "compare") {
+    const ids = (new URLSearchParams(query).get("of") ?? "").split(",").filter((each) => each !== "");
+    return { page: "compare", ids: [...new Set(ids)].slice(0, MOST_COMPARED) };
+  }
   if (root !== "s" || id === undefined || id === "") return { page: "sessions" };
   const parameters = new URLSearchParams(query);
   return {
@@ -49,9 +65,12 @@ export function formatRoute(route: Route): string {
   if (route.page === "reset") return `#reset=${encodeURIComponent(route.token)}`;
   if (route.page === "sessions") return "#/";
   if (route.page === "register") return "#/register";
+  if (route.page === "compare") return `#/compare?of=${route.ids.join(",")}`;
   if (route.page === "account") return `#/account/${route.section}`;
   if (route.page === "admin")
     return `#/admin/${route.section}${route.filter === "" ? "" : `?${route.filter}`}`;
+  if (route.page === "help")
+    return `#/help/${route.name}${route.at === "" ? "" : `?at=${encodeURIComponent(route.at)}`}`;
   const query = new URLSearchParams();
   if (route.turn !== null) query.set("turn", String(route.turn));
   if (route.selected !== null) query.set("sel", String(route.selected));
@@ -72,21 +91,34 @@ function decode(text: string): string {
   }
 }
 
+/** Browsers refuse an address that changes too often, as while somebody drags the playhead. */
+const SETTLE_MS = 200;
+
 class Router {
+  #settling: ReturnType<typeof setTimeout> | undefined;
+  #unwritten = false;
+  /** Rises when somebody comes to a place by a link or by going back, rather than by using the page. */
+  visits = $state(0);
   route = $state.raw<Route>(parseRoute(location.hash));
   /** Asked before leaving; a page with unsaved changes answers false to stay. */
   #guard: (() => boolean) | null = null;
 
   constructor() {
+    addEventListener("pagehide", () => this.#write());
     addEventListener("hashchange", () => {
+      this.#unwritten = false;
       if (location.hash === formatRoute(this.route)) return;
-      if (this.#mayLeave()) this.route = parseRoute(location.hash);
-      else history.replaceState(null, "", formatRoute(this.route));
+      if (this.#mayLeave()) {
+        this.route = parseRoute(location.hash);
+        this.visits += 1;
+      } else history.replaceState(null, "", formatRoute(this.route));
     });
   }
 
   go(route: Route): void {
     if (!this.#mayLeave()) return;
+    // Going back leads to the place as it was last looked at.
+    this.#write();
     this.route = route;
     history.pushState(null, "", formatRoute(route));
   }
@@ -103,7 +135,19 @@ class Router {
 
   #replace(route: Route): void {
     this.route = route;
-    history.replaceState(null, "", formatRoute(route));
+    this.#unwritten = true;
+    // The first change is written at once, the last of many soon after.
+    if (this.#settling !== undefined) return;
+    this.#write();
+    this.#settling = setTimeout(() => {
+      this.#settling = undefined;
+      this.#write();
+    }, SETTLE_MS);
+  }
+
+  #write(): void {
+    if (this.#unwritten) history.replaceState(null, "", formatRoute(this.route));
+    this.#unwritten = false;
   }
 
   guard(ask: (() => boolean) | null): void {

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { formatRoute, parseRoute, type Route } from "./router.svelte";
 
 it.each([
@@ -32,4 +32,18 @@ it("what is written is read back", () => {
     { page: "admin", section: "audit", filter: "event_type=auth.logout&user_id=u%261" },
   ];
   for (const route of routes) expect(parseRoute(formatRoute(route))).toEqual(route);
+});
+
+describe("the user guide", () => {
+  it.each([
+    ["#/help/measures", { page: "help", name: "measures", at: "" }],
+    [
+      "#/help/guide/measures/conflict?at=limits",
+      { page: "help", name: "guide/measures/conflict", at: "limits" },
+    ],
+    ["#/help", { page: "help", name: "measures", at: "" }],
+  ])("%s", (hash, route) => {
+    expect(parseRoute(hash)).toEqual(route);
+    expect(parseRoute(formatRoute(parseRoute(hash)))).toEqual(route);
+  });
 });

@@ -2,7 +2,7 @@
 import type { Session, SessionStatus, SignedInUser } from "$lib/api/types";
 
 export type RunCommand =
-  "start" | "pause" | "resume" | "step" | "stop" | "reset" | "inject_stimulus" | "retry";
+  "start" | "pause" | "resume" | "step" | "stop" | "reset" | "inject_stimulus" | "speak" | "retry";
 
 const ALLOWED: Record<RunCommand, readonly SessionStatus[]> = {
   start: ["created", "paused", "stopped"],
@@ -12,6 +12,7 @@ const ALLOWED: Record<RunCommand, readonly SessionStatus[]> = {
   stop: ["running", "paused"],
   reset: ["created", "paused", "stopped", "failed"],
   inject_stimulus: ["created", "running", "paused", "stopped"],
+  speak: ["created", "running", "paused", "stopped"],
   retry: ["created", "running", "paused", "stopped", "failed"],
 };
 
@@ -27,6 +28,12 @@ export function mayShare(user: SignedInUser | null, session: Session | null): bo
   if (user === null || session === null) return false;
   if (user.role === "admin") return true;
   return user.permissions.includes("session:manage") && session.relation === "owner";
+}
+
+/** Whether this person writes notes: whoever takes part does, in every role. */
+export function mayAnnotate(user: SignedInUser | null, session: Session | null): boolean {
+  if (user === null || session === null) return false;
+  return user.role === "admin" || session.relation === "owner" || session.relation === "participant";
 }
 
 export function whyNot(

@@ -3,6 +3,7 @@ import type { Api } from "$lib/api/endpoints";
 import { asApiError, type ApiError } from "$lib/api/errors";
 import type {
   Agent,
+  Annotation,
   Cast,
   Command,
   Model,
@@ -16,11 +17,12 @@ import { Connection, type ClosedBecause, type Link } from "$lib/realtime/connect
 import { isStored } from "$lib/realtime/protocol";
 import { socketUrl } from "$lib/realtime/url";
 import type { Now } from "./fold";
+import { loadHistory } from "./history";
 import { newId } from "./ids";
 import { Log } from "./log";
+import { Playback } from "./playback.svelte";
 import { hear, settle, type Speaking } from "./speaking";
 
-const HISTORY_PAGE = 200;
 const RATE_WINDOW_MS = 1000;
 
 export interface SessionOptions {
@@ -36,6 +38,8 @@ export class SessionStore {
   readonly #batcher = new Batcher<ServerFrame>((batch) => this.#take(batch));
   #clock: ReturnType<typeof setInterval> | undefined;
   #received = 0;
+  #closed = false;
+  #noted: { of: unknown; count: number } = { of: null, count: 0 };
   #log: Log | null = null;
   #online = () => this.#connection.network(true);
   #offline = () => this.#connection.network(false);
@@ -63,6 +67,11 @@ export class SessionStore {
   playhead = $state<number | null>(null);
   /** The selected event. */
   selected = $state<number | null>(null);
+  /** The event that a note is being written on. */
+  noting = $state<number | null>(null);
+  readonly playback = new Playback(this);
+  /** Notes come seldom, and every row reads them: they wake nobody for other events. */
+  #notes = $state.raw<ReadonlyMap<number, readonly Annotation[]>>(new Map());
 
   readonly log = $derived.by(() => {
     void this.#version;
@@ -110,6 +119,8 @@ export class SessionStore {
   }
 
   close(): void {
+    this.#closed = true;
+    this.playback.pause();
     removeEventListener("online", this.#online);
     removeEventListener("offline", this.#offline);
     clearInterval(this.#clock);
@@ -159,21 +170,28 @@ export class SessionStore {
     this.seek(index < 0 ? this.markCount : index + 1);
   }
 
-  /** Loads what lies before the loaded part, newest first, until the beginning. */
+  notesOn(seq: number): readonly Annotation[] {
+    return this.#notes.get(seq) ?? [];
+  }
+
+  async annotate(seq: number, text: string, tags: string[]): Promise<void> {
+    await this.#options.api.annotate(this.id, { seq, text, tags }, newId());
+  }
+
+  /** Loads what lies before the loaded part. */
   async loadHistory(): Promise<void> {
     const log = this.#log;
     if (log === null) return;
     this.historyError = null;
     try {
-      while (!log.complete && this.#log === log) {
-        const after = Math.max(0, log.first - 1 - HISTORY_PAGE);
-        const page = await this.#options.api.events(this.id, after, log.first - 1 - after);
-        log.prepend(page.items, after + 1);
-        if (log.cast !== this.cast) this.cast = log.cast;
-        this.#grew();
-      }
+      await loadHistory(log, {
+        page: (after, limit) => this.#options.api.events(this.id, after, limit),
+        wanted: () => this.#log === log && this.link !== "closed" && !this.#closed,
+        grew: () => this.#grew(),
+        wait: (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000)),
+      });
     } catch (cause) {
-      this.historyError = asApiError(cause);
+      if (this.#log === log) this.historyError = asApiError(cause);
     }
   }
 
@@ -211,6 +229,12 @@ export class SessionStore {
 
   #grew(): void {
     this.#version += 1;
+    const log = this.#log;
+    if (log !== null && this.cast !== log.cast && log.complete) this.cast = log.cast;
+    if (log !== null && (this.#noted.of !== log.notes || this.#noted.count !== log.noted)) {
+      this.#noted = { of: log.notes, count: log.noted };
+      this.#notes = new Map(log.notes);
+    }
     const agents = agentsOf(this.cast, this.#log?.head ?? null);
     const same =
       agents.length === this.agents.length && agents.every((agent, at) => agent.id === this.agents[at]?.id);

@@ -2,25 +2,6 @@
 import type { Gauge, GaugeName } from "$lib/api/types";
 import { countUpTo, type GaugeColumns } from "$lib/state/columns";
 
-export const GAUGE_TITLES: Record<GaugeName, string> = {
-  conflict: "Conflict",
-  engagement: "Engagement",
-  diversity: "Diversity",
-  repetition: "Repetition",
-  emotional_intensity: "Intensity",
-  stagnation: "Stagnation",
-};
-
-/** In one line; docs/measures.md has the formulas, sources and limits. */
-export const GAUGE_MEANINGS: Record<GaugeName, string> = {
-  conflict: "Speakers turn against each other.",
-  engagement: "Speakers take up what they answer.",
-  diversity: "How long the talk goes on before words recur.",
-  repetition: "How much was already said word for word.",
-  emotional_intensity: "How strong the feeling is, whatever its sign.",
-  stagnation: "The talk returns to what was said.",
-};
-
 /** Where the judgement changes, on the standardised scale. */
 export const WATCH_AT = 0.4;
 export const BAD_AT = 0.7;

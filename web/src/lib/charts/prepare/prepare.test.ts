@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { AgentMessage, StoredEvent } from "$lib/api/types";
 import { Columns } from "$lib/state/columns";
-import { gaugeMeans, meanSentiment, shares, talkMatrix } from "./analysis";
+import type { FeedItem } from "$lib/state/feed";
+import { stretches } from "./emergencies";
 import { judge } from "./gauges";
 import { modelFigures, quantile } from "./latency";
 import { activeSpeakers, gaugeSeries, messageRate, sentimentSeries } from "./series";
@@ -93,49 +94,6 @@ it("active speakers are agents of the last messages", () => {
   expect([...activeSpeakers(messages, Infinity, 2)]).toEqual(["ego"]);
 });
 
-describe("analysis", () => {
-  const all = columns([
-    { by: "ego", to: ["self"], words: "a b c", score: 1 },
-    { by: "ego", words: "a", score: 0 },
-    { by: "self", to: ["ego", "shadow"], words: "a b c d", score: -1 },
-    { by: "user", words: "not counted" },
-  ]);
-  const ids = ["ego", "shadow", "self"];
-
-  it("shares turns and words among the agents", () => {
-    expect(shares(all.messages, ids, Infinity)).toEqual([
-      { id: "ego", turns: 2, words: 4, turnShare: 2 / 3, wordShare: 0.5 },
-      { id: "shadow", turns: 0, words: 0, turnShare: 0, wordShare: 0 },
-      { id: "self", turns: 1, words: 4, turnShare: 1 / 3, wordShare: 0.5 },
-    ]);
-  });
-
-  it("counts who talks to whom, everyone last", () => {
-    expect(talkMatrix(all.messages, ids, Infinity)).toEqual([
-      [0, 0, 1, 1],
-      [0, 0, 0, 0],
-      [1, 1, 0, 0],
-    ]);
-  });
-
-  it("gives no mean without scores and no spread of one", () => {
-    const [ego, shadow, self] = meanSentiment(all.messages, ids, Infinity);
-    expect(ego).toEqual({ id: "ego", n: 2, mean: 0.5, sd: Math.SQRT1_2 });
-    expect(shadow).toEqual({ id: "shadow", n: 0, mean: null, sd: null });
-    expect(self).toEqual({ id: "self", n: 1, mean: -1, sd: null });
-  });
-
-  it("gives no gauge mean when none was computed", () => {
-    expect(gaugeMeans(all.gauges, Infinity)[0]).toEqual({
-      name: "conflict",
-      n: 0,
-      mean: null,
-      least: null,
-      most: null,
-    });
-  });
-});
-
 describe("model figures", () => {
   it("are taken over the newest messages", () => {
     const { messages } = columns([9000, 100, 200, 300].map((latency) => ({ by: "ego", latency })));
@@ -176,4 +134,32 @@ it.each([
 it("no level, no judgement", () => {
   expect(judge("conflict", null)).toBeNull();
   expect(judge("conflict", undefined)).toBeNull();
+});
+
+describe("stretches", () => {
+  const emergency = (seq: number, action: "opened" | "closed", level: "emergency" | "critical") =>
+    ({
+      kind: "emergency",
+      seq,
+      at: new Date(seq * 1000).toISOString(),
+      event: { action, level, stagnation: 0.7 },
+    }) as unknown as FeedItem;
+  const feed = [
+    emergency(10, "opened", "emergency"),
+    emergency(14, "opened", "critical"),
+    emergency(20, "closed", "critical"),
+    emergency(30, "opened", "emergency"),
+  ];
+
+  it("joins a rise of the level into the stretch that is open, newest first", () => {
+    expect(stretches(feed, Infinity)).toEqual([
+      expect.objectContaining({ seq: 30, level: "emergency", closedSeq: null, lastedMs: null }),
+      expect.objectContaining({ seq: 10, level: "critical", closedSeq: 20, lastedMs: 10_000 }),
+    ]);
+  });
+
+  it("knows nothing after the playhead", () => {
+    expect(stretches(feed, 15)).toEqual([expect.objectContaining({ seq: 10, closedSeq: null })]);
+    expect(stretches(feed, 9)).toEqual([]);
+  });
 });

@@ -1,0 +1,138 @@
+//! Budgets of people and of the tenant (LIM-02): a model call is reserved before it is made and settled with the append
+//! that holds its outcome.
+//!
+//! What was spent is the directory's to remember: an append that costs something charges the owner of its session and the
+//! tenant in its own transaction. What turns under way may come to is held here, so that sessions that begin turns at the
+//! same time do not all spend what is left. A turn whose process dies is charged with what was reserved for it, when its
+//! session is taken up again.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use psyche_core::port::{Charge, Directory, ModelCatalog, Payer, Price, Spent, StoreError};
+use psyche_core::session::{Budget, Session};
+use psyche_core::{SessionId, TenantId, UserId, event};
+
+/// What model calls under way may come to, by who makes them.
+#[derive(Default)]
+pub(crate) struct Budgets {
+    held: Mutex<HashMap<Holder, (UserId, Spent)>>,
+    /// Held while the directory is asked: whoever comes next sees the reservation before.
+    reserving: tokio::sync::Mutex<()>,
+    calls: AtomicU64,
+}
+
+/// Who makes the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// The turns of a session.
+    Session(SessionId),
+    /// One call outside of any log.
+    Call(u64),
+}
+
+/// A reservation for one call outside of any log; gone when it is dropped.
+pub(crate) struct Held<'a> {
+    budgets: &'a Budgets,
+    holder: Holder,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.budgets.release(self.holder);
+    }
+}
+
+impl Budgets {
+    /// Holds what a session's next turns, or a call, may come to; `Err` names the budget that has not as much left.
+    pub async fn reserve(
+        &self,
+        directory: &dyn Directory,
+        (holder, owner): (Holder, UserId),
+        wanted: Spent,
+        default: Budget,
+    ) -> Result<Result<(), Payer>, StoreError> {
+        let _turn = self.reserving.lock().await;
+        for payer in [Payer::User, Payer::Tenant] {
+            let (user, default) = match payer {
+                Payer::User => (Some(owner), default),
+                Payer::Tenant => (None, Budget::default()),
+            };
+            let allowance = directory.allowance(TenantId::DEFAULT, user).await?;
+            let budget = allowance.budget.unwrap_or(default);
+            let all = self.others(holder, user).into_iter().fold(plus(allowance.spent, wanted), plus);
+            if budget.tokens.is_some_and(|most| all.tokens > most) || budget.cost.is_some_and(|most| all.cost > most) {
+                return Ok(Err(payer));
+            }
+        }
+        self.lock().insert(holder, (owner, wanted));
+        Ok(Ok(()))
+    }
+
+    /// The same for one call outside of any log.
+    pub async fn reserve_call(
+        &self,
+        directory: &dyn Directory,
+        owner: UserId,
+        wanted: Spent,
+        default: Budget,
+    ) -> Result<Result<Held<'_>, Payer>, StoreError> {
+        let holder = Holder::Call(self.calls.fetch_add(1, Ordering::Relaxed));
+        let answer = self.reserve(directory, (holder, owner), wanted, default).await?;
+        Ok(answer.map(|()| Held { budgets: self, holder }))
+    }
+
+    /// What all but one hold, of one user or of everybody.
+    fn others(&self, but: Holder, user: Option<UserId>) -> Vec<Spent> {
+        let held = self.lock();
+        let others = held.iter().filter(|(holder, (whose, _))| **holder != but && user.is_none_or(|u| u == *whose));
+        others.map(|(_, (_, spent))| *spent).collect()
+    }
+
+    /// Holds what the turns under way may still come to; nothing when there are none.
+    pub fn settle(&self, session: &Session, models: &dyn ModelCatalog) {
+        let started = session.in_flight.values().map(|flight| &flight.started);
+        let wanted = started.fold(Spent::default(), |sum, started| plus(sum, cost_of(started, models)));
+        let holder = Holder::Session(session.id);
+        if wanted == Spent::default() {
+            self.release(holder);
+        } else {
+            self.lock().insert(holder, (session.initial.owner, wanted));
+        }
+    }
+
+    /// The calls are over, or somebody else's.
+    pub fn release(&self, holder: Holder) {
+        self.lock().remove(&holder);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, (UserId, Spent)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a turn may come to at most: the tokens reserved for it at its model's price.
+pub(crate) fn cost_of(started: &event::TurnStarted, models: &dyn ModelCatalog) -> Spent {
+    let price = models.model(&started.model).map(|model| model.card().price).unwrap_or_default();
+    most(started.reserved, started.sampling.max_tokens, price)
+}
+
+/// What a call may come to at most, of whose reserved tokens so many are its answer's.
+pub(crate) fn most(reserved: u64, max_tokens: u32, price: Price) -> Spent {
+    let answer = u64::from(max_tokens).min(reserved);
+    let cost = ((reserved - answer) as f64 * price.input + answer as f64 * price.output) / 1e6;
+    Spent { tokens: reserved, cost }
+}
+
+/// What lies between two states of a session.
+pub(crate) fn charge(before: &Session, after: &Session) -> Option<Charge> {
+    let tokens = after.spent.tokens.saturating_sub(before.spent.tokens);
+    let cost = after.spent.cost - before.spent.cost;
+    let spent = Spent { tokens, cost };
+    (tokens > 0 || cost > 0.0).then_some(Charge { tenant: TenantId::DEFAULT, user: after.initial.owner, spent })
+}
+
+pub(crate) fn plus(a: Spent, b: Spent) -> Spent {
+    Spent { tokens: a.tokens.saturating_add(b.tokens), cost: a.cost + b.cost }
+}

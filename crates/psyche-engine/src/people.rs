@@ -1,0 +1,49 @@
+//! Who belongs to a session, written into its log.
+
+use std::collections::BTreeMap;
+
+use psyche_core::SessionId;
+use psyche_core::port::Relation;
+use psyche_core::record::Record;
+use psyche_core::session::{Command, Inputs, Relate, Session};
+use psyche_core::words::Salts;
+use tokio::sync::oneshot;
+
+use crate::{Engine, EngineError, Mail, Order, task};
+
+impl Engine {
+    /// Writes into the log that somebody belongs to the session otherwise than before. Asked again, it is written once.
+    pub async fn relate(&self, session: SessionId, relate: Relate) -> Result<(), EngineError> {
+        // A task that is just leaving closes its mailbox: ask its successor once.
+        for _ in 0..2 {
+            let resident = task::resident(&self.inner, session).await?;
+            let (answer, result) = oneshot::channel();
+            let order = Mail::Order(Order::Relate(relate.clone(), answer));
+            if resident.mailbox.send(order).await.is_ok()
+                && let Ok(result) = result.await
+            {
+                return result;
+            }
+        }
+        Err(EngineError::Unavailable("the session is changing hands; try again".to_owned()))
+    }
+
+    /// The second event of a session for several people: its owner belongs to it.
+    pub(crate) async fn owner_joins(&self, session: &mut Session) -> Result<Option<Record>, EngineError> {
+        let ports = &self.inner.ports;
+        let owner = session.initial.owner;
+        // Without an account, as in tests and on the command line, there is nobody to name.
+        let Some(user) = ports.directory.user(owner).await? else { return Ok(None) };
+        let relate = Relate { user_id: owner, username: user.username, relation: Relation::Owner, by: owner };
+        let salts = Salts::fresh(ports.clock.entropy());
+        let mut inputs =
+            Inputs { now: ports.clock.now(), salts, vader: &ports.vader, embedded: None, prompts: BTreeMap::new() };
+        let payloads = session.decide(&Command::Relate(relate), &mut inputs)?;
+        let events = session.stamp(payloads, inputs.now);
+        let records = session.records(&events, 0);
+        for (record, event) in records.iter().zip(&events) {
+            session.apply_record(record, event);
+        }
+        Ok(records.into_iter().next())
+    }
+}

@@ -1,0 +1,1 @@
+export { default as ExportPanel } from "./ExportPanel.svelte";

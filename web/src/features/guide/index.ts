@@ -1,0 +1,1 @@
+export { default as GuidePage } from "./GuidePage.svelte";

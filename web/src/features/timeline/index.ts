@@ -1,0 +1,2 @@
+export { default as ForkDialog } from "./ForkDialog.svelte";
+export { default as Timeline } from "./Timeline.svelte";

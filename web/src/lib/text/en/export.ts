@@ -1,0 +1,31 @@
+import { catalogue } from "../catalogue";
+
+export const exportText = catalogue({
+  title: "Export",
+  aside: "with seed, cast, versions and log hash",
+  format: "Format",
+  formats: {
+    jsonl: "JSONL: the whole log, can be imported again",
+    json: "JSON: events as the page sees them",
+    csv: "CSV: a row per utterance, safe in spreadsheets",
+    markdown: "Markdown: a transcript to read",
+  },
+  range: "Range",
+  all: "The whole session",
+  upTo: "Up to the playhead (turn {turn})",
+  turns: "Some turns",
+  fromTurn: "From turn",
+  toTurn: "To turn",
+  redact: "Leave out",
+  words: "what people wrote, and quotations of it",
+  names: "who people are",
+  namesNot: "JSONL keeps who people are: ids are part of what is hashed.",
+  preview: "Preview",
+  previewOf: "The first {n|# line|# lines} of what you will get",
+  download: "Export",
+  received: "{kb} kB received",
+  done: "{name}: {events|# event|# events}",
+  failed: "The session was not exported",
+  notAllowed: "Your role may not export.",
+  wrongRange: "“From” must not be after “to”.",
+});

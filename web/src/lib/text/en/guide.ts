@@ -1,0 +1,10 @@
+import { catalogue } from "../catalogue";
+
+export const guideText = catalogue({
+  guide: "User guide",
+  missing: "There is no such page",
+  missingNote: "The guide has the pages listed beside this.",
+  loading: "Loading the page",
+  failed: "This page could not be loaded",
+  help: "What is {what}? Opens the user guide",
+});
