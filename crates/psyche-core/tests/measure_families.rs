@@ -156,7 +156,8 @@ fn second_opinions_separate_loops_from_healthy_talk() {
     };
     // Distinct-n depends on the length, so every window gives its first 200 words.
     let budget = |texts: &[&str]| texts.join(" ").split_whitespace().take(200).collect::<Vec<_>>().join(" ");
-    let opinions: [(&str, &dyn Fn(&[&str]) -> f64); 7] = [
+    type Opinion<'a> = (&'a str, &'a dyn Fn(&[&str]) -> f64);
+    let opinions: [Opinion<'_>; 7] = [
         ("self-BLEU", &|texts| self_bleu::self_bleu(texts).unwrap()),
         ("distinct-1 (low)", &|texts| -distinct::distinct([budget(texts).as_str()].into_iter(), 1).unwrap()),
         ("distinct-2 (low)", &|texts| -distinct::distinct([budget(texts).as_str()].into_iter(), 2).unwrap()),

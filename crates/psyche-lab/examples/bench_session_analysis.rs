@@ -24,11 +24,13 @@ fn main() {
             reading.take(record).unwrap_or_else(|error| panic!("{error}"));
         }
         let read = started.elapsed();
+        let begun = now();
         let document = reading.finish();
+        let written = begun.elapsed();
         println!(
             "{utterances:>6} utterances: read in {:>8.1} ms, document in {:>8.1} ms ({} trends, {} interventions)",
             read.as_secs_f64() * 1e3,
-            (started.elapsed() - read).as_secs_f64() * 1e3,
+            written.as_secs_f64() * 1e3,
             document.trends.len(),
             document.interventions.len(),
         );
