@@ -1,4 +1,5 @@
 import { callOpen, type Client } from "./client";
+import type { components } from "./generated";
 import type {
   AgentMessage,
   AgentPatch,
@@ -18,6 +19,8 @@ import type {
   StoredEvent,
   UtteranceContext,
 } from "./types";
+
+type Schemas = components["schemas"];
 
 /** The calls this page makes, one line each. */
 export class Api {
@@ -51,7 +54,7 @@ export class Api {
   context = (id: string, seq: number) =>
     this.#client.call<UtteranceContext>(`/sessions/${id}/utterances/${seq}/context`);
 
-  annotate = (id: string, body: { seq: number; text: string; tags: string[] }, idempotencyKey: string) =>
+  annotate = (id: string, body: Schemas["Annotate"], idempotencyKey: string) =>
     this.#client.call<{ seq: number }>(`/sessions/${id}/annotations`, {
       method: "POST",
       body,
@@ -90,21 +93,15 @@ export class Api {
       ...(onbytes === undefined ? {} : { onbytes }),
     });
   models = () => this.#client.call<Page<Model>>("/models");
-  systemStatus = () => this.#client.call<Record<string, unknown>>("/system/status");
+  systemStatus = () => this.#client.call<Schemas["SystemStatus"]>("/system/status");
 }
 
 export const setupState = () => callOpen<SetupState>("/setup");
 
-export const register = (body: {
-  username: string;
-  email: string;
-  password: string;
-  display_name?: string;
-  consent: true;
-}) => callOpen<unknown>("/auth/register", { method: "POST", body });
+export const register = (body: Schemas["Register"]) =>
+  callOpen<unknown>("/auth/register", { method: "POST", body });
 
-export const resetOwnPassword = (body: { token: string; new_password: string }) =>
+export const resetOwnPassword = (body: Schemas["PasswordReset"]) =>
   callOpen<unknown>("/auth/password-reset", { method: "POST", body });
 
-export const setUp = (body: { setup_code: string; username: string; email: string; password: string }) =>
-  callOpen<unknown>("/setup", { method: "POST", body });
+export const setUp = (body: Schemas["Setup"]) => callOpen<unknown>("/setup", { method: "POST", body });

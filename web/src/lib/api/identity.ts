@@ -23,15 +23,8 @@ export type Alert = Schemas["Alert"];
 type Done = Schemas["Done"];
 
 /** What a dangerous call asks for again: the password, and the second factor of those who have one. */
-export interface Proof {
-  password: string;
-  otp?: string;
-}
-export interface ProfilePatch {
-  display_name?: string;
-  email?: string;
-  consent?: string;
-}
+export type Proof = Schemas["Proof"];
+export type ProfilePatch = Schemas["ProfilePatch"];
 export interface AuditQuery {
   event_type?: string;
   user_id?: string;
@@ -51,7 +44,7 @@ export class Identity {
 
   me = () => this.#client.call<Profile>("/auth/me");
   changeMe = (body: ProfilePatch) => this.#client.call<Profile>("/auth/me", { method: "PATCH", body });
-  changePassword = (body: { current_password: string; new_password: string }) =>
+  changePassword = (body: Schemas["PasswordChange"]) =>
     this.#client.call<Done>("/auth/password", { method: "POST", body });
 
   devices = () => this.#client.call<Page<Device>>("/auth/devices");
@@ -68,12 +61,10 @@ export class Identity {
 
   users = (query: { q?: string; cursor?: string; limit?: number }) =>
     this.#client.call<Page<User>>("/users", { query });
-  createUser = (body: { username: string; email: string; role: Role }) =>
+  createUser = (body: Schemas["UserDraft"]) =>
     this.#client.call<CreatedUser>("/users", { method: "POST", body });
-  changeUser = (
-    id: string,
-    body: { role?: Role; status?: User["status"]; display_name?: string; budget?: Budget | null },
-  ) => this.#client.call<User>(`/users/${id}`, { method: "PATCH", body });
+  changeUser = (id: string, body: Schemas["UserChange"]) =>
+    this.#client.call<User>(`/users/${id}`, { method: "PATCH", body });
   resetPassword = (id: string) =>
     this.#client.call<CreatedUser>(`/users/${id}/password-reset`, { method: "POST", body: {} });
   unlock = (id: string) => this.#client.call<Done>(`/users/${id}/unlock`, { method: "POST", body: {} });
@@ -87,23 +78,22 @@ export class Identity {
     this.#client.call<Done>(`/security/blocked-ips/${encodeURIComponent(ip)}`, { method: "DELETE" });
   alerts = (query: { cursor?: string }) => this.#client.call<Page<Alert>>("/security/alerts", { query });
   configuration = () => this.#client.call<Schemas["Configuration"]>("/system/configuration");
-  configure = (body: { registration?: Registration; budget?: Budget }) =>
+  configure = (body: Schemas["ConfigurationPatch"]) =>
     this.#client.call<Schemas["Configuration"]>("/system/configuration", { method: "PATCH", body });
   providers = () => this.#client.call<Page<Provider>>("/providers");
   putProvider = (id: string, body: Schemas["ProviderDraft"]) =>
     this.#client.call<Provider>(`/providers/${encodeURIComponent(id)}`, { method: "PUT", body });
   removeProvider = (id: string) =>
     this.#client.call<undefined>(`/providers/${encodeURIComponent(id)}`, { method: "DELETE" });
-  jobs = () => this.#client.call<Schemas["SystemStatus"]>("/system/status");
 
   people = (session: string, query: { cursor?: string; limit?: number }) =>
     this.#client.call<Page<Person>>(`/sessions/${session}/participants`, { query });
-  invite = (session: string, username: string, relation: "participant" | "viewer") =>
+  invite = (session: string, username: string, relation: Schemas["Share"]) =>
     this.#client.call<Person>(`/sessions/${session}/participants`, {
       method: "POST",
       body: { username, relation },
     });
-  share = (session: string, user: string, relation: "participant" | "viewer") =>
+  share = (session: string, user: string, relation: Schemas["Share"]) =>
     this.#client.call<Person>(`/sessions/${session}/participants/${encodeURIComponent(user)}`, {
       method: "PUT",
       body: { relation },

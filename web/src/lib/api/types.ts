@@ -33,44 +33,23 @@ export type Cast = Omit<Whole<Schemas["Cast"], "stimuli">, "agents" | "paths" | 
   thresholds: Required<Schemas["Thresholds"]>;
 };
 export type Model = Schemas["Model"];
-export type Session = Schemas["Session"] & { branches?: number | null };
+export type Session = Schemas["Session"];
 export type SessionStatus = Schemas["SessionStatus"];
 export type SessionType = Schemas["SessionType"];
 export type TurnOrder = Schemas["TurnOrder"];
 export type NewSession = Schemas["SessionDraft"];
-export interface ForkDraft {
-  at_seq: number;
-  name?: string;
-  changes?: { situation?: string; model?: string; seed?: number };
-}
+export type ForkDraft = Schemas["ForkBody"];
 /** What an agent answered outside the conversation. */
-export interface Interview {
-  agent_id: string;
-  seq: number;
-  answer: string;
-  reasoning?: string | null;
-  messages: Schemas["ChatMessage"][];
-  event_seqs: number[];
-  model: string;
-  latency_ms: number;
-}
+export type Interview = Schemas["Interview"];
 /** Runs side by side: where their common past ends, and turn by turn what came after it. */
 export interface Comparison {
-  common: { seq: number; turn: number; round: number };
-  runs: { session: Session; common_seq: number }[];
+  common: Schemas["CommonPast"];
+  runs: Schemas["ComparedRun"][];
   items: ComparedTurn[];
   next_cursor?: string | null;
 }
-export interface ComparedTurn {
-  turn: number;
-  cells: ComparedCell[];
-}
-export interface ComparedCell {
-  events: StoredEvent[];
-  message?: AgentMessage;
-  gauges?: Gauges;
-  deltas?: Record<string, number>;
-}
+export type ComparedTurn = Omit<Schemas["ComparedTurn"], "cells"> & { cells: ComparedCell[] };
+export type ComparedCell = Omit<Schemas["ComparedCell"], "message"> & { message?: AgentMessage | null };
 export type SessionPatch = Schemas["SessionPatch"];
 export type AgentPatch = Schemas["AgentPatch"];
 export type State = Schemas["State"];
@@ -82,12 +61,7 @@ export type NetworkMetrics = Schemas["NetworkMetrics"];
 export type Sentiment = Pick<Schemas["Sentiment"], "score" | "label">;
 export type UtteranceContext = Schemas["UtteranceContext"];
 export type Cursor = Schemas["Cursor"];
-/** Logs of the first measures have no interval, no parts and no alarm. */
-export type Gauge = Schemas["Gauge"] & {
-  interval?: number[] | null;
-  components?: Record<string, number> | null;
-  alarm?: { raised: boolean; sum: number; false_alarms_per_100: number } | null;
-};
+export type Gauge = Schemas["Gauge"];
 
 export const GAUGES = [
   "conflict",
@@ -100,17 +74,9 @@ export const GAUGES = [
 export type GaugeName = (typeof GAUGES)[number];
 export type Gauges = Record<string, Gauge>;
 
-export interface Emergency {
-  open: boolean;
-  level?: Schemas["EmergencyLevel"] | null;
-  since_round?: number | null;
-}
-
-export interface Participant {
-  user_id: string;
-  username: string;
-  relation?: string;
-}
+/** The events tell all of it but how many rounds it has been above its threshold. */
+export type Emergency = Omit<Schemas["EmergencyState"], "rounds_above">;
+export type Participant = Schemas["Participant"];
 
 export type Command =
   "start" | "pause" | "resume" | "step" | "stop" | "reset" | "inject_stimulus" | "speak" | "retry";
@@ -131,7 +97,7 @@ export type TurnFailed = EventOf<"turn_failed">;
 export type SystemStatus = FrameOf<"system_status">;
 
 export const EXPORT_FORMATS = ["jsonl", "json", "csv", "markdown"] as const;
-export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+export type ExportFormat = Schemas["ExportFormat"];
 export interface ExportQuery {
   format: ExportFormat;
   /** First and last event; all of them when absent. */
