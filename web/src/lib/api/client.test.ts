@@ -96,6 +96,23 @@ describe("a download", () => {
   it("that is refused is an error in words", async () => {
     await expect(load(refusal(403, "forbidden"))).rejects.toMatchObject({ status: 403 });
   });
+
+  it("that breaks off is no file", async () => {
+    let pulls = 0;
+    const body = new ReadableStream({
+      pull(stream) {
+        pulls += 1;
+        if (pulls === 1) stream.enqueue(new Uint8Array(3));
+        else stream.error(new TypeError("network error"));
+      },
+    });
+    const heard: number[] = [];
+    const client = new Client(tokens(true), vi.fn<Transport>().mockResolvedValue(new Response(body)));
+    await expect(
+      client.download("/sessions/1/export", { onbytes: (bytes) => heard.push(bytes) }),
+    ).rejects.toMatchObject({ kind: "broken_off" });
+    expect(heard).toEqual([3]);
+  });
 });
 
 describe("an error", () => {

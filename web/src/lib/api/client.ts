@@ -1,4 +1,4 @@
-import { readError, unreachable } from "./errors";
+import { brokenOff, readError, unreachable } from "./errors";
 
 export interface Call {
   method?: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -48,17 +48,18 @@ export class Client {
     const { headers } = response;
     const disposition = headers.get("Content-Disposition") ?? "";
     const name = /filename="?(\w[\w.-]*)"?\s*(?:;|$)/u.exec(disposition)?.[1] ?? null;
-    if (call.onbytes === undefined || response.body === null)
-      return { blob: await response.blob(), name, headers };
+    if (response.body === null) return { blob: await response.blob(), name, headers };
     const parts: BlobPart[] = [];
     let bytes = 0;
     const reader = response.body.getReader();
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => {
+        throw brokenOff();
+      });
       if (done) break;
       parts.push(value);
       bytes += value.byteLength;
-      call.onbytes(bytes);
+      call.onbytes?.(bytes);
     }
     return { blob: new Blob(parts, { type: headers.get("Content-Type") ?? "" }), name, headers };
   }

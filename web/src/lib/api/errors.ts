@@ -36,6 +36,10 @@ export function unreachable(): ApiError {
   );
 }
 
+export function brokenOff(): ApiError {
+  return new ApiError(0, "broken_off", "The file broke off before its end, and nothing was kept. Try again.");
+}
+
 export function asApiError(cause: unknown): ApiError {
   if (cause instanceof ApiError) return cause;
   return new ApiError(0, "internal", cause instanceof Error ? cause.message : String(cause));

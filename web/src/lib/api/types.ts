@@ -96,8 +96,17 @@ export type StimulusInjected = EventOf<"stimulus_injected">;
 export type TurnFailed = EventOf<"turn_failed">;
 export type SystemStatus = FrameOf<"system_status">;
 
-export const EXPORT_FORMATS = ["jsonl", "json", "csv", "markdown"] as const;
 export type ExportFormat = Schemas["ExportFormat"];
+/** What people read first comes first. */
+export const EXPORT_FORMATS = [
+  "jsonl",
+  "json",
+  "csv",
+  "parquet",
+  "markdown",
+  "html",
+  "pdf",
+] as const satisfies ExportFormat[];
 export interface ExportQuery {
   format: ExportFormat;
   /** First and last event; all of them when absent. */

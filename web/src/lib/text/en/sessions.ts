@@ -53,20 +53,8 @@ export const sessionsText = catalogue({
   exportChosen: "Export…",
   clearChosen: "Clear",
 
+  exportUnloaded: "The form could not be loaded",
   exportOne: "Export {name}…",
-  exportTitle: "{n|Export this session|Export # sessions}",
-  exportFormat: "Format",
-  exportNow: "Download",
-  exporting: "Downloading…",
-  exportFailed: "“{name}” was not exported",
-  exportDone: "{n|# file is in your downloads.|# files are in your downloads.}",
-  exportMore: "A range of turns, redaction and a preview are in the session's settings.",
-  formats: {
-    jsonl: "jsonl: the whole log, to be imported again",
-    json: "json: the session and its events",
-    csv: "csv: one row per utterance",
-    markdown: "markdown: to be read",
-  },
 
   deleteOne: "Delete {name}…",
   deleteTitle: "Delete this session?",

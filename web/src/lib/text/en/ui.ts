@@ -14,6 +14,7 @@ export const uiText = catalogue({
   keys: "Keys",
   request: "request {id}",
   retry: "Retry",
+  again: "It can be tried again at {time}.",
   notYours: "Not for your role",
   asOf: "{what}: as of {time}",
   notLoaded: "{what} could not be loaded",
