@@ -22,6 +22,10 @@ const CONVERTED = [
   "features/shell",
   "features/frame",
   "features/conversation",
+  "features/admin",
+  "features/account",
+  "features/auth",
+  "features/sharing",
   "lib/charts",
   "ui",
 ];
