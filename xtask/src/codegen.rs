@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{root, run, tools};
+use crate::{root, tools};
 
 const DOCUMENT: &str = "openapi.json";
 const TYPES: &str = "web/src/lib/api/generated.ts";
@@ -15,10 +15,7 @@ pub fn write() -> Result<()> {
 }
 
 fn document() -> Result<Vec<u8>> {
-    // The whole workspace's selection of features: a package alone would compile its dependencies again with fewer.
-    run("cargo", &["build", "--locked", "--quiet", "--workspace", "--example", "openapi"])?;
-    let program = tools::target_dir().join("debug").join("examples").join("openapi");
-    let output = Command::new(program).output().context("start the example openapi")?;
+    let output = Command::new(tools::example("openapi")?).output().context("start the example openapi")?;
     if !output.status.success() {
         bail!("the server could not write its document: {}", String::from_utf8_lossy(&output.stderr));
     }

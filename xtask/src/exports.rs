@@ -2,8 +2,10 @@
 //! LibreOffice. The session is imported into a throw-away data directory, so the way there and back is tried as well.
 
 use std::fs::{self, File};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -11,6 +13,8 @@ use crate::{root, tools};
 
 /// Utterances of the session.
 const UTTERANCES: &str = "10000";
+/// What an export may take at its height, the program itself and its database included.
+const MEMORY: u64 = 192 << 20;
 const FORMATS: [(&str, &str); 7] = [
     ("parquet", "parquet"),
     ("pdf", "pdf"),
@@ -40,7 +44,11 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     let id = told.split_whitespace().next().context("the id of what was imported")?.to_owned();
     for (format, extension) in FORMATS {
         let file = dir.join(format!("talk.{extension}")).display().to_string();
-        psyche(&["export", &id, "--format", format, "--output", &file])?;
+        let mut export = Command::new(tools::binary()?);
+        export.args(["--data-dir", &data, "export", &id, "--format", format, "--output", &file]);
+        let peak = peak_memory(&mut export)?;
+        println!("ok  {format}: {} KiB in {} KiB of memory", fs::metadata(&file)?.len() >> 10, peak >> 10);
+        ensure!(peak < MEMORY, "an export as {format} took {} MiB of memory", peak >> 20);
     }
     let (first, second) = (fs::read_to_string(&made)?, fs::read_to_string(dir.join("talk.jsonl"))?);
     let events = |text: &str| text.split_once('\n').map(|(_, events)| events.to_owned());
@@ -48,16 +56,35 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     println!("ok  jsonl: {} bytes came back the same", second.len());
     psyche(&["verify", &id])?;
     println!("ok  psyche verify: the chain, and the engine run again");
-    let read =
-        2 + by_python(dir)? + by_pdftotext(dir, skipped)? + by_chromium(dir, skipped)? + by_libreoffice(dir, skipped)?;
+    let read = FORMATS.len() as u64
+        + 2
+        + by_python(dir)? + by_pdftotext(dir, skipped)? + by_chromium(dir, skipped)? + by_libreoffice(dir, skipped)?;
     Ok(read)
 }
 
 fn write_log(file: &Path) -> Result<()> {
-    let cargo = ["run", "--locked", "--quiet", "--package", "psyche-lab", "--example", "long_log", "--", UTTERANCES];
-    let status = Command::new("cargo").args(cargo).current_dir(root()).stdout(File::create(file)?).status()?;
+    let status = Command::new(tools::example("long_log")?).arg(UTTERANCES).stdout(File::create(file)?).status()?;
     ensure!(status.success(), "the long session could not be made ({status})");
     Ok(())
+}
+
+/// Runs a program to its end; the most memory it held, in bytes.
+fn peak_memory(command: &mut Command) -> Result<u64> {
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    loop {
+        // Gone once the program has ended.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or_default() << 10);
+        if let Some(ended) = child.try_wait()? {
+            ensure!(ended.success(), "the export failed ({ended})");
+            return Ok(peak);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn by_python(dir: &Path) -> Result<u64> {

@@ -4,6 +4,7 @@ mod codegen;
 mod contract;
 mod exports;
 mod fuzz;
+mod guards;
 mod load;
 mod sbom;
 mod sentiment;
@@ -30,6 +31,7 @@ cargo xtask <task>
   exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
+  guards    take every guard out, one at a time, and see a test fail; a part of a name or row may follow
   sentiment the sentiment rules beside vaderSentiment: agreement and throughput
   statistics  write what SciPy and statsmodels make of the shared cases of psyche-lab
   weights   fetch the embedded model's weights into data/models";
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
+        Some("guards") => guards::run(std::env::args().nth(2).as_deref()).map(|findings| report(&findings)),
         Some("sentiment") => sentiment::sentiment().map(|()| ExitCode::SUCCESS),
         Some("statistics") => statistics::write().map(|()| ExitCode::SUCCESS),
         Some("weights") => tools::weights().map(|_| ExitCode::SUCCESS),
@@ -65,7 +68,7 @@ fn report(findings: &[String]) -> ExitCode {
     for finding in findings {
         println!("{finding}");
     }
-    println!("tidy: {} finding(s)", findings.len());
+    println!("{} finding(s)", findings.len());
     if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -97,7 +97,7 @@ pub fn test() -> Result<ExitCode> {
     lints(&mut suites);
     suites.suite("rust tests", rust_tests);
     contract_suite(&mut suites);
-    suites.skipped.push("files of exports read by other programs: `cargo xtask exports`, by hand".to_owned());
+    exports_suite(&mut suites);
     suites.suite("generated files", || Ok(findings(&codegen::stale()?)));
     suites.suite("web check", || one(npm(&["run", "check"])));
     suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));

@@ -113,6 +113,13 @@ pub fn weights() -> Result<[(&'static str, String); 2]> {
     Ok(WEIGHTS.map(|(variable, file)| (variable, dir.join(file).display().to_string())))
 }
 
+/// An example, built with the whole workspace's selection of features: with a package's alone, cargo would compile the
+/// dependencies again.
+pub fn example(name: &str) -> Result<PathBuf> {
+    run_in(&root(), "cargo", &["build", "--locked", "--quiet", "--workspace", "--example", name], &[])?;
+    Ok(target_dir().join("debug").join("examples").join(name))
+}
+
 /// The built program.
 pub fn binary() -> Result<PathBuf> {
     let path = target_dir().join("debug").join("psyche");

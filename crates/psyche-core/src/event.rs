@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::cast::{Cast, Path, PathKind, StimulusKind};
+use crate::cast::{Cast, Path, PathKind, StimulusKind, Thresholds};
 use crate::embedding::{Embedded, Embedding};
 use crate::ids::{AgentId, SessionId, UserId};
 use crate::measure::{Affect, Gauges, Sentiment};
@@ -151,7 +151,7 @@ payloads! {
     TurnFailed = "turn_failed" v 1,
     TurnAbandoned = "turn_abandoned" v 1,
     Reset = "reset" v 1,
-    SettingsChanged = "settings_changed" v 2,
+    SettingsChanged = "settings_changed" v 3,
     AgentChanged = "agent_changed" v 2,
     PathsChanged = "paths_changed" v 1,
     Forked = "forked" v 2,
@@ -716,13 +716,32 @@ pub struct SettingsChanged {
     pub budget: Option<Budget>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Words>>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stimuli: Option<Vec<PresetWords>>,
 }
+
+/// A preset that stimuli are drawn from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PresetWords {
+    pub kind: StimulusKind,
+    pub name: Words,
+    pub text: Words,
+}
+
 impl HasWords for SettingsChanged {
     fn words_mut(&mut self) -> Fields<'_> {
         let mut fields = Fields::new();
         fields.extend(self.name.as_mut().map(|name| field("name", name)));
         fields.extend(self.situation.as_mut().map(|text| field("situation", text)));
         fields.extend(self.tags.iter_mut().flat_map(|tags| listed("tags", tags)));
+        for (i, preset) in self.stimuli.iter_mut().flatten().enumerate() {
+            fields.push((Cow::Owned(format!("stimuli.{i}.name")), &mut preset.name));
+            fields.push((Cow::Owned(format!("stimuli.{i}.text")), &mut preset.text));
+        }
         fields
     }
 }

@@ -314,7 +314,7 @@ fn full(
         let _ = writeln!(
             user,
             "<heard from=\"{}\">{}</heard>",
-            part(name(session, &said.from), 80),
+            part(name(session, &said.from), 80).replace('"', "”"),
             part(&said.text, HEARD.0)
         );
     }

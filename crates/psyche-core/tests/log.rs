@@ -9,7 +9,7 @@ mod support;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use psyche_core::cast::{Example, StimulusKind, StimulusPreset};
+use psyche_core::cast::{Example, StimulusKind, StimulusPreset, Thresholds};
 use psyche_core::event::{Event, Payload};
 use psyche_core::record::{Broken, Checker, Record, Text};
 use psyche_core::session::{
@@ -95,6 +95,12 @@ fn golden_bytes() {
         situation: Some("The letter lies open on the table.".to_owned()),
         pacing_ms: Some(5),
         tags: Some(vec!["after".to_owned()]),
+        thresholds: Some(Thresholds { emergency: 0.5, critical: 0.7, path_switch_delay: 1 }),
+        stimuli: Some(vec![StimulusPreset {
+            kind: StimulusKind::Memory,
+            name: "A drawer".to_owned(),
+            text: "A drawer that was locked stands open.".to_owned(),
+        }]),
         ..Settings::default()
     }))
     .unwrap();
@@ -111,7 +117,7 @@ fn golden_bytes() {
     sim.start();
     sim.rounds(1);
     insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!("first-events-v2", shown(&sim));
+        insta::assert_snapshot!("first-events-v3", shown(&sim));
     });
 }
 
@@ -160,8 +166,12 @@ fn read_golden(text: &str) -> Vec<(Record, String)> {
 /// Logs of every version are read, proved and shown as they were when they were written.
 #[test]
 fn golden_files_of_every_version_are_read() {
-    let files = [include_str!("golden/first-events-v1.snap"), include_str!("golden/first-events-v2.snap")];
-    for (text, (events, name)) in files.into_iter().zip([(28, "The unopened letter"), (50, "The opened letter")]) {
+    let files = [
+        (include_str!("golden/first-events-v1.snap"), 28, "The unopened letter"),
+        (include_str!("golden/first-events-v2.snap"), 50, "The opened letter"),
+        (include_str!("golden/first-events-v3.snap"), 50, "The opened letter"),
+    ];
+    for (text, events, name) in files {
         let golden = read_golden(text);
         assert_eq!(golden.len(), events);
         let records: Vec<Record> = golden.iter().map(|(record, _)| record.clone()).collect();
@@ -229,6 +239,11 @@ fn canaries() -> Sim {
         name: Some(canary("name")),
         situation: Some(canary("situation")),
         tags: Some(vec![canary("tag"), canary("another tag")]),
+        stimuli: Some(vec![StimulusPreset {
+            kind: StimulusKind::Memory,
+            name: canary("own preset"),
+            text: canary("own preset"),
+        }]),
         ..Settings::default()
     };
     sim.user(Action::ChangeSettings(settings)).unwrap();

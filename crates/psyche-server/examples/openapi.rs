@@ -1,4 +1,4 @@
-//! Prints the OpenAPI document as it is committed: `cargo run -p psyche-server --example openapi > openapi.json`.
+//! Prints the OpenAPI document as it is committed: `cargo xtask codegen`.
 
 use std::io::Write as _;
 

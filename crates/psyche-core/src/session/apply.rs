@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::cast::StimulusKind;
+use crate::cast::{StimulusKind, StimulusPreset};
 use crate::event::{
     AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
-    SealedEmbedding, SettingsChanged, TurnStarted,
+    PresetWords, SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
@@ -17,7 +17,7 @@ use crate::words::{Hash, Subject, Words};
 
 use super::commands::USER;
 use super::fork::ANEW;
-use super::{Flight, PendingStimulus, Said, Session, StepGoal, StepUnit, Unfinished};
+use super::{Flight, PendingStimulus, Presets, Said, Session, StepGoal, StepUnit, Unfinished};
 
 /// How many of its own utterances an agent keeps at hand: prompts show one, models avoid repeating these.
 const OWN_KEPT: usize = 4;
@@ -312,6 +312,18 @@ impl Session {
         }
         if let Some(tags) = &changed.tags {
             self.tags = super::texts(tags);
+        }
+        if let Some(thresholds) = changed.thresholds {
+            self.thresholds = thresholds;
+        }
+        if let Some(stimuli) = &changed.stimuli {
+            let plain = |preset: &PresetWords| StimulusPreset {
+                kind: preset.kind,
+                name: preset.name.as_str().to_owned(),
+                text: preset.text.as_str().to_owned(),
+            };
+            let subject = stimuli.first().and_then(|preset| preset.text.subject()).unwrap_or(Subject::Session);
+            self.presets = Some(Presets { list: stimuli.iter().map(plain).collect(), subject });
         }
     }
 

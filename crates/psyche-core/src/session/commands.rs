@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cast::{Cast, Path, StimulusKind};
+use crate::cast::{Cast, Path, StimulusKind, StimulusPreset, Thresholds};
 use crate::event::{
     AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
-    Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
+    PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
     TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
@@ -112,6 +112,11 @@ pub struct Settings {
     pub budget: Option<Budget>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+    /// The presets that stimuli are drawn from, instead of those there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stimuli: Option<Vec<StimulusPreset>>,
 }
 
 /// A changed agent; absent fields stay.
@@ -145,6 +150,9 @@ pub struct AnnotateArgs {
     #[serde(default)]
     pub tags: Vec<String>,
 }
+
+/// The argument that holds presets of stimuli.
+const STIMULI: &str = "stimuli";
 
 /// A question to one agent; it is no [`Action`], for nothing is decided (see [`Session::interview`]).
 pub const INTERVIEW: &str = "interview";
@@ -200,10 +208,15 @@ impl Action {
 
     /// The action a `command_received` stands for.
     pub fn recorded(received: &CommandReceived) -> Result<Self, String> {
-        let mut action = Self::of(
-            &received.command,
-            Value::Object(received.args.iter().map(|(name, arg)| (name.clone(), arg.value())).collect()),
-        )?;
+        let value = |(name, arg): (&String, &Arg)| match arg {
+            // Each was sealed whole. One that is erased is none any more.
+            Arg::List(presets) if name == STIMULI => {
+                let read = presets.iter().filter_map(|preset| serde_json::from_str::<Value>(preset.as_str()).ok());
+                (name.clone(), read.collect())
+            }
+            _ => (name.clone(), arg.value()),
+        };
+        let mut action = Self::of(&received.command, Value::Object(received.args.iter().map(value).collect()))?;
         if let Some(text) = &received.text {
             action.put_text(text.as_str().to_owned());
         }
@@ -231,6 +244,9 @@ impl Action {
                 ("name" | "system_prompt", Value::String(text)) => Arg::Words(Words::new(text, subject, salts)),
                 ("tags", Value::Array(tags)) if !tags.is_empty() => {
                     Arg::List(tags.iter().filter_map(Value::as_str).map(|t| Words::new(t, subject, salts)).collect())
+                }
+                (STIMULI, Value::Array(presets)) if !presets.is_empty() => {
+                    Arg::List(presets.iter().map(|p| Words::new(p.to_string(), subject, salts)).collect())
                 }
                 (_, value) => Arg::Value(value),
             };
@@ -487,6 +503,9 @@ impl Session {
                 if settings.max_rounds == Some(Some(0)) {
                     return Err(invalid("max_rounds", "must be at least 1, or null for no limit".to_owned()));
                 }
+                if let Some((field, message)) = self.fault_of(settings) {
+                    return Err(invalid(field, message));
+                }
                 settings.situation.as_deref().map_or(Ok(()), |s| sized("situation", s))
             }
             Action::ChangeAgent(change) => {
@@ -510,6 +529,18 @@ impl Session {
                 sized("text", &args.text)
             }
         }
+    }
+
+    /// What is wrong with new thresholds or presets, by the rules of casts.
+    fn fault_of(&self, settings: &Settings) -> Option<(&'static str, String)> {
+        let mut cast = self.initial.cast.clone();
+        cast.thresholds = settings.thresholds.unwrap_or_default();
+        cast.stimuli = settings.stimuli.clone().unwrap_or_default();
+        let faults = cast.validate();
+        ["thresholds", STIMULI].into_iter().find_map(|root| {
+            let fault = faults.iter().find(|fault| fault.field.starts_with(root))?;
+            Some((root, fault.to_string()))
+        })
     }
 
     /// What follows from an accepted action. `seq` is the number its first event will get.
@@ -538,7 +569,7 @@ impl Session {
                 } else {
                     // `check` has seen at least one preset.
                     let preset = presets[random::pick(&mut rng, presets.len())];
-                    (preset.kind, Words::new(&preset.text, self.initial.cast_subject, &mut inputs.salts))
+                    (preset.kind, Words::new(&preset.text, self.presets_subject(), &mut inputs.salts))
                 };
                 out.push(StimulusInjected { kind, text: words, target: args.target.clone(), actor: by }.into());
             }
@@ -553,7 +584,16 @@ impl Session {
                     pacing_ms: settings.pacing_ms,
                     max_rounds: settings.max_rounds,
                     budget: settings.budget,
-                    tags: settings.tags.as_ref().map(|tags| tags.iter().map(words).collect()),
+                    tags: settings.tags.as_ref().map(|tags| tags.iter().map(&mut words).collect()),
+                    thresholds: settings.thresholds,
+                    stimuli: settings.stimuli.as_ref().map(|presets| {
+                        let sealed = |preset: &StimulusPreset| PresetWords {
+                            kind: preset.kind,
+                            name: words(&preset.name),
+                            text: words(&speech::plain(&preset.text)),
+                        };
+                        presets.iter().map(sealed).collect()
+                    }),
                 };
                 out.push(changed.into());
                 if let Some(situation) = situation {

@@ -268,10 +268,20 @@ pub struct Session {
     pub last_at: Timestamp,
     /// When somebody last asked something of it.
     pub touched_at: Timestamp,
+    thresholds: Thresholds,
+    presets: Option<Presets>,
     pub parent: Option<Parent>,
     /// Who belongs to it, by its log. Rights are the directory's to give.
     #[serde(default)]
     pub people: BTreeMap<UserId, Relation>,
+}
+
+/// Presets that somebody put in the place of the cast's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Presets {
+    list: Vec<StimulusPreset>,
+    /// Whose words they are.
+    subject: Subject,
 }
 
 /// What a session was created with.
@@ -304,7 +314,7 @@ pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
 pub const LOG_FULL: &str = "storage";
 
 /// Version of [`Session`]'s serialised form; snapshots of another form are ignored.
-pub const STATE_FORM: u16 = 4;
+pub const STATE_FORM: u16 = 5;
 
 impl Session {
     /// The session after its first event.
@@ -371,6 +381,8 @@ impl Session {
             created_at: event.at,
             last_at: event.at,
             touched_at: event.at,
+            thresholds: created.cast.thresholds,
+            presets: None,
             parent: None,
             people: BTreeMap::new(),
             initial: Arc::new(initial),
@@ -446,11 +458,17 @@ impl Session {
     }
 
     pub fn thresholds(&self) -> Thresholds {
-        self.initial.cast.thresholds
+        self.thresholds
     }
 
+    /// What stimuli are drawn from: the cast's presets, or those somebody put in their place.
     pub fn presets(&self) -> &[StimulusPreset] {
-        &self.initial.cast.stimuli
+        self.presets.as_ref().map_or(&self.initial.cast.stimuli, |own| &own.list)
+    }
+
+    /// Whose words the presets are.
+    fn presets_subject(&self) -> Subject {
+        self.presets.as_ref().map_or(self.initial.cast_subject, |own| own.subject)
     }
 
     /// Whether nobody has asked anything of the session for so long that it is to be paused, and was not paused for that.

@@ -11,7 +11,7 @@ use crate::monitor::ResourceUsage;
 use super::{
     AgentActivity, Alert, Audit, Budget, Cast, Connection, Determinism, EmergencyLevel, Finish, Gauge, Interview,
     ModelErrorKind, Parent, Path, PromptStyle, Sampling, Session, SessionStatus, SessionType, SignedInUser, State,
-    StimulusKind, TurnOrder, Usage,
+    StimulusKind, StimulusPreset, Thresholds, TurnOrder, Usage,
 };
 
 /// Any frame.
@@ -497,6 +497,10 @@ pub enum StoredEvent {
         budget: Option<Budget>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tags: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thresholds: Option<Thresholds>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stimuli: Option<Vec<StimulusPreset>>,
     },
     AgentChanged {
         actor: String,

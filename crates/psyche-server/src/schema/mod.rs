@@ -628,6 +628,11 @@ pub struct SessionPatch {
     pub budget: Option<Budget>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+    /// The presets that stimuli are drawn from, instead of those there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stimuli: Option<Vec<StimulusPreset>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
