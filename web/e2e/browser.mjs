@@ -99,6 +99,22 @@ export async function violations(page) {
   }, RULES);
 }
 
+/** Reads a conversation from its end back to its beginning, as people do, and looks at every stop. */
+export async function readBack(page, look) {
+  const scroller = page.getByRole("region", { name: "Messages" });
+  const earlier = scroller.getByRole("button", { name: /^Show earlier/ });
+  for (;;) {
+    await look();
+    if ((await earlier.count()) === 0) return;
+    const hidden = await earlier.textContent();
+    await scroller.evaluate((node) => node.scrollTo({ top: -node.scrollHeight }));
+    await page.waitForFunction((text) => {
+      const button = document.querySelector("main button.older");
+      return button === null || button.textContent !== text;
+    }, hidden);
+  }
+}
+
 export function scrollsSideways(page) {
   return page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 }

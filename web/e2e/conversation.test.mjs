@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { Caller, firstAdmin, newPerson, PERSON, signInWith } from "./api.mjs";
-import { launchBrowser, openPage, violations } from "./browser.mjs";
+import { launchBrowser, openPage, readBack, violations } from "./browser.mjs";
 import { kill, launch, startPsyche, stopPsyche } from "./psyche.mjs";
 
 const PICTURES = new URL("../test-results/pictures/", import.meta.url).pathname;
@@ -81,7 +81,7 @@ test("a long conversation is read back to its first word: all of it, each once, 
   await page.goto(place(long));
   await whole(page);
   const seen = new Set();
-  for (let steps = 0; seen.size < expected.length && steps < 100; steps += 1) {
+  await readBack(page, async () => {
     const shown = await seqs(page);
     assert.ok(shown.length <= MOST_ROWS, `${shown.length} rows`);
     assert.deepEqual(
@@ -91,14 +91,7 @@ test("a long conversation is read back to its first word: all of it, each once, 
     );
     assert.equal(new Set(shown).size, shown.length, "none twice");
     for (const seq of shown) seen.add(seq);
-    const first = shown[0];
-    if (first === expected[0]) break;
-    await scroller(page).evaluate((node) => node.scrollTo({ top: -node.scrollHeight }));
-    await page.waitForFunction(
-      (before) => Number(document.querySelector("[data-message]").dataset.message) < before,
-      first,
-    );
-  }
+  });
   assert.deepEqual(
     [...seen].sort((a, b) => a - b),
     expected,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { firstAdmin, PERSON, signInWith, Caller } from "./api.mjs";
-import { launchBrowser, openPage } from "./browser.mjs";
+import { launchBrowser, openPage, readBack } from "./browser.mjs";
 import { startChat } from "./chat.mjs";
 import { PAYLOADS } from "./payloads.mjs";
 import { startPsyche, stopPsyche } from "./psyche.mjs";
@@ -86,12 +86,24 @@ async function settled(page) {
   await page.waitForTimeout(150);
 }
 
+const plain = (text) => text.replace(/\s+/gu, " ").trim();
+
 /** How many of the payloads stand on the page as plain words. */
-const shown = (page, texts) =>
-  page.evaluate((all) => {
-    const words = document.body.innerText.replace(/\s+/gu, " ");
-    return all.filter((text) => words.includes(text.replace(/\s+/gu, " "))).length;
-  }, texts);
+async function shown(page, texts) {
+  const words = plain(await page.locator("body").innerText());
+  return texts.filter((text) => words.includes(plain(text))).length;
+}
+
+/** Which of the payloads are plain words in no such place of the conversation, read back to its beginning. */
+async function unread(page, where) {
+  const missing = new Set(PAYLOADS);
+  await readBack(page, async () => {
+    // Not innerText: what is scrolled away is not laid out.
+    const words = plain((await page.locator(where).allTextContents()).join("\n"));
+    for (const payload of missing) if (words.includes(plain(payload))) missing.delete(payload);
+  });
+  return [...missing];
+}
 
 /** Writes a payload into a page that parses it, and tells whether anything came of it. */
 async function bites(context, payload) {
@@ -144,17 +156,9 @@ test("what agents say, whole and in pieces, is words", async () => {
   await page.getByText("Press Start").waitFor();
   assert.equal(await page.title(), `${fit(PAYLOADS[4], 200)} · psyche`);
   await admin.call("POST", `/sessions/${session.session_id}/commands`, { command: "start" });
-  await page.waitForFunction(
-    (all) => document.querySelectorAll("[data-message]").length >= all,
-    words.length,
-    { timeout: 60_000 },
-  );
+  await page.getByText("Stopped: all rounds are done").waitFor({ timeout: 60_000 });
+  assert.deepEqual(await unread(page, "[data-message] .words"), [], "said, and not to be read");
   await settled(page);
-  // Not innerText: what is scrolled away is not laid out.
-  const said = await page.locator("[data-message]").allTextContents();
-  const plain = said.join("\n").replace(/\s+/gu, " ");
-  const missing = PAYLOADS.filter((each) => !plain.includes(each.replace(/\s+/gu, " ").trim()));
-  assert.deepEqual(missing, [], "said, and not to be read");
   for (const tab of ["health", "visualizations", "analysis", "settings"]) {
     await page.goto(`${world.url}#/s/${session.session_id}/${tab}`);
     await settled(page);
@@ -187,8 +191,9 @@ test("stimuli, annotations and situations are words", async () => {
     await admin.call("PATCH", `/sessions/${id}`, { situation: payload, name: fit(payload, 200) });
   await page.goto(`${world.url}#/s/${id}/conversation`);
   await page.locator(".card").first().waitFor();
+  assert.deepEqual(await unread(page, ".card .text"), [], "typed, and not to be read");
+  assert.deepEqual(await unread(page, "main ol li li"), [], "noted, and not to be read");
   await settled(page);
-  assert.ok((await shown(page, PAYLOADS)) > 40, "the stimuli are not on the page");
 });
 
 test("names, titles, tags and situations in the list of sessions are words", async () => {
@@ -214,6 +219,14 @@ test("names, titles, tags and situations in the list of sessions are words", asy
   await page.keyboard.press("Escape");
 });
 
+/** Names are words in figures too, whose library would make tags and links of them. */
+async function figured(page, five) {
+  const ticks = (await page.locator(".ytick text").allTextContents()).map(plain);
+  const missing = five.map((payload) => plain(fit(payload, 80))).filter((name) => !ticks.includes(name));
+  assert.deepEqual(missing, [], "not to be read in a figure");
+  assert.equal(await page.locator(".js-plotly-plot a").count(), 0);
+}
+
 test("casts made of payloads: agents, prompts, presets, on every tab", async () => {
   const { page, quietly } = main;
   for (let at = 0; at < PAYLOADS.length; at += AGENTS) {
@@ -232,7 +245,10 @@ test("casts made of payloads: agents, prompts, presets, on every tab", async () 
     const visit = async () => {
       for (const tab of ["conversation", "health", "visualizations", "analysis", "settings"]) {
         await page.goto(`${world.url}#/s/${id}/${tab}`);
+        if (tab === "conversation") await page.getByText("Stopped: all rounds are done").waitFor();
+        if (tab === "analysis") await page.locator(".ytick text").first().waitFor();
         await settled(page);
+        if (tab === "analysis") await figured(page, five);
       }
     };
     // The page asks for the stored cast, and the browser's console notes that there is none.

@@ -35,7 +35,7 @@ export interface Delta {
 export function deltaOf(rows: readonly ComparedTurn[], run: number, gauge: GaugeName): Delta {
   const values = rows
     // What happened after the last words of all runs has no words, and no gauges.
-    .filter(({ cells }) => cells.some((cell) => cell.message !== undefined))
+    .filter(({ cells }) => cells.some((cell) => cell.message != null))
     .map(({ cells }) => cells[run]?.deltas?.[gauge] ?? null);
   const known = values.filter((value) => value !== null);
   const sum = known.reduce((total, value) => total + value, 0);

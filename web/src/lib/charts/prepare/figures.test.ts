@@ -7,6 +7,7 @@ import {
   course,
   dots,
   effects,
+  inPlainWords,
   layoutOf,
   overlapMap,
   overRuns,
@@ -171,4 +172,23 @@ it("a layout is in the colours of the surface, and nothing in it can be dragged"
     dragmode: false,
     xaxis: { fixedrange: true, title: { text: "turn" } },
   });
+});
+
+it("gives Plotly names as words, whatever they are made of", () => {
+  const traces = inPlainWords([
+    {
+      type: "bar",
+      y: ['<a href="//evil.test">Ego</a>', 3, null],
+      text: ["a & b"],
+      hovertemplate: "%{y}<extra>",
+    },
+  ]);
+  expect(traces).toEqual([
+    {
+      type: "bar",
+      y: ['&lt;a href="//evil.test"&gt;Ego&lt;/a&gt;', 3, null],
+      text: ["a &amp; b"],
+      hovertemplate: "%{y}<extra>",
+    },
+  ]);
 });

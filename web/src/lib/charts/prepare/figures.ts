@@ -19,6 +19,28 @@ export interface Figure {
   layout: Record<string, unknown>;
 }
 
+/** Where the words of people and models stand in a trace. */
+const WORDS = new Set(["x", "y", "text"]);
+const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+/** Plotly makes bold letters, styles and links of tags in what it is given; names are words and nothing else. */
+export function inPlainWords(data: readonly object[]): object[] {
+  const plain = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(plain)
+      : typeof value === "string"
+        ? value.replace(/[&<>]/gu, (sign) => ENTITIES[sign] ?? sign)
+        : value;
+  return data.map((trace) =>
+    Object.fromEntries(
+      Object.entries(trace).map(([key, value]: [string, unknown]) => [
+        key,
+        WORDS.has(key) ? plain(value) : value,
+      ]),
+    ),
+  );
+}
+
 /** The interval as Plotly's error bars, around the value. */
 export function around(value: number | null, interval: readonly number[] | null | undefined) {
   const [low, high] = interval ?? [];
