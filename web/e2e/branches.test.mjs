@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { firstAdmin, PERSON, signInWith } from "./api.mjs";
-import { launchBrowser, openPage, scrollsSideways, violations } from "./browser.mjs";
+import { firstAdmin, newPerson, PERSON, signInWith } from "./api.mjs";
+import { launchBrowser, openPage, readBack, scrollsSideways, violations } from "./browser.mjs";
 import { startPsyche, stopPsyche } from "./psyche.mjs";
 
 const PICTURES = new URL("../test-results/pictures/", import.meta.url).pathname;
+const NEW = { username: "nell", password: "a door at the end of the hall" };
 const STIMULUS = "A second letter comes, and it is open.";
 
 let world;
@@ -48,8 +49,23 @@ async function ended(id) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
+const idIn = (page) => /#\/s\/([^/]+)/u.exec(page.url())[1];
 const said = async (id, after = 0) =>
   (await admin.call("GET", `/sessions/${id}/messages?after=${after}&limit=200`)).items;
+
+/** Presses Tab until what has the focus is called so. */
+async function tabTo(page, name) {
+  for (let i = 0; i < 80; i += 1) {
+    await page.keyboard.press("Tab");
+    const called = await page.evaluate(() => {
+      const { activeElement: it } = document;
+      const labels = [...(it.labels ?? [])].map((label) => label.innerText);
+      return [it.getAttribute("aria-label"), it.title, it.innerText, ...labels].filter(Boolean);
+    });
+    if (called.some((each) => name.test(each.trim()))) return;
+  }
+  assert.fail(`Tab never comes to ${name}`);
+}
 
 test("an agent is asked outside the conversation, and the log does not know of it", async () => {
   const { page } = main;
@@ -78,14 +94,17 @@ test("a fork at turn 12 goes on with another stimulus; what is before it is shar
   await dialog.getByLabel("Name").fill("The open letter");
   await dialog.getByLabel("Stimulus").fill(STIMULUS);
   await dialog.getByRole("button", { name: "Fork" }).click();
-  await page.getByText("Forked here from").waitFor();
-  await page.locator(".card", { hasText: STIMULUS }).waitFor();
-  fork = /#\/s\/([^/]+)/u.exec(page.url())[1];
+  await page.waitForURL((url) => url.hash.startsWith("#/s/") && !url.hash.includes(original));
+  fork = idIn(page);
   await ended(fork);
   const [mine, theirs] = [await said(fork), await said(original)];
   const words = (messages) => messages.slice(0, 12).map(({ content }) => content);
   assert.deepEqual(words(mine), words(theirs));
   await page.getByText("Stopped: all rounds are done").waitFor();
+  const read = [];
+  await readBack(page, async () => read.push(await page.locator("main ol").innerText()));
+  assert.match(read.join("\n"), /Forked here from/u);
+  assert.ok(read.join("\n").includes(STIMULUS));
 });
 
 test("both are chosen in the list and stand side by side from where they part", async () => {
@@ -163,7 +182,7 @@ test("both are exported, and one comes back as another session with the same wor
     buffer: await readFile(path),
   });
   await page.waitForURL(/#\/s\//u);
-  const imported = /#\/s\/([^/]+)/u.exec(page.url())[1];
+  const imported = idIn(page);
   const contents = async (id) => (await said(id)).map(({ content }) => content);
   assert.deepEqual(await contents(imported), await contents(original));
   await page.locator("[data-message]").first().waitFor();
@@ -188,28 +207,15 @@ test("a file that is no session is refused in words, and nothing is made of it",
 
 test("without a mouse: sign in, start a session, hear it, find a turn, export it", async () => {
   const { page, complaints } = await openPage(browser, { acceptDownloads: true });
-  /** Presses Tab until what has the focus is called so. */
-  const tabTo = async (name) => {
-    for (let i = 0; i < 60; i += 1) {
-      await page.keyboard.press("Tab");
-      const called = await page.evaluate(() => {
-        const { activeElement: it } = document;
-        const labels = [...(it.labels ?? [])].map((label) => label.innerText);
-        return [it.getAttribute("aria-label"), it.title, it.innerText, ...labels].filter(Boolean);
-      });
-      if (called.some((each) => name.test(each.trim()))) return;
-    }
-    assert.fail(`Tab never comes to ${name}`);
-  };
   await page.goto(world.url);
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
-  await tabTo(/^User name$/u);
+  await tabTo(page, /^User name$/u);
   await page.keyboard.type(PERSON.username);
-  await tabTo(/^Password$/u);
+  await tabTo(page, /^Password$/u);
   await page.keyboard.type(PERSON.password);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Sessions" }).waitFor();
-  await tabTo(/^New session$/u);
+  await tabTo(page, /^New session$/u);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "New session" }).waitFor();
   await page.keyboard.type("By keys");
@@ -229,11 +235,11 @@ test("without a mouse: sign in, start a session, hear it, find a turn, export it
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Sessions" }).waitFor();
   await page.getByRole("link", { name: "By keys" }).waitFor();
-  await tabTo(/^Export By keys…$/u);
+  await tabTo(page, /^Export By keys…$/u);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Export this session" }).waitFor();
   const file = page.waitForEvent("download");
-  await tabTo(/^Download$/u);
+  await tabTo(page, /^Download$/u);
   await page.keyboard.press("Enter");
   assert.match((await file).suggestedFilename(), /\.jsonl$/u);
   assert.deepEqual(complaints, []);
@@ -262,6 +268,124 @@ test("the list of sessions: no axe violation with nothing found, and when it can
       await page.getByRole("link", { name: "The open letter" }).waitFor();
     });
   }
+});
+
+test("a newcomer: the demo, a stimulus, the turn where stagnation rose, a fork, both compared and exported", async () => {
+  await newPerson(admin, NEW.username, "researcher", NEW.password);
+  const { page, complaints } = await openPage(browser, { acceptDownloads: true });
+  await signInWith(page, world.url, NEW.username, NEW.password);
+  await page.getByRole("button", { name: "Start the demo session" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/#\/s\//u);
+  const demo = idIn(page);
+  await page.locator("[data-message]").first().waitFor();
+
+  await page.keyboard.press("i");
+  await page.waitForFunction(() => document.activeElement.dataset.key === "inject");
+  await page.keyboard.type("A smell of bread fills the hall.");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".card", { hasText: "A smell of bread fills the hall." }).getByText("heard").waitFor();
+
+  // Read as people read it: turn by turn, in the tile.
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("2");
+  const tile = page.getByRole("region", { name: "Stagnation", exact: true });
+  await page.waitForFunction(
+    () => Number.parseInt(document.querySelector("footer output").innerText, 10) >= 25,
+    null,
+    {
+      timeout: 60_000,
+    },
+  );
+  await page.keyboard.press("Space");
+  await page.getByText("Paused").first().waitFor();
+  await page.keyboard.press("Home");
+  const course = [];
+  let rose = 0;
+  while (rose === 0) {
+    const turn = Number(await page.getByRole("slider", { name: "Turn" }).inputValue());
+    await page.getByText(`You are looking at the past, as of turn ${turn}.`).waitFor();
+    const value = Number.parseFloat(await tile.locator(".value").innerText());
+    if (value > course.at(-1)) rose = turn;
+    course.push(value);
+    if (rose === 0) await page.keyboard.press("ArrowRight");
+  }
+  const { turns } = await admin.call("GET", `/sessions/${demo}/timeline`);
+  const known = turns.gauges.stagnation.slice(0, course.length).map((value) => value ?? Number.NaN);
+  assert.deepEqual(
+    course,
+    known.map((value) => Number.parseFloat(value.toFixed(2))),
+  );
+
+  await page.keyboard.press("f");
+  await page.getByRole("dialog", { name: `Fork at turn ${rose}` }).waitFor();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("The demo, otherwise");
+  await tabTo(page, /^Stimulus$/u);
+  await page.keyboard.type(STIMULUS);
+  await tabTo(page, /^Fork$/u);
+  await page.keyboard.press("Enter");
+  await page.waitForURL((url) => /#\/s\//u.test(url.hash) && !url.hash.includes(demo));
+  const branch = idIn(page);
+  await page.locator(".card", { hasText: STIMULUS }).getByText("heard").waitFor();
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("Space");
+  await page.getByText("Paused").first().waitFor();
+
+  const choose = async () => {
+    await page.goto(`${world.url}#/`);
+    for (const name of [/^Choose The demo, otherwise$/u, /^Choose (?!The demo, otherwise)/u]) {
+      await page.getByLabel(name).focus();
+      await page.keyboard.press("Space");
+    }
+    await page.getByText("2 chosen").waitFor();
+  };
+  await choose();
+  await page.getByRole("button", { name: "Compare" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "2 runs side by side" }).waitFor();
+  await page.getByText(`Shared past: ${rose} turns`).waitFor();
+  assert.equal((await page.locator("tbody tr th").first().innerText()).trim(), String(rose + 1));
+  assert.ok((await page.locator("tbody").innerText()).includes(STIMULUS));
+  assert.deepEqual(await violations(page), []);
+
+  const files = [];
+  page.on("download", (download) => files.push(download));
+  await choose();
+  for (const format of ["JSONL", "CSV"]) {
+    await page.getByRole("button", { name: "Export…" }).click();
+    await page.getByRole("radio", { name: new RegExp(`^${format} `, "u") }).check();
+    await tabTo(page, /^Download$/u);
+    await page.keyboard.press("Enter");
+    await page.getByText("2 files are in your downloads.").waitFor();
+    await page.keyboard.press("Escape");
+  }
+  const read = new Map();
+  for (const file of files) read.set(file.suggestedFilename(), await readFile(await file.path(), "utf8"));
+  const hashes = [];
+  for (const id of [demo, branch]) {
+    const lines = read.get(`psyche-${id}.jsonl`).trim().split("\n");
+    const [head, ...records] = lines.map((line) => JSON.parse(line));
+    assert.equal(head.session_id, id);
+    assert.equal(
+      lines.some((line) => line.includes(STIMULUS)),
+      id === branch,
+    );
+    hashes.push(records.map(({ hash }) => hash));
+    const [columns, ...rows] = read.get(`psyche-${id}.csv`).trim().split("\r\n");
+    assert.match(columns, /^seq,timestamp,/u);
+    assert.equal(rows.length, (await said(id)).length);
+  }
+  // A fork has the very past it was forked from, and only that.
+  const apart = hashes[1].findIndex((hash, at) => hash !== hashes[0][at]);
+  const past = read
+    .get(`psyche-${demo}.jsonl`)
+    .split("\n")
+    .slice(1, apart + 1);
+  const spoken = past.map((line) => JSON.parse(line)).filter(({ kind }) => kind === "agent_message");
+  assert.equal(spoken.length, rose);
+  assert.deepEqual(complaints, []);
+  await page.context().close();
 });
 
 test("nothing complained", () => {

@@ -26,6 +26,7 @@ rate_limit_burst_size = 1000
 rate_limit_user_requests_per_minute = 60000
 rate_limit_sign_ins_per_minute = 600
 rate_limit_upgrades_per_minute = 6000
+rate_limit_exports_per_hour = 600
 ${settings}
 ${tables.includes("[models.default]") ? "" : `[models.default]\nprovider = "scripted"`}
 # Nobody answers on port 9.
