@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { Caller, firstAdmin, newPerson, PERSON, signInWith } from "./api.mjs";
-import { launchBrowser, openPage, scrollsSideways, violations } from "./browser.mjs";
+import { launchBrowser, openPage, scrollsSideways, settled, violations } from "./browser.mjs";
 import { startPsyche, stopPsyche } from "./psyche.mjs";
 
 const PICTURES = new URL("../test-results/pictures/", import.meta.url).pathname;
@@ -456,8 +456,8 @@ test("every section: no axe violation, no sideways scroll, in light, dark and na
     await page.setViewportSize(size);
     for (const section of SECTIONS) {
       await open(section);
-      await page.waitForLoadState("networkidle");
-      await page.waitForTimeout(100);
+      await page.locator("main h1").waitFor();
+      await settled(page);
       const name = `admin-${section}-${colorScheme}-${size.width}`;
       await page.screenshot({ path: `${PICTURES}${name}.png` });
       assert.deepEqual(await violations(page), [], name);

@@ -99,8 +99,8 @@ test("the self-test says what the server read", async () => {
   const { ok, rows } = await admin.call("GET", "/analysis/self-test");
   const bad = rows.filter((row) => !row.ok).length;
   const verdict = ok
-    ? /^All \d+ readings lie in their bands/
-    : new RegExp(`^${bad} of ${rows.length} readings outside`, "u");
+    ? /All \d+ readings lie in their bands/
+    : new RegExp(`${bad} of ${rows.length} readings outside`, "u");
   await tests.getByText(verdict).first().waitFor({ timeout: 60_000 });
   assert.equal(await tests.getByRole("row").count(), rows.length + 1);
   assert.deepEqual(await violations(page), []);
@@ -122,15 +122,15 @@ test("export: a look first, then the file under the server's name; the log comes
   const { page } = main;
   await open("settings");
   const form = panel("Export");
-  await form.getByLabel("Format").selectOption("markdown");
+  await form.getByRole("radio", { name: /^Markdown/ }).check();
   await form.getByRole("button", { name: "Preview" }).click();
   await form.locator("pre").waitFor();
   assert.deepEqual(await violations(page), []);
-  await form.getByLabel("Format").selectOption("jsonl");
+  await form.getByRole("radio", { name: /^JSONL/ }).check();
   assert.equal(await form.getByLabel("who people are").isDisabled(), true);
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    form.getByRole("button", { name: "Export" }).click(),
+    form.getByRole("button", { name: "Download" }).click(),
   ]);
   assert.match(download.suggestedFilename(), /\.jsonl$/);
   const { seq } = await admin.call("GET", `/sessions/${session.session_id}`);
@@ -142,13 +142,13 @@ test("export: a look first, then the file under the server's name; the log comes
 test("export of some turns asks for their events only", async () => {
   const { page } = main;
   const form = panel("Export");
-  await form.getByLabel("Format").selectOption("csv");
+  await form.getByRole("radio", { name: /^CSV/ }).check();
   await form.getByLabel("Range").selectOption("turns");
   await form.getByLabel("From turn").fill("2");
   await form.getByLabel("To turn").fill("3");
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    form.getByRole("button", { name: "Export" }).click(),
+    form.getByRole("button", { name: "Download" }).click(),
   ]);
   const rows = (await readFile(await download.path(), "utf8")).trim().split(/\r?\n/u);
   assert.equal(rows.filter((row) => !row.startsWith("#")).length, 3, "a head and two utterances");

@@ -90,6 +90,20 @@ export async function openPage(browser, options = {}) {
   return { context, page, complaints, quietly };
 }
 
+/** Waits until nothing is on its way any more: no answer, no placeholder for one, and no change of colours. */
+export async function settled(page) {
+  await page.waitForLoadState("networkidle");
+  await page.waitForFunction(
+    () =>
+      document.querySelector(".skeleton") === null &&
+      document
+        .getAnimations()
+        .every(
+          ({ playState, effect }) => playState !== "running" || effect.getTiming().iterations === Infinity,
+        ),
+  );
+}
+
 /** What axe finds, in one line each. */
 export async function violations(page) {
   await page.evaluate(AXE);
