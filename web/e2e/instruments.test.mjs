@@ -163,6 +163,41 @@ test("paths are edited as a matrix, and each keeps how far it hears", async () =
   await form.locator("button[type=submit]:disabled:not([aria-busy])").waitFor();
 });
 
+test("thresholds and presets are changed during a session, and act", async () => {
+  const { page } = main;
+  const id = session.session_id;
+  const changed = async () =>
+    (await admin.call("GET", `/sessions/${id}/events?type=settings_changed`)).items.at(-1);
+  const thresholds = page.getByRole("region", { name: "Emergency thresholds" });
+  await thresholds.getByLabel("Opens above").fill("0.9");
+  await thresholds.getByRole("button", { name: "Save" }).click();
+  // Its fields are those of a cast: an alert below what opens is none.
+  await thresholds.getByText(/must not be below/).waitFor();
+  await thresholds.getByLabel("Alerts above").fill("0.95");
+  await thresholds.getByRole("button", { name: "Save" }).click();
+  await thresholds.getByText(/applies from turn/).waitFor();
+  assert.deepEqual((await changed()).thresholds, { emergency: 0.9, critical: 0.95, path_switch_delay: 2 });
+
+  const presets = page.getByRole("region", { name: "Stimulus presets" });
+  await presets.getByRole("button", { name: "Add a preset" }).click();
+  const added = presets.getByRole("group", { name: /^Preset/ }).last();
+  assert.equal(await added.getByLabel("Preset’s name").evaluate((node) => node === document.activeElement), true);
+  await page.keyboard.type("A drawer");
+  await added.getByLabel("What happens").fill("A drawer that was locked stands open.");
+  await presets.getByRole("button", { name: "Save" }).click();
+  await presets.getByText("Saved: offered from now on.").waitFor();
+  const { stimuli } = await changed();
+  assert.equal(stimuli.at(-1).text, "A drawer that was locked stands open.");
+  assert.deepEqual(await violations(page), []);
+
+  await open("health");
+  await page.getByText(/0\.90/).first().waitFor();
+  await open("conversation");
+  await page.getByLabel("Kind").selectOption({ label: "A drawer" });
+  assert.equal(await page.getByLabel("Text").inputValue(), "A drawer that was locked stands open.");
+  await open("settings");
+});
+
 test("a prompt shows how it differs from the cast's", async () => {
   const { page } = main;
   const prompt = page.getByLabel("System prompt");

@@ -130,7 +130,7 @@ impl Engine {
     }
 
     /// Sets tokens aside where the session's budget, and what interviews took of it, leave room.
-    fn reserve(&self, session: &Session, tokens: u64) -> Result<(), EngineError> {
+    pub(crate) fn reserve(&self, session: &Session, tokens: u64) -> Result<(), EngineError> {
         let mut asked = self.inner.asked();
         let spent = asked.entry(session.id).or_default();
         let all = session.spent.tokens + session.reserved + spent.tokens + tokens;
@@ -154,7 +154,7 @@ impl Engine {
     }
 
     /// Puts what was really spent in the place of what was set aside.
-    fn settle(&self, session: SessionId, reserved: u64, spent: Option<Spent>) {
+    pub(crate) fn settle(&self, session: SessionId, reserved: u64, spent: Option<Spent>) {
         let Spent { tokens, cost } = spent.unwrap_or_default();
         let mut asked = self.inner.asked();
         let ledger = asked.entry(session).or_default();

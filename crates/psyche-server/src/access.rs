@@ -10,11 +10,12 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use psyche_core::audit::{AuditDraft, AuditType, Outcome};
+use psyche_core::measure::judge::Ask;
 use psyche_core::permission::{Permission, Verdict, verdict};
 use psyche_core::port::{Relation, SessionRow, SessionSummary, User};
 use psyche_core::session::{Action, InterviewArgs, Relate, SessionType, UserCommand};
 use psyche_core::{CommandId, SessionId, TenantId};
-use psyche_engine::{Answered, ForkDraft};
+use psyche_engine::{Answered, ForkDraft, Judged};
 use serde_json::json;
 
 use crate::accounts::{Caller, Standing};
@@ -367,6 +368,19 @@ impl Exporter {
 }
 
 impl Controller {
+    pub fn id(&self) -> SessionId {
+        self.0.id()
+    }
+
+    /// Asks a model about what was said, outside the conversation.
+    pub async fn judge(&self, model: Option<&str>, asks: &[Ask]) -> Answer<Judged> {
+        let app = &self.0.app;
+        tokio::select! {
+            judged = app.ports.engine.judge(self.0.id(), model, asks) => Ok(judged?),
+            () = app.leaving.cancelled() => Err(ApiError::unavailable("the server is leaving")),
+        }
+    }
+
     /// Asks an agent outside the conversation.
     pub async fn interview(&self, args: &InterviewArgs) -> Answer<Answered> {
         let app = &self.0.app;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use psyche_core::SessionId;
 use psyche_core::measure::{SelfTest, Vader, self_test};
-use psyche_lab::analysis::{AnalysisError, Range, of_log};
+use psyche_lab::analysis::{AnalysisError, Range, Sampled, of_log, read_log};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -84,15 +84,8 @@ impl Analyses {
 
 /// The analysis of a session as JSON. `from` and `to` are the ends of the range, open where absent.
 pub async fn document(app: &Shared, session: SessionId, from: Option<u64>, to: Option<u64>) -> Answer<Bytes> {
-    let head = app.ports.log.head(session).await?.ok_or_else(ApiError::not_found)?;
-    let range = Range { from: from.unwrap_or(1), to: to.unwrap_or(head.seq) };
-    if range.from == 0 || range.from > head.seq {
-        return Err(ApiError::invalid("from", format!("the log has events 1 to {}", head.seq)));
-    }
-    if range.to < range.from || range.to > head.seq {
-        return Err(ApiError::invalid("to", format!("must be from {} to {}", range.from, head.seq)));
-    }
-    let key = Key { session, generation: head.generation, range };
+    let (range, generation) = range(app, session, (from, to)).await?;
+    let key = Key { session, generation, range };
     if let Some(document) = app.analyses.find(key) {
         return Ok(document);
     }
@@ -113,6 +106,37 @@ pub async fn document(app: &Shared, session: SessionId, from: Option<u64>, to: O
         Ok(document)
     });
     work.await.map_err(ApiError::internal)?
+}
+
+/// The range that is meant, within the log as it is, and the log's generation.
+async fn range(app: &Shared, session: SessionId, (from, to): (Option<u64>, Option<u64>)) -> Answer<(Range, u32)> {
+    let head = app.ports.log.head(session).await?.ok_or_else(ApiError::not_found)?;
+    let range = Range { from: from.unwrap_or(1), to: to.unwrap_or(head.seq) };
+    if range.from == 0 || range.from > head.seq {
+        return Err(ApiError::invalid("from", format!("the log has events 1 to {}", head.seq)));
+    }
+    if range.to < range.from || range.to > head.seq {
+        return Err(ApiError::invalid("to", format!("must be from {} to {}", range.from, head.seq)));
+    }
+    Ok((range, head.generation))
+}
+
+/// Utterances of a range, drawn evenly: at most so many, and only those that answer another where that is asked for.
+pub async fn sample(
+    app: &Shared,
+    session: SessionId,
+    ends: (Option<u64>, Option<u64>),
+    (count, answering): (usize, bool),
+) -> Answer<Vec<Sampled>> {
+    let (range, _) = range(app, session, ends).await?;
+    let at_work = Arc::clone(&app.analyses.at_work).acquire_owned().await.map_err(ApiError::internal)?;
+    let (app, runtime) = (Arc::clone(app), Handle::current());
+    let work = Arc::clone(&app).tracker.spawn_blocking(move || {
+        let _held = at_work;
+        let reading = runtime.block_on(read_log(app.ports.log.as_ref(), session, range))?;
+        Ok::<_, AnalysisError>(reading.sample(count, answering))
+    });
+    Ok(work.await.map_err(ApiError::internal)??)
 }
 
 /// The canonical transcripts and their families, read by this program.

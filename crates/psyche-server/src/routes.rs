@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::access::guard;
 use crate::api::{
-    account, analysis, audit, auth, casts, comparison, configuration, docs, exports, forks, health, history, models,
-    participants, privacy, providers, second_factor, sessions, setup, system, tickets, timeline, users,
+    account, analysis, audit, auth, casts, comparison, configuration, docs, exports, forks, health, history, judge,
+    models, participants, privacy, providers, second_factor, sessions, setup, system, tickets, timeline, users,
 };
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
@@ -108,6 +108,7 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
         .add(P::SessionRead, routes!(analysis::session))
+        .add(P::SessionControl, routes!(judge::judge))
         .add(P::SessionExport, routes!(exports::export))
         .add(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))

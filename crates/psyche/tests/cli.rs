@@ -186,6 +186,22 @@ fn a_session_is_taken_to_another_installation_and_is_whole_there() {
     let events = |text: &str| text.split_once('\n').unwrap().1.to_owned();
     assert_eq!(events(&text(&again.stdout)), events(&std::fs::read_to_string(&file).unwrap()));
 
+    let analysed = |data: &Path, arguments: &[&str]| {
+        let output = psyche(data, &[&["analyse"], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let document = |text: &str| {
+        let mut document: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(document["utterances"], 10);
+        document.as_object_mut().unwrap().remove("session_id");
+        document
+    };
+    let of_the_file = analysed(there.path(), &[&file, "--json"]);
+    assert_eq!(document(&of_the_file), document(&analysed(here.path(), &[id, "--json"])), "a file reads as its session");
+    let shown = analysed(here.path(), &[]);
+    assert!(shown.starts_with(&format!("{id}: 10 utterances")) && shown.contains("stagnation"), "{shown}");
+
     let damaged = there.path().join("damaged.jsonl");
     std::fs::write(&damaged, std::fs::read_to_string(&file).unwrap().replacen("\"round\":1", "\"round\":2", 1))
         .unwrap();

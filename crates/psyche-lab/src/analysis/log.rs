@@ -26,9 +26,13 @@ pub enum AnalysisError {
     Store(#[from] StoreError),
 }
 
-/// Reads a session's log up to the end of the range, or to its head now, and analyses it. Computes between reads and at
-/// the end: drive it where that may take seconds.
+/// Analyses a session's log ([`read_log`]). Computes for seconds where the log is long: drive it where that does no harm.
 pub async fn of_log(log: &dyn EventLog, session: SessionId, range: Range) -> Result<Analysis, AnalysisError> {
+    Ok(read_log(log, session, range).await?.finish())
+}
+
+/// Reads a session's log up to the end of the range, or to its head now.
+pub async fn read_log(log: &dyn EventLog, session: SessionId, range: Range) -> Result<Reading, AnalysisError> {
     let head = log.head(session).await?.ok_or(AnalysisError::NotFound)?;
     let end = range.to.min(head.seq);
     let mut reading = Reading::new(session, head.generation, range);
@@ -45,5 +49,5 @@ pub async fn of_log(log: &dyn EventLog, session: SessionId, range: Range) -> Res
     if now.generation != head.generation {
         return Err(AnalysisError::Changed);
     }
-    Ok(reading.finish())
+    Ok(reading)
 }

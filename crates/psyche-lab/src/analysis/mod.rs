@@ -16,6 +16,7 @@ mod log;
 mod opinions;
 mod overlap;
 mod reading;
+mod sample;
 mod shares;
 mod signals;
 mod trends;
@@ -26,8 +27,9 @@ pub use document::{
     MeasureSummary, Quality, QualityPart, Shares, SpeakerShare, Style, StylePair, StyleStep, TalkMatrix, TrendLine,
     TurningPoint,
 };
-pub use log::{AnalysisError, of_log};
+pub use log::{AnalysisError, of_log, read_log};
 pub use reading::{Range, Reading, TooLarge};
+pub use sample::Sampled;
 
 /// Counted up when a formula of this module changes.
 pub const ANALYSIS_VERSION: u16 = 1;

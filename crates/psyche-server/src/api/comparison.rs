@@ -107,7 +107,7 @@ impl Place {
 #[utoipa::path(
     get, path = "/api/v1/sessions/compare", tag = "sessions", params(CompareQuery),
     responses(
-        (status = 200, body = schema::Comparison),
+        (status = 200, body = schema::ComparedRuns),
         (status = 404, description = "There is no such session, or none you may see.")
     )
 )]

@@ -12,6 +12,7 @@ pub mod exports;
 pub mod forks;
 pub mod health;
 pub mod history;
+pub mod judge;
 pub mod models;
 pub mod participants;
 pub mod privacy;

@@ -214,6 +214,52 @@ pub struct SelfTest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgeQuestion {
+    /// −2 very negative … 2 very positive.
+    Sentiment,
+    /// To what it answers: −2 rejects it … 2 supports it.
+    Stance,
+    /// 1 one view … 7 views joined by a principle.
+    IntegrativeComplexity,
+}
+
+/// What a model made of a sample of utterances. Stored nowhere.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Judgement {
+    pub question: JudgeQuestion,
+    pub model: String,
+    pub range: Vec<i8>,
+    pub ratings: Vec<JudgeRating>,
+    pub asked: u64,
+    /// Answers that were no rating, and calls that failed.
+    pub refused: u64,
+    pub mean: Option<f64>,
+    pub interval: Option<Vec<f64>>,
+    /// With the rules; of sentiment alone.
+    pub agreement: Option<JudgeAgreement>,
+    pub spent: Spent,
+    pub note: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JudgeRating {
+    pub seq: u64,
+    pub judge: Option<i8>,
+    pub rules: Option<i8>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JudgeAgreement {
+    pub pairs: u64,
+    pub refused: u64,
+    /// Quadratic-weighted kappa; absent under ten pairs.
+    pub kappa: Option<f64>,
+    /// Share of equal ratings.
+    pub equal: f64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Colour {
     #[schema(example = "#99b7ee")]
     pub dark: String,
@@ -837,7 +883,7 @@ pub struct Interview {
 
 /// Two to six runs side by side.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Comparison {
+pub struct ComparedRuns {
     pub common: CommonPast,
     /// In the order in which they were asked for.
     pub runs: Vec<ComparedRun>,

@@ -148,3 +148,39 @@ async fn the_canonical_transcripts_read_as_they_must() {
     assert_eq!((&tests["ok"], tests["rows"].as_array().unwrap().len()), (&json!(true), 60), "{tests}");
     app.get("/analysis/self-test", None).await.expect(401);
 }
+
+#[tokio::test]
+async fn a_model_judges_a_sample_on_the_sessions_budget_and_nothing_is_stored() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada", Role::Researcher).await;
+    let ben = app.person("ben", Role::Observer).await;
+    let id = app.session(&ada, 3).await;
+    let path = format!("/sessions/{id}/analysis/judge");
+    app.post(&path, Some(&ada), json!({"question": "sentiment"})).await.expect(409);
+    let events = app.talk(&ada, &id).await;
+    app.put(&format!("/sessions/{id}/participants/{}", ben.id), Some(&ada), json!({"relation": "viewer"}))
+        .await
+        .expect(200);
+    let events_now = app.events(&ada, &id).await.len();
+    assert!(events_now >= events.len());
+
+    // The scripted model talks and does not rate: every answer is a refusal, counted and not guessed at.
+    let judged = app.post(&path, Some(&ada), json!({"question": "sentiment", "sample": 5})).await.expect(200);
+    assert_eq!((&judged["asked"], &judged["refused"], &judged["mean"]), (&json!(5), &json!(5), &Value::Null));
+    assert_eq!(judged["ratings"].as_array().unwrap().len(), 5);
+    assert!(judged["ratings"][0]["rules"].is_number() && judged["ratings"][0]["judge"].is_null(), "{judged}");
+    assert!(judged["spent"]["tokens"].as_u64().unwrap() > 0);
+    assert_eq!(app.events(&ada, &id).await.len(), events_now, "nothing is stored");
+
+    app.post(&path, Some(&ben), json!({"question": "sentiment"})).await.expect(403);
+    for wrong in [
+        json!({"question": "mood"}),
+        json!({"question": "sentiment", "sample": 0}),
+        json!({"question": "sentiment", "model": "none"}),
+    ] {
+        app.post(&path, Some(&ada), wrong).await.expect(422);
+    }
+    // Out of budget: no call is made.
+    app.patch(&format!("/sessions/{id}"), Some(&ada), json!({"budget": {"tokens": 1}})).await.expect(200);
+    app.post(&path, Some(&ada), json!({"question": "stance"})).await.expect(409);
+}

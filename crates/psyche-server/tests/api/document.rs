@@ -232,6 +232,9 @@ async fn real_answers_and_frames_are_as_described() {
     checker.check("Session", &app.get(&format!("/sessions/{id}"), Some(&root)).await.expect(200));
     checker.check("State", &app.get(&format!("/sessions/{id}/state"), Some(&root)).await.expect(200));
     checker.check("Analysis", &app.get(&format!("/sessions/{id}/analysis"), Some(&root)).await.expect(200));
+    let path = format!("/sessions/{id}/analysis/judge");
+    let judged = app.post(&path, Some(&root), json!({"question": "sentiment"})).await;
+    checker.check("Judgement", &judged.expect(200));
     checker.check("SelfTests", &app.get("/analysis/self-test", Some(&root)).await.expect(200));
     let begun = app.post("/analysis/history", Some(&root), json!({})).await.expect(202);
     checker.check("HistoryJob", &begun);

@@ -408,6 +408,15 @@ export interface components {
             common_seq: number;
             session: components["schemas"]["Session"];
         };
+        /** @description Two to six runs side by side. */
+        ComparedRuns: {
+            common: components["schemas"]["CommonPast"];
+            /** @description From the first turn on that is not common. */
+            items: components["schemas"]["ComparedTurn"][];
+            next_cursor?: string | null;
+            /** @description In the order in which they were asked for. */
+            runs: components["schemas"]["ComparedRun"][];
+        };
         ComparedTurn: {
             /** @description One per run, in their order. */
             cells: components["schemas"]["ComparedCell"][];
@@ -1040,6 +1049,66 @@ export interface components {
         };
         /** @enum {string} */
         JobStatus: "running" | "done" | "failed";
+        JudgeAgreement: {
+            /**
+             * Format: double
+             * @description Share of equal ratings.
+             */
+            equal: number;
+            /**
+             * Format: double
+             * @description Quadratic-weighted kappa; absent under ten pairs.
+             */
+            kappa?: number | null;
+            /** Format: int64 */
+            pairs: number;
+            /** Format: int64 */
+            refused: number;
+        };
+        /** @enum {string} */
+        JudgeQuestion: "sentiment" | "stance" | "integrative_complexity";
+        JudgeRating: {
+            /** Format: int32 */
+            judge?: number | null;
+            /** Format: int32 */
+            rules?: number | null;
+            /** Format: int64 */
+            seq: number;
+        };
+        JudgeRequest: {
+            /**
+             * Format: int64
+             * @description The first and the last event to draw from; the whole log when absent.
+             */
+            from?: number | null;
+            /** @description The session's own when absent. */
+            model?: string | null;
+            question: components["schemas"]["JudgeQuestion"];
+            /** @description Utterances to judge, drawn evenly: 1 to 50, 20 when absent. */
+            sample?: number | null;
+            /** Format: int64 */
+            to?: number | null;
+        };
+        /** @description What a model made of a sample of utterances. Stored nowhere. */
+        Judgement: {
+            agreement?: components["schemas"]["JudgeAgreement"] | null;
+            /** Format: int64 */
+            asked: number;
+            interval?: number[] | null;
+            /** Format: double */
+            mean?: number | null;
+            model: string;
+            note: string;
+            question: components["schemas"]["JudgeQuestion"];
+            range: number[];
+            ratings: components["schemas"]["JudgeRating"][];
+            /**
+             * Format: int64
+             * @description Answers that were no rating, and calls that failed.
+             */
+            refused: number;
+            spent: components["schemas"]["Spent"];
+        };
         /** @description From the model call to its end. */
         Latency: {
             n: number;
@@ -1783,7 +1852,10 @@ export interface components {
             /** Format: int64 */
             pacing_ms?: number | null;
             situation?: string | null;
+            /** @description The presets that stimuli are drawn from, instead of those there are. */
+            stimuli?: components["schemas"]["StimulusPreset"][] | null;
             tags?: string[] | null;
+            thresholds?: components["schemas"]["Thresholds"] | null;
         };
         /** @enum {string} */
         SessionStatus: "created" | "running" | "paused" | "stopped" | "failed";
@@ -2124,7 +2196,9 @@ export interface components {
             /** Format: int64 */
             pacing_ms?: number | null;
             situation?: string | null;
+            stimuli?: components["schemas"]["StimulusPreset"][] | null;
             tags?: string[] | null;
+            thresholds?: components["schemas"]["Thresholds"] | null;
             /** @enum {string} */
             type: "settings_changed";
         } | {

@@ -78,7 +78,7 @@ export const conversationText = catalogue({
   kind: "Kind",
   speakAs: "Speak as yourself",
   happens: "What happens to them",
-  fromCast: "From the cast",
+  fromCast: "Presets",
   target: "Target",
   all: "Everyone",
   text: "Text",

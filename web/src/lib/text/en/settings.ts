@@ -59,18 +59,25 @@ export const settingsText = catalogue({
   castVersion: "{name}, version {version}",
 
   thresholds: "Emergency thresholds",
-  thresholdsAside: "set by the cast",
   thresholdEmergency: "Opens above",
   thresholdCritical: "Alerts above",
-  thresholdDelay: "Closes after",
-  calmRounds: "{n|# calm round|# calm rounds}",
+  thresholdDelay: "Closes after calm rounds",
   thresholdsNote:
-    "On the standardised scale of stagnation, fixed for the life of this session. Others are given with a cast: export this one, change it, and start a session with it.",
+    "On the standardised scale of stagnation: 0 is the median of its null, 1 the level of a perfect loop. Runs with other thresholds are other conditions: compare them as such.",
+  castThresholds: "Back to the cast’s thresholds",
 
   presets: "Stimulus presets",
-  presetsAside: "from the cast",
-  noPresets: "This cast brings none.",
-  presetsNote: "They are offered under “From the cast” wherever a stimulus is injected.",
+  presetsAside: "of this session alone",
+  noPresets: "There are none. A stimulus without words of its own needs one.",
+  presetsNote: "They are offered wherever a stimulus is injected; “Random” draws from them by the session’s seed.",
+  preset: "Preset {n}",
+  presetName: "Preset’s name",
+  presetKind: "Kind",
+  presetText: "What happens",
+  addPreset: "Add a preset",
+  removePreset: "Remove preset {n}",
+  castPresets: "Back to the cast’s presets",
+  presetsSaved: "Saved: offered from now on.",
 
   casts: "Cast as a file",
   castsNote:
