@@ -156,6 +156,44 @@ test("export of some turns asks for their events only", async () => {
   await form.getByText("“From” must not be after “to”.").waitFor();
 });
 
+test("every format gives a file of its kind, and only text is looked at first", async () => {
+  const { page } = main;
+  await page.reload();
+  const form = panel("Export");
+  for (const [name, head, legible] of [
+    ["JSONL", /^\{"format":"psyche-log"/u, true],
+    ["JSON", /^\{/u, true],
+    ["CSV", /^seq,timestamp,/u, true],
+    ["Parquet", /^PAR1/u, false],
+    ["Markdown", /^---\n/u, true],
+    ["HTML", /^<!doctype html>/iu, true],
+    ["PDF", /^%PDF-/u, false],
+  ]) {
+    await form.getByRole("radio", { name: new RegExp(`^${name} `, "u") }).check();
+    assert.equal(await form.getByRole("button", { name: "Preview" }).isEnabled(), legible, name);
+    const [download] = await Promise.all([
+      page.waitForEvent("download", { timeout: 60_000 }),
+      form.getByRole("button", { name: "Download" }).click(),
+    ]);
+    assert.match(await readFile(await download.path(), "latin1"), head);
+    await form.getByText(`${download.suggestedFilename()}: `).waitFor();
+  }
+});
+
+test("an export that fails says so, and can be tried again", async () => {
+  const { page, quietly } = main;
+  const form = panel("Export");
+  await quietly(async () => {
+    await page.route(/\/export\?/u, (route) => route.abort());
+    await form.getByRole("button", { name: "Download" }).click();
+    await form.getByText("The session was not exported").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await page.unroute(/\/export\?/u);
+  });
+  await Promise.all([page.waitForEvent("download"), form.getByRole("button", { name: "Retry" }).click()]);
+  await form.getByText("The session was not exported").waitFor({ state: "detached" });
+});
+
 test("nothing complained: no console error, no page error, no refused content", () => {
   assert.deepEqual(main.complaints, []);
 });

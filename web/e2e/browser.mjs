@@ -95,7 +95,7 @@ export async function settled(page) {
   await page.waitForLoadState("networkidle");
   await page.waitForFunction(
     () =>
-      document.querySelector(".skeleton") === null &&
+      [...document.querySelectorAll(".skeleton")].every((each) => !each.checkVisibility()) &&
       document
         .getAnimations()
         .every(

@@ -42,12 +42,7 @@ export type ForkDraft = Schemas["ForkBody"];
 /** What an agent answered outside the conversation. */
 export type Interview = Schemas["Interview"];
 /** Runs side by side: where their common past ends, and turn by turn what came after it. */
-export interface Comparison {
-  common: Schemas["CommonPast"];
-  runs: Schemas["ComparedRun"][];
-  items: ComparedTurn[];
-  next_cursor?: string | null;
-}
+export type Comparison = Omit<Schemas["ComparedRuns"], "items"> & { items: ComparedTurn[] };
 export type ComparedTurn = Omit<Schemas["ComparedTurn"], "cells"> & { cells: ComparedCell[] };
 export type ComparedCell = Omit<Schemas["ComparedCell"], "message"> & { message?: AgentMessage | null };
 export type SessionPatch = Schemas["SessionPatch"];

@@ -30,6 +30,7 @@ export const RIGHTS: readonly Right[] = [
   right("Read and follow sessions", ["session_read"], "OPV", "OPV", "OPV!N"),
   right("Annotate sessions", ["session_annotate"], "OP", "OP", "OP!VN"),
   right("Make sessions", ["session_create"], "-", "yes", "yes"),
+  right("Fork sessions", ["session_fork"], "-", "OPV", "OPV!N"),
   right("Start, pause and stop sessions, inject stimuli", ["session_control"], "-", "OP", "OP!VN"),
   right("The same where others may only watch", ["session_control_observed"], "-", "O", "!OPVN"),
   right(

@@ -37,7 +37,7 @@ const WORD = /\p{L}{2,}/u;
 /** Two words, or one that begins like a sentence: what is written for people. Names in code have neither. */
 const PROSE = /\p{L}{2,}[,;:–]?\s+\p{L}{2,}|^\p{Lu}\p{Ll}+[\s.…!?]*$/u;
 /** Names of permissions, as the server has them, and selectors of the page's own elements. */
-const CODE = /^[a-z]+:[a-z]+$|^\[[a-z]+-[a-z]+/u;
+const CODE = /^[a-z]+:[a-z]+$|^\[[a-z]+-[a-z]+|^\.[a-z-]+[:. ]/u;
 /** Names of keys, as the browser gives them. */
 const KEYS = /^(?:Enter|Escape|Home|End|Tab|Space|Infinity)$/u;
 

@@ -32,6 +32,7 @@ export const analysisText = catalogue({
 
   course: "Course and turning points",
   courseAside: "solid line: turning point · dotted line: intervention",
+  courseUnplaced: "The course cannot be drawn: earlier messages did not load",
   courseLabel: "{measure} by turn, with its turning points",
   turn: "Turn",
   unit: "Unit",

@@ -9,8 +9,7 @@ export const compareText = catalogue({
   toSessions: "To the sessions",
   loading: "Loading the comparison",
   shared: "Shared past: {turns|# turn|# turns}",
-  sharedNothing:
-    "These runs share nothing: they were not forked from one another. They are aligned by turn all the same.",
+  sharedNothing: "There is no past that all of these runs share. They are aligned by turn all the same.",
   sharedFailed: "The shared past could not be loaded",
   differ: "From here on they differ",
   same: "They have not differed yet: nothing has happened since the fork.",
@@ -23,6 +22,7 @@ export const compareText = catalogue({
   gauge: "Gauge",
   noGauges: "No gauge has been computed in both runs at the same turn yet.",
   meanApart: "mean {mean} over {n|# turn|# turns}",
+  sentiment: "sentiment {value}",
   delta: "{gauge} {value}",
   nothing: "nothing",
   more: "Show more turns",

@@ -69,7 +69,8 @@ export const settingsText = catalogue({
   presets: "Stimulus presets",
   presetsAside: "of this session alone",
   noPresets: "There are none. A stimulus without words of its own needs one.",
-  presetsNote: "They are offered wherever a stimulus is injected; “Random” draws from them by the session’s seed.",
+  presetsNote:
+    "They are offered wherever a stimulus is injected; “Random” draws from them by the session’s seed.",
   preset: "Preset {n}",
   presetName: "Preset’s name",
   presetKind: "Kind",

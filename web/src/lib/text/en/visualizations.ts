@@ -69,6 +69,7 @@ export const visualText = catalogue({
   healthLabel: "Network health by turn, from 0 to 1",
   noGauge: "No gauge has been computed yet.",
   loading: "Loading the history",
+  notLoaded: "Earlier messages did not load",
   turn: "turn",
   seekHint: "Press on a chart to look at that turn.",
 });
