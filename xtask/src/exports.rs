@@ -58,7 +58,10 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     println!("ok  psyche verify: the chain, and the engine run again");
     let read = FORMATS.len() as u64
         + 2
-        + by_python(dir)? + by_pdftotext(dir, skipped)? + by_chromium(dir, skipped)? + by_libreoffice(dir, skipped)?;
+        + by_python(dir)?
+        + by_pdftotext(dir, skipped)?
+        + by_chromium(dir, skipped)?
+        + by_libreoffice(dir, skipped)?;
     Ok(read)
 }
 

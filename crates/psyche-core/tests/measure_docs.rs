@@ -1,5 +1,7 @@
 //! The user guide states the formulas word for word as the code does.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -77,7 +77,9 @@ fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
 fn paraphrased(seed: u64) -> Vec<Vec<&'static str>> {
     let one = |(block, mut said): (usize, Vec<Vec<&'static str>>)| {
         let mut random = ChaCha8Rng::seed_from_u64(seed * 100 + block as u64);
-        said.iter_mut().for_each(|wordings| shuffle(wordings, &mut random));
+        for wordings in &mut said {
+            shuffle(wordings, &mut random);
+        }
         let mut talk = Vec::new();
         for round in 0..WINDOW / said.len() {
             let mut now: Vec<&str> = said.iter().map(|wordings| wordings[round]).collect();
@@ -106,7 +108,7 @@ fn progressing() -> Vec<Vec<&'static str>> {
         |file: &'static str| file.lines().filter_map(|line| line.split_once("> ")).map(|(_, text)| text).collect();
     let mut talks: Vec<Vec<&str>> = DIALOGUES.into_iter().map(of_file).collect();
     talks.extend(["healthy_dialogue", "escalating_quarrel"].map(transcript));
-    talks.iter().flat_map(|talk| talk.windows(WINDOW).map(|window| window.to_vec())).collect()
+    talks.iter().flat_map(|talk| talk.windows(WINDOW).map(<[&str]>::to_vec)).collect()
 }
 
 /// The chance that a loop reads higher than talk that goes on.

@@ -10,8 +10,8 @@ use psyche_core::event::{Event, MessageType, Payload};
 use psyche_core::port::PromptStyle;
 use psyche_core::prompt;
 use psyche_core::session::{
-    Action, AgentChange, Budget, NoArgs, RefusalKind, Session, SessionStatus, Settings, SpeakArgs, StepArgs, StepUnit, StimulusArgs, StopArgs,
-    TurnOrder,
+    Action, AgentChange, Budget, NoArgs, RefusalKind, Session, SessionStatus, Settings, SpeakArgs, StepArgs, StepUnit,
+    StimulusArgs, StopArgs, TurnOrder,
 };
 use support::{Shape, Sim};
 
@@ -658,11 +658,8 @@ fn a_loop_raises_the_alarm_of_stagnation_and_a_reset_begins_its_chart_again() {
 #[test]
 fn thresholds_and_presets_change_within_a_session_and_survive_its_log() {
     let mut sim = Sim::shaped(Shape::default());
-    let preset = |text: &str| StimulusPreset {
-        kind: StimulusKind::Memory,
-        name: "A drawer".to_owned(),
-        text: text.to_owned(),
-    };
+    let preset =
+        |text: &str| StimulusPreset { kind: StimulusKind::Memory, name: "A drawer".to_owned(), text: text.to_owned() };
     let wrong = [
         Settings {
             thresholds: Some(Thresholds { emergency: 0.9, critical: 0.5, path_switch_delay: 2 }),

@@ -198,7 +198,11 @@ fn a_session_is_taken_to_another_installation_and_is_whole_there() {
         document
     };
     let of_the_file = analysed(there.path(), &[&file, "--json"]);
-    assert_eq!(document(&of_the_file), document(&analysed(here.path(), &[id, "--json"])), "a file reads as its session");
+    assert_eq!(
+        document(&of_the_file),
+        document(&analysed(here.path(), &[id, "--json"])),
+        "a file reads as its session"
+    );
     let shown = analysed(here.path(), &[]);
     assert!(shown.starts_with(&format!("{id}: 10 utterances")) && shown.contains("stagnation"), "{shown}");
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::cast::{Cast, Path, StimulusKind, StimulusPreset, Thresholds};
 use crate::event::{
     AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
-    PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected, TurnAbandoned,
-    TurnFailed,
+    PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected,
+    TurnAbandoned, TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
 use crate::measure::affect::affect;

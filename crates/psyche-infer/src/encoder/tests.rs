@@ -13,8 +13,11 @@ fn quants(seed: u64, count: u64) -> Vec<u8> {
     (0..count).map(|i| (random::at(seed, i) >> 56) as u8).collect()
 }
 
+/// Tensors by their names.
+type Parts = Vec<(String, Vec<u8>)>;
+
 /// One layer, 64 wide inside, and an initialiser of the graph that is no weight.
-fn tensors() -> Vec<(String, Vec<u8>)> {
+fn tensors() -> Parts {
     let width = WIDTH as u64;
     let mut parts = Vec::new();
     let mut add = |name: &str, kind, shape: &[u64], bytes: Vec<u8>| {
@@ -65,13 +68,13 @@ fn a_text_has_its_vector_whatever_stands_beside_it_and_on_every_processor() {
 
 #[test]
 fn what_is_no_encoder_is_refused_with_a_reason() {
-    let refusal = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let refusal = |change: &dyn Fn(&mut Parts)| {
         let mut parts = tensors();
         change(&mut parts);
         Encoder::read(&file(&parts)).expect_err("the file is unsound").to_string()
     };
     let at = |parts: &[(String, Vec<u8>)], name: &str| parts.iter().position(|(n, _)| n == name).unwrap();
-    let put = |parts: &mut Vec<(String, Vec<u8>)>, name: &str, tensor: Vec<u8>| {
+    let put = |parts: &mut Parts, name: &str, tensor: Vec<u8>| {
         let at = at(parts, name);
         parts[at].1 = tensor;
     };

@@ -272,6 +272,8 @@ impl TestApp {
     /// Runs a session's rounds to their end and returns its events as REST tells them.
     pub async fn talk(&self, owner: &Person, session: &str) -> Vec<Value> {
         let mut socket = self.watch(owner, session, json!({})).await;
+        // Its end is then still to come, however short it is.
+        socket.until(|f| f["type"] == "snapshot").await;
         self.post(&format!("/sessions/{session}/commands"), Some(owner), json!({"command": "start"})).await.expect(200);
         socket.until(|f| f["type"] == "session_status" && f["reason"] == "max_rounds").await;
         self.events(owner, session).await
@@ -372,7 +374,10 @@ impl Socket {
     /// Everything up to and including the first frame that fits.
     pub async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut frames = Vec::new();
+        let begun = tokio::time::Instant::now();
         loop {
+            // Frames that tell nothing new come for ever.
+            assert!(begun.elapsed() < PATIENCE, "among {} frames none fits: {frames:#?}", frames.len());
             let frame = self.next().await;
             let found = fits(&frame);
             frames.push(frame);
