@@ -181,7 +181,10 @@ test("thresholds and presets are changed during a session, and act", async () =>
   const presets = page.getByRole("region", { name: "Stimulus presets" });
   await presets.getByRole("button", { name: "Add a preset" }).click();
   const added = presets.getByRole("group", { name: /^Preset/ }).last();
-  assert.equal(await added.getByLabel("Preset’s name").evaluate((node) => node === document.activeElement), true);
+  assert.equal(
+    await added.getByLabel("Preset’s name").evaluate((node) => node === document.activeElement),
+    true,
+  );
   await page.keyboard.type("A drawer");
   await added.getByLabel("What happens").fill("A drawer that was locked stands open.");
   await presets.getByRole("button", { name: "Save" }).click();

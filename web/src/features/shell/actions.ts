@@ -108,8 +108,13 @@ function moveMessage(by: number): void {
 }
 
 function focusSoon(selector: string): void {
-  // The tab may have to be drawn first.
-  requestAnimationFrame(() =>
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus()),
-  );
+  const focus = () => {
+    const target = document.querySelector<HTMLElement>(selector);
+    target?.focus();
+    return target !== null;
+  };
+  // At once, so that whoever types on loses no letter. The tab may have to be drawn first, and a closing palette gives
+  // the focus back to where it came from.
+  const busy = document.querySelector("dialog[open]") !== null;
+  if (busy || !focus()) requestAnimationFrame(() => requestAnimationFrame(focus));
 }

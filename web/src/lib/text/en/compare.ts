@@ -21,6 +21,7 @@ export const compareText = catalogue({
   apartHint: "Standardised gauges, run minus {first}, turn by turn.",
   gauge: "Gauge",
   noGauges: "No gauge has been computed in both runs at the same turn yet.",
+  nothingInCommon: "no turn in both yet",
   meanApart: "mean {mean} over {n|# turn|# turns}",
   sentiment: "sentiment {value}",
   delta: "{gauge} {value}",
