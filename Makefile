@@ -17,7 +17,7 @@ check: ## fmt, clippy, tidy and the supply chain
 	@cargo run --locked --quiet --package xtask -- check
 
 bench: build weights ## measure what the project promises, in a release build
-	@cargo build --locked --release --examples -p psyche-core -p psyche-store -p psyche-engine -p psyche-infer -p psyche-lab
+	@cargo build --locked --release --workspace --examples
 	@echo "== measures"; target/release/examples/bench_measures
 	@echo "== store, against bare SQLite"; target/release/examples/bench_store target
 	@echo "== engine"; target/release/examples/bench_engine
@@ -30,7 +30,7 @@ bench-live: web ## measure live delivery against its floors, every row of its ta
 	@cargo run --locked --quiet --package xtask -- load
 
 bench-web: web ## measure the dashboard: 200 and 1,000 events a second through the server, and what a visit weighs
-	@cargo build --locked --release --package psyche
+	@cargo build --locked --release --workspace
 	@cd web && PSYCHE_BIN=../target/release/psyche npm run --silent bench && npm run --silent budgets
 
 build: web

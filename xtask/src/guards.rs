@@ -45,7 +45,7 @@ pub fn run(only: Option<&str>) -> Result<Vec<String>> {
     let weights = tools::weights()?;
     let nextest = |rest: &[&str], out: &str, loud: bool| -> Result<bool> {
         let mut command = Command::new("cargo");
-        command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--retries", "0"]).args(rest);
+        command.args(["nextest", "run", "--locked", "--workspace", "--status-level", "fail"]).args(rest);
         command.current_dir(&tree).env("CARGO_TARGET_DIR", place.join("build")).env(VARIABLE, out);
         command.envs(weights.iter().map(|(name, path)| (name, path)));
         if !loud {
