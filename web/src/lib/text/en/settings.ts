@@ -73,6 +73,7 @@ export const settingsText = catalogue({
     "They are offered wherever a stimulus is injected; “Random” draws from them by the session’s seed.",
   preset: "Preset {n}",
   presetName: "Preset’s name",
+  presetNameless: "Without a name yet",
   presetKind: "Kind",
   presetText: "What happens",
   addPreset: "Add a preset",
