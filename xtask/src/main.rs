@@ -5,6 +5,8 @@ mod contract;
 mod exports;
 mod fuzz;
 mod load;
+#[path = "../../crates/psyche-store/tests/servers/postgres.rs"]
+mod postgres;
 mod sbom;
 mod sentiment;
 mod statistics;
