@@ -1,9 +1,10 @@
 //! Connections: how they are made, and why they could not be.
 
+use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
 use super::{OpenError, Options};
@@ -17,8 +18,10 @@ pub fn told(error: &tokio_postgres::Error) -> String {
 
 pub fn config(options: &Options) -> Result<Config, OpenError> {
     let mut config = Config::from_str(&options.url).map_err(|error| OpenError::Url(told(&error)))?;
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(OpenError::Url("sslmode=require is not built yet".to_owned()));
+    match config.get_ssl_mode() {
+        SslMode::Disable => {}
+        SslMode::Prefer if stays_here(&config) => {}
+        _ => return Err(OpenError::NoTls),
     }
     config.connect_timeout(options.patience);
     config.keepalives_idle(options.patience);
@@ -34,6 +37,15 @@ pub fn config(options: &Options) -> Result<Config, OpenError> {
     );
     config.options(settings);
     Ok(config)
+}
+
+/// Whether what is said to the server leaves this machine.
+fn stays_here(config: &Config) -> bool {
+    let here = |host: &Host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        Host::Unix(_) => true,
+    };
+    config.get_hosts().iter().all(here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 pub fn pool(config: Config, options: &Options) -> Result<Pool, OpenError> {
@@ -56,4 +68,57 @@ pub async fn first(pool: &Pool) -> Result<Object, OpenError> {
         PoolError::Backend(error) => OpenError::Unreachable(told(&error)),
         other => OpenError::Unreachable(other.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use psyche_core::Timestamp;
+    use psyche_core::port::Clock;
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn monotonic_ms(&self) -> u64 {
+            0
+        }
+        fn entropy(&self) -> [u8; 32] {
+            [0; 32]
+        }
+    }
+
+    fn of(url: &str) -> Result<Config, OpenError> {
+        config(&Options::new(url.to_owned(), [0; 32], "data".into(), Arc::new(Still)))
+    }
+
+    #[test]
+    fn nothing_goes_unencrypted_over_a_network_unless_that_was_asked_for() {
+        for here in
+            ["postgres://a:b@127.0.0.1/d", "postgres://a@localhost:5433/d", "postgres://a@%2Frun%2Fpostgresql/d"]
+        {
+            assert!(of(here).is_ok(), "{here}");
+        }
+        for away in ["postgres://a:b@db.example/d", "postgres://a:b@192.0.2.1/d", "postgres://a@localhost,db.example/d"]
+        {
+            assert!(matches!(of(away), Err(OpenError::NoTls)), "{away}");
+            assert!(of(&format!("{away}?sslmode=disable")).is_ok(), "{away}");
+        }
+        for required in ["postgres://a@localhost/d?sslmode=require", "postgres://a@db.example/d?sslmode=require"] {
+            assert!(matches!(of(required), Err(OpenError::NoTls)), "{required}");
+        }
+    }
+
+    #[test]
+    fn settings_of_the_url_are_kept_beside_ours() {
+        let config = of("postgres://a@localhost/d?options=-c%20search_path%3Dx&application_name=mine").unwrap();
+        let options = config.get_options().unwrap();
+        assert!(options.contains("statement_timeout=10000") && options.ends_with("-c search_path=x"), "{options}");
+        assert_eq!(config.get_application_name(), Some("mine"));
+    }
 }

@@ -25,6 +25,11 @@ pub enum OpenError {
     #[error("the URL of the store is not one of PostgreSQL: {0}. It reads postgres://user:password@host:port/database")]
     Url(String),
     #[error(
+        "this version speaks no TLS with PostgreSQL, so passwords and rows would cross the network readable: name a server on \
+         this machine (a tunnel will do), or say `?sslmode=disable` in `store` if everything between is yours"
+    )]
+    NoTls,
+    #[error(
         "PostgreSQL cannot be reached: {0}. Is it running, and are host, user, password and database of `store` right?"
     )]
     Unreachable(String),

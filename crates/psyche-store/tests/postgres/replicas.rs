@@ -42,13 +42,13 @@ async fn what_one_writes_the_other_reads_and_an_old_owner_is_fenced() {
     assert_eq!(new.epoch, old.epoch + 1);
     let late = append(session, Some(old.epoch), chain.hash, vec![chain.clone().record("agent_message", &words)]);
     assert!(matches!(a.append(late).await, Err(AppendError::Fenced)));
-    let expected = chain.hash;
+    let before = chain.clone();
     let records = vec![chain.record("agent_message", &words)];
-    b.append(append(session, Some(new.epoch), expected, records)).await.unwrap();
+    b.append(append(session, Some(new.epoch), before.hash, records)).await.unwrap();
     // A command needs no ownership, and is refused where the log has gone on.
-    let unowned = |hash, chain: &Chain, id: &str| append(session, None, hash, vec![chain.clone().command(id)]);
-    assert!(matches!(a.append(unowned(expected, &chain, "c")).await, Err(AppendError::Stale(head)) if head.seq == 3));
-    a.append(unowned(chain.hash, &chain, "c")).await.unwrap();
+    let unowned = |chain: &Chain| append(session, None, chain.hash, vec![chain.clone().command("c")]);
+    assert!(matches!(a.append(unowned(&before)).await, Err(AppendError::Stale(head)) if head.seq == 3));
+    a.append(unowned(&chain)).await.unwrap();
     assert_eq!(checked(b.as_ref(), session).await.0.len(), 4);
 }
 
