@@ -185,6 +185,7 @@ async fn verify(db: &impl GenericClient, keys: &Keys, checkpoints: Vec<Checkpoin
 }
 
 async fn prune(write: &mut Write<'_>, before: Timestamp) -> Result<u64, Fault> {
+    write.without_haste().await?;
     let sql = "SELECT seq, mac FROM audit WHERE at < $1 ORDER BY seq DESC LIMIT 1";
     let Some(row) = write.db.query_opt(sql, &[&before.micros()]).await? else { return Ok(0) };
     let (seq, mac): (i64, Hash) = (row.get(0), hash(row.get(1))?);
@@ -202,7 +203,10 @@ impl PostgresStore {
         let path = &self.inner.checkpoints;
         let checkpoints = checkpoints::load(path)
             .map_err(|e| StoreError::Unavailable(format!("the checkpoints {} cannot be read: {e}", path.display())))?;
-        verify(&self.client().await?, self.keys(), checkpoints).await
+        let mut client = self.client().await?;
+        let write = self.begin(&mut client).await?;
+        write.without_haste().await?;
+        verify(&write.db, self.keys(), checkpoints).await
     }
 
     async fn found(&self, tenant: TenantId, filter: AuditFilter, limit: usize) -> Result<Vec<AuditRow>, Fault> {

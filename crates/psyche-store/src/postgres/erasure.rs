@@ -94,6 +94,7 @@ async fn reach(
 /// something went. A person may be erased from one session alone: then the key stays, for the words said elsewhere.
 pub async fn erase(write: &mut Write<'_>, entry: &Entry) -> Result<Vec<SessionId>, Fault> {
     let Entry { session, subject, at } = *entry;
+    write.without_haste().await?;
     let mut touched = BTreeSet::new();
     loop {
         let (sessions, _) = reach(&write.db, session, subject).await?;
@@ -295,6 +296,7 @@ async fn rewrite_row(write: &mut Write<'_>, session: SessionId, subject: Subject
 
 /// Removes a session and all that hangs on it, with its key.
 pub async fn delete(write: &mut Write<'_>, session: SessionId) -> Result<(), Fault> {
+    write.without_haste().await?;
     if write.db.execute("DELETE FROM session WHERE session_id = $1", &[&session.0]).await? == 0 {
         return Err(StoreError::NotFound("session").into());
     }

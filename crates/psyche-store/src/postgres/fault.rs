@@ -86,6 +86,10 @@ fn store_error(error: &tokio_postgres::Error) -> StoreError {
     let Some(db) = error.as_db_error() else {
         return StoreError::Unavailable("the connection to PostgreSQL was lost".to_owned());
     };
+    if *db.code() == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
+        // PostgreSQL holds no text with a zero in it, so there is none to be found either.
+        return StoreError::NotFound("text with a zero byte");
+    }
     let code = db.code().code();
     match &code[..2] {
         // Read-only after a failover.

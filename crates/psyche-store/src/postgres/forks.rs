@@ -19,6 +19,7 @@ use crate::seal::{Key, about_masked, about_snapshot, about_text};
 /// Creates the session with a copy of the parent's records and what follows them.
 pub async fn fork(write: &Write<'_>, new: &NewFork, columns: &Columns) -> Result<(), Fault> {
     let NewFork { row, parent, records } = new;
+    write.without_haste().await?;
     let (session, tenant) = (row.summary.session_id, row.tenant);
     // The parent's head is held until the fork is there: no erasure comes in between.
     let found = records::held_head(&write.db, parent.session_id, "FOR SHARE").await?;

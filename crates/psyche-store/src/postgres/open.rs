@@ -84,7 +84,9 @@ impl From<tokio_postgres::Error> for OpenError {
 
 pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     let data_dir = &options.data_dir;
-    std::fs::create_dir_all(data_dir).map_err(|source| OpenError::io(data_dir, source))?;
+    if options.access == Access::ReadWrite {
+        std::fs::create_dir_all(data_dir).map_err(|source| OpenError::io(data_dir, source))?;
+    }
     let config = connection::config(&options)?;
     let pool = connection::pool(config.clone(), &options)?;
     let keys = Keys::new(options.master_key, options.master_key_before, Arc::clone(&options.clock));

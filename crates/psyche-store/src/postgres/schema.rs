@@ -34,6 +34,7 @@ pub async fn version(db: &impl GenericClient) -> Result<Option<u32>, Fault> {
 /// Brings a database to [`NEWEST`], in one transaction.
 pub async fn migrate(client: &mut Object) -> Result<(), Fault> {
     let step = client.transaction().await?;
+    step.batch_execute("SET LOCAL statement_timeout = 0").await?;
     step.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     // Another replica may have done it meanwhile.
     let version = version(&step).await?.unwrap_or(0);

@@ -23,6 +23,11 @@ impl Write<'_> {
         self.rights = true;
     }
 
+    /// Lets the statements of this transaction take their time: they go over a whole log or more.
+    pub async fn without_haste(&self) -> Result<(), Fault> {
+        Ok(self.db.batch_execute("SET LOCAL statement_timeout = 0").await?)
+    }
+
     /// Notes that something was destroyed: what is remembered of it must go too.
     pub fn shredded(&mut self) {
         self.shredded = true;

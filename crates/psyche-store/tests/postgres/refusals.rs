@@ -121,6 +121,17 @@ async fn a_restored_backup_is_erased_again_before_it_serves() {
     assert_eq!(reader.head(session_id(1)).await.unwrap().unwrap().generation, generation);
 }
 
+/// PostgreSQL has no text with a zero byte: asking for one is no fault of the log.
+#[tokio::test]
+async fn a_zero_byte_is_in_no_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(&server().database().unwrap(), dir.path()).await.unwrap();
+    create_owned(&store, session_id(1)).await;
+    let found = store.find_command(session_id(1), "a\0b").await;
+    assert!(matches!(found, Err(StoreError::NotFound(_))), "{found:?}");
+    store.probe().await.unwrap();
+}
+
 #[tokio::test]
 async fn connections_that_were_cut_are_made_anew() {
     let dir = tempfile::tempdir().unwrap();
