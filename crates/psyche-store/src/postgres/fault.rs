@@ -90,6 +90,10 @@ fn store_error(error: &tokio_postgres::Error) -> StoreError {
         // PostgreSQL holds no text with a zero in it, so there is none to be found either.
         return StoreError::NotFound("text with a zero byte");
     }
+    if *db.code() == SqlState::FOREIGN_KEY_VIOLATION {
+        let why = "what this belongs to was removed at the same time; try again";
+        return StoreError::Unavailable(why.to_owned());
+    }
     let code = db.code().code();
     match &code[..2] {
         // Read-only after a failover.

@@ -220,7 +220,8 @@ async fn try_append(db: &impl GenericClient, keys: &Keys, append: &Append) -> Re
                 &small(first.generation),
                 &last.hash.0.as_slice(),
                 &column(records.len() as u64),
-                &column(first.seq - 1),
+                // Nothing follows from a number below the first.
+                &(column(first.seq) - 1),
                 &events.seq,
                 &events.kind,
                 &events.version,
