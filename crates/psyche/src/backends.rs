@@ -53,7 +53,12 @@ impl Store {
             if accept_loss {
                 bail!("--accept-loss is for a store in SQLite; PostgreSQL is restored by its own means");
             }
-            let keys = master_keys(config, clock.as_ref(), access == Access::ReadWrite)?;
+            // Nothing is made on this machine for a database that cannot be used, nor a key for one that has another.
+            let new = PostgresStore::is_new(&url).await?;
+            if new && access == Access::ReadOnly {
+                return Err(postgres::OpenError::Empty.into());
+            }
+            let keys = master_keys(config, clock.as_ref(), new && access == Access::ReadWrite)?;
             let options = postgres::Options {
                 access,
                 // There is no bus between processes yet.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
@@ -16,21 +17,24 @@ pub fn told(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map(|db| db.message().to_owned()).or(source).unwrap_or_else(|| error.to_string())
 }
 
-pub fn config(options: &Options) -> Result<Config, OpenError> {
-    let mut config = Config::from_str(&options.url).map_err(|error| OpenError::Url(told(&error)))?;
-    match config.get_ssl_mode() {
-        SslMode::Disable => {}
-        SslMode::Prefer if stays_here(&config) => {}
-        _ => return Err(OpenError::NoTls),
+pub fn config(url: &str, access: Access, patience: Duration) -> Result<Config, OpenError> {
+    let mut config = Config::from_str(url).map_err(|error| OpenError::Url(told(&error)))?;
+    let plain = match config.get_ssl_mode() {
+        SslMode::Disable => true,
+        SslMode::Prefer => stays_here(&config),
+        _ => false,
+    };
+    if !plain {
+        return Err(OpenError::NoTls);
     }
-    config.connect_timeout(options.patience);
-    config.keepalives_idle(options.patience);
+    config.connect_timeout(patience);
+    config.keepalives_idle(patience);
     if config.get_application_name().is_none() {
         config.application_name("psyche");
     }
-    let ms = options.patience.as_millis();
+    let ms = patience.as_millis();
     let given = config.get_options().unwrap_or_default();
-    let read_only = if options.access == Access::ReadOnly { "on" } else { "off" };
+    let read_only = if access == Access::ReadOnly { "on" } else { "off" };
     let settings = format!(
         "-c statement_timeout={ms} -c idle_in_transaction_session_timeout={ms} -c default_transaction_read_only={read_only} \
          -c default_transaction_isolation=read\\ committed {given}"
@@ -72,29 +76,10 @@ pub async fn first(pool: &Pool) -> Result<Object, OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use psyche_core::Timestamp;
-    use psyche_core::port::Clock;
-
     use super::*;
 
-    struct Still;
-
-    impl Clock for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp(0)
-        }
-        fn monotonic_ms(&self) -> u64 {
-            0
-        }
-        fn entropy(&self) -> [u8; 32] {
-            [0; 32]
-        }
-    }
-
     fn of(url: &str) -> Result<Config, OpenError> {
-        config(&Options::new(url.to_owned(), [0; 32], "data".into(), Arc::new(Still)))
+        config(url, Access::ReadWrite, Duration::from_secs(10))
     }
 
     #[test]

@@ -53,6 +53,8 @@ use write::transact;
 
 pub use open::OpenError;
 
+/// How long a caller waits for a connection, and a statement may take, by default.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Keys that are wrapped anew in one transaction.
 const REWRAPPED: usize = 200;
 
@@ -91,7 +93,7 @@ impl Options {
             alone: false,
             data_dir,
             connections: 20,
-            patience: Duration::from_secs(10),
+            patience: PATIENCE,
         }
     }
 }
@@ -126,6 +128,11 @@ struct Inner {
 }
 
 impl PostgresStore {
+    /// Whether nothing was ever stored in this database. Asked before a key is made for it.
+    pub async fn is_new(url: &str) -> Result<bool, OpenError> {
+        open::is_new(url).await
+    }
+
     /// Connects, brings the schema up to date, and erases again what a restored backup brought back. A refused database is
     /// left as it is.
     pub async fn open(options: Options) -> Result<Self, OpenError> {

@@ -10,11 +10,12 @@ use psyche_core::port::StoreError;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Subject;
 use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::keys::Keys;
-use super::{Inner, Options, PostgresStore, alone, connection, schema};
+use super::{Inner, Options, PATIENCE, PostgresStore, alone, connection, schema};
 use crate::Access;
 use crate::checkpoints::Checkpoints;
 use crate::journal::{self, Entry};
@@ -87,11 +88,11 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     if options.access == Access::ReadWrite {
         std::fs::create_dir_all(data_dir).map_err(|source| OpenError::io(data_dir, source))?;
     }
-    let config = connection::config(&options)?;
+    let config = connection::config(&options.url, options.access, options.patience)?;
     let pool = connection::pool(config.clone(), &options)?;
     let keys = Keys::new(options.master_key, options.master_key_before, Arc::clone(&options.clock));
     let mut client = connection::first(&pool).await?;
-    match schema::version(&client).await?.ok_or(OpenError::Foreign)? {
+    match schema::version(&**client).await?.ok_or(OpenError::Foreign)? {
         found if found > schema::NEWEST => return Err(OpenError::Newer { found, known: schema::NEWEST }),
         schema::NEWEST => {}
         0 if options.access == Access::ReadOnly => return Err(OpenError::Empty),
@@ -145,6 +146,21 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
         }
     }
     Ok(store)
+}
+
+pub async fn is_new(url: &str) -> Result<bool, OpenError> {
+    let (client, wire) = connection::config(url, Access::ReadOnly, PATIENCE)?
+        .connect(NoTls)
+        .await
+        .map_err(|error| OpenError::Unreachable(connection::told(&error)))?;
+    let version = async move {
+        let version = schema::version(&client).await;
+        drop(client);
+        version
+    };
+    // Nobody else drives this connection; it ends with its client.
+    let (version, _) = tokio::join!(version, wire);
+    Ok(version? == Some(0))
 }
 
 /// The erasures that were done in this database.

@@ -1,6 +1,7 @@
 //! The schema: plain SQL files, one for each version, applied in order. Replicas that start together take turns.
 
-use deadpool_postgres::{GenericClient, Object};
+use deadpool_postgres::Object;
+use tokio_postgres::GenericClient;
 
 use super::fault::Fault;
 use super::number;
@@ -37,7 +38,7 @@ pub async fn migrate(client: &mut Object) -> Result<(), Fault> {
     step.batch_execute("SET LOCAL statement_timeout = 0").await?;
     step.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     // Another replica may have done it meanwhile.
-    let version = version(&step).await?.unwrap_or(0);
+    let version = version(&*step).await?.unwrap_or(0);
     for (number, sql) in (1_i32..).zip(MIGRATIONS).skip(version as usize) {
         step.batch_execute(sql).await?;
         step.execute("INSERT INTO schema_version (version) VALUES ($1)", &[&number]).await?;

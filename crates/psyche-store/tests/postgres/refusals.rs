@@ -40,6 +40,7 @@ async fn each_wrong_start_has_its_sentence() {
 
     let error = refused(read(&url)).await;
     assert!(matches!(error, OpenError::Empty), "{error}");
+    assert!(PostgresStore::is_new(&url).await.unwrap());
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
     assert_eq!(server().run(name_of(&url), tables).unwrap(), "0", "left as it was");
 
@@ -50,6 +51,7 @@ async fn each_wrong_start_has_its_sentence() {
     server().run(name_of(&url), "DROP TABLE theirs").unwrap();
 
     drop(open_in(&url, dir.path()).await.unwrap());
+    assert!(!PostgresStore::is_new(&url).await.unwrap());
     let error = refused(Options { master_key: [1; 32], ..options(&url, dir.path()) }).await;
     assert!(matches!(error, OpenError::WrongMasterKey), "{error}");
     server().run(name_of(&url), "INSERT INTO schema_version VALUES (99)").unwrap();
