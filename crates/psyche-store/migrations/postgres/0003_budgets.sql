@@ -1,6 +1,6 @@
 -- Version 3: what people may spend on models, values that are secrets as a whole, forks by their parent, erasures.
 
--- Of a user, or of the whole tenant where user_id is all zero. A row that is not `limited` has the installation's limits.
+-- Of a user, or of the whole tenant where user_id is all ones. A row that is not `limited` has the installation's limits.
 CREATE TABLE allowance (
     tenant     uuid NOT NULL,
     user_id    uuid NOT NULL,

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::{column, number};
 
-/// The row of a user, or of the whole tenant.
+/// The row of a user, or of the whole tenant. All zero is a user too: who runs a conversation without an account.
 pub fn row_of(user: Option<UserId>) -> Uuid {
-    user.map_or_else(Uuid::nil, |user| user.0)
+    user.map_or_else(Uuid::max, |user| user.0)
 }
 
 pub async fn find(db: &impl GenericClient, tenant: TenantId, user: Option<UserId>) -> Result<Allowance, Fault> {

@@ -116,6 +116,26 @@ async fn no_copy_made_meanwhile_escapes_an_erasure() {
     }
 }
 
+/// Without an account a conversation belongs to the user whose id is all zero, who is not the tenant.
+#[tokio::test]
+async fn nobody_is_charged_beside_everybody() {
+    use psyche_core::port::{Charge, Spent};
+    let (a, b, _dirs, _) = two().await;
+    let nobody = psyche_core::UserId(uuid::Uuid::nil());
+    let tenant = psyche_core::TenantId::DEFAULT;
+    let charge = Charge { tenant, user: nobody, spent: Spent { tokens: 5, cost: 0.5 } };
+    let session = session_id(1);
+    let (mut chain, epoch) = create_owned(a.as_ref(), session).await;
+    let expected = chain.hash;
+    let mut costly = append(session, Some(epoch), expected, vec![chain.turn(1)]);
+    costly.charge = Some(charge);
+    a.append(costly).await.unwrap();
+    b.charge(charge).await.unwrap();
+    for of in [Some(nobody), None] {
+        assert_eq!(b.allowance(tenant, of).await.unwrap().spent, Spent { tokens: 10, cost: 1.0 });
+    }
+}
+
 #[tokio::test]
 async fn rights_that_change_at_one_are_seen_at_the_other() {
     let (a, b, _dirs, _) = two().await;
