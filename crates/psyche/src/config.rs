@@ -328,7 +328,7 @@ impl Config {
             let found = self.values.get(key.name);
             let value = match found {
                 Some(_) if key.secret => "(set, not shown)".to_owned(),
-                Some((value, _)) if key.url => without_password(&shown(value)),
+                Some((value, _)) if key.url => without_password(value.as_str().unwrap_or_default()),
                 Some((value, _)) => shown(value),
                 None => String::new(),
             };
