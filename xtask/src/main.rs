@@ -6,6 +6,9 @@ mod exports;
 mod fuzz;
 mod guards;
 mod load;
+#[path = "../../crates/psyche-store/tests/servers/postgres.rs"]
+#[expect(dead_code, reason = "tests need more of it than xtask does")]
+mod postgres;
 mod sbom;
 mod sentiment;
 mod statistics;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::root;
+use crate::{postgres, root};
 
 /// The embedded models' files, as `psyche model fetch` names them, and the variables that name them to tests.
 const WEIGHTS: [(&str, &str); 2] =
@@ -47,6 +47,9 @@ pub fn prepare() -> Result<Vec<String>> {
         if !has(program) && install(package).is_err() {
             missing.push(format!("{package}: not installed, and apt-get could not install it"));
         }
+    }
+    if postgres::programs().is_none() && (install("postgresql").is_err() || postgres::programs().is_none()) {
+        missing.push("postgresql: not installed, and apt-get could not install it".to_owned());
     }
     Ok(missing)
 }

@@ -1,7 +1,17 @@
-//! The rules of accounts and sign-ins, the same for every adapter.
+//! The rules of accounts and sign-ins, and how their personal fields are sealed: the same for every adapter.
 
 use psyche_core::Timestamp;
-use psyche_core::port::{Role, SignIn, User, UserPatch, UserStatus};
+use psyche_core::audit::sign;
+use psyche_core::ids::UserId;
+use psyche_core::port::{
+    Consent, Relation, Role, SecondFactor, SignIn, StoreError, User, UserPatch, UserStatus, folded,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::seal::Key;
+
+/// The scope of the key of the digests that names are found by.
+pub const NAMES: &str = "names";
 
 /// How long a lost answer is forgiven: a spent token whose successor is unused gets a new successor.
 const LOST_ANSWER_MS: i64 = 30_000;
@@ -44,4 +54,102 @@ pub fn patched(mut user: User, patch: UserPatch) -> User {
     user.second_factor = second_factor.unwrap_or(user.second_factor);
     user.consents.extend(consent);
     user
+}
+
+/// What names a person, as it is sealed.
+#[derive(Serialize, Deserialize)]
+pub struct Personal {
+    pub username: String,
+    pub display_name: String,
+    pub email: String,
+    pub preferences: serde_json::Value,
+    #[serde(default)]
+    pub second_factor: Option<SecondFactor>,
+    #[serde(default)]
+    pub consents: Vec<Consent>,
+}
+
+impl Personal {
+    pub fn of(user: &User) -> Self {
+        Self {
+            username: user.username.clone(),
+            display_name: user.display_name.clone(),
+            email: user.email.clone(),
+            preferences: user.preferences.clone(),
+            second_factor: user.second_factor.clone(),
+            consents: user.consents.clone(),
+        }
+    }
+}
+
+/// Where a person signed in from, as it is sealed.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Whence {
+    pub device: String,
+    pub ip: String,
+    pub user_agent: String,
+}
+
+impl Whence {
+    pub fn of(sign_in: &SignIn) -> Self {
+        let SignIn { device, ip, user_agent, .. } = sign_in.clone();
+        Self { device, ip, user_agent }
+    }
+}
+
+/// The scope of the key of what names a person: apart from that of their words, so that either goes without the other.
+pub fn account_scope(user: UserId) -> String {
+    format!("account:{user}")
+}
+
+/// What a name is found by: nobody without the key can tell which name it stands for.
+pub fn digest(names: &Key, username: &str) -> String {
+    sign(names.bytes(), &[folded(username).as_bytes()]).to_string()
+}
+
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Observer => "observer",
+        Role::Researcher => "researcher",
+        Role::Admin => "admin",
+    }
+}
+
+pub fn role_of(name: &str) -> Result<Role, StoreError> {
+    named(name, "role", [Role::Observer, Role::Researcher, Role::Admin], role_name)
+}
+
+pub fn status_name(status: UserStatus) -> &'static str {
+    match status {
+        UserStatus::Active => "active",
+        UserStatus::Disabled => "disabled",
+    }
+}
+
+pub fn status_of(name: &str) -> Result<UserStatus, StoreError> {
+    named(name, "status", [UserStatus::Active, UserStatus::Disabled], status_name)
+}
+
+pub fn relation_name(relation: Relation) -> &'static str {
+    match relation {
+        Relation::None => "none",
+        Relation::Viewer => "viewer",
+        Relation::Participant => "participant",
+        Relation::Owner => "owner",
+    }
+}
+
+pub fn relation_of(name: &str) -> Result<Relation, StoreError> {
+    named(name, "relation", [Relation::Viewer, Relation::Participant, Relation::Owner], relation_name)
+}
+
+/// The value whose name is stored.
+fn named<T: Copy, const N: usize>(
+    text: &str,
+    what: &str,
+    values: [T; N],
+    name: impl Fn(T) -> &'static str,
+) -> Result<T, StoreError> {
+    let found = values.into_iter().find(|value| name(*value) == text);
+    found.ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))
 }

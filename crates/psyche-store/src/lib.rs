@@ -1,11 +1,29 @@
-//! The event log and the directory behind the ports of `psyche-core`: in memory, and in SQLite.
+//! The event log and the directory behind the ports of `psyche-core`: in memory, in SQLite, and in PostgreSQL.
 //!
-//! Both adapters promise the same and run the same suite (`tests/conformance/`). The promises are those of the ports;
-//! what SQLite adds (group commit, sealing, the high-water file, one writer per data directory) is told in [`sqlite`].
+//! All adapters promise the same and run the same suite (`tests/conformance/`). The promises are those of the ports;
+//! what SQLite adds (group commit, the high-water file, one writer per data directory) is told in [`sqlite`], what
+//! PostgreSQL adds (any number of replicas) in [`postgres`]. Sealing, the audit trail and the rules of accounts are the
+//! same for both.
 
 mod accounts;
+mod checkpoints;
+mod columns;
 mod cursor;
 mod erasure;
 mod guard;
+mod journal;
+mod keyring;
 pub mod memory;
+pub mod postgres;
+mod seal;
 pub mod sqlite;
+mod sums;
+mod trail;
+
+/// Whether a store may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    ReadWrite,
+    /// For `verify`, `export` and `replay`: every write is refused.
+    ReadOnly,
+}

@@ -9,11 +9,14 @@ use psyche_core::measure::Vader;
 use psyche_core::port::{
     AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog, ProviderDefinition,
 };
+use psyche_core::{Timestamp, UserId};
 use psyche_engine::Ports;
 use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
+use psyche_store::Access;
 use psyche_store::memory::MemoryStore;
-use psyche_store::sqlite::{Access, Options, SqliteStore};
+use psyche_store::postgres::{self, PostgresStore};
+use psyche_store::sqlite::{self, Lost, SqliteStore};
 
 use crate::config::Config;
 
@@ -21,11 +24,12 @@ use crate::config::Config;
 pub enum Store {
     Memory(Arc<MemoryStore>),
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl Store {
     /// Opens what `store` names. Commands that only read take no lock.
-    pub fn open(config: &Config, access: Access, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open(config: &Config, access: Access, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
         let url = config.store();
         if url == "memory:" {
             return Ok(Self::Memory(Arc::new(MemoryStore::new(clock))));
@@ -34,32 +38,47 @@ impl Store {
             let path = PathBuf::from(path);
             // With a high-water file beside it the database was there before: that is a loss, not a beginning.
             if access == Access::ReadOnly && !path.exists() && !path.with_file_name("high-water").exists() {
-                bail!(
-                    "there is no psyche data yet: {} does not exist. `psyche run` makes a first conversation, \
-                     `psyche serve` starts the server; is your data elsewhere, name its directory with --data-dir",
-                    path.display()
-                );
+                return Err(NoData(path).into());
             }
             let keys = master_keys(config, clock.as_ref(), access == Access::ReadWrite)?;
-            let options = Options {
+            let options = sqlite::Options {
                 access,
                 accept_loss,
                 master_key_before: keys.before,
-                ..Options::new(path, keys.current, clock)
+                ..sqlite::Options::new(path, keys.current, clock)
             };
             return Ok(Self::Sqlite(SqliteStore::open(options)?));
         }
-        let scheme = url.split(':').next().unwrap_or_default();
-        if scheme.starts_with("postgres") {
-            bail!("store = {scheme}:… is not built yet; use sqlite:<file> or memory:");
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            if accept_loss {
+                bail!("--accept-loss is for a store in SQLite; PostgreSQL is restored by its own means");
+            }
+            // Nothing is made on this machine for a database that cannot be used, nor a key for one that has another.
+            let new = PostgresStore::is_new(&url).await?;
+            if new && access == Access::ReadOnly {
+                return Err(postgres::OpenError::Empty.into());
+            }
+            let keys = master_keys(config, clock.as_ref(), new && access == Access::ReadWrite)?;
+            let options = postgres::Options {
+                access,
+                // There is no bus between processes yet.
+                alone: true,
+                master_key_before: keys.before,
+                ..postgres::Options::new(url, keys.current, config.data_dir(), clock)
+            };
+            return Ok(Self::Postgres(PostgresStore::open(options).await?));
         }
-        bail!("store is {url:?}; it can be sqlite:<file> or memory:");
+        bail!(
+            "store is {:?}; it can be sqlite:<file>, postgres://user:password@host:port/database or memory:",
+            config.store_shown()
+        );
     }
 
     pub fn log(&self) -> Arc<dyn EventLog> {
         match self {
             Self::Memory(store) => Arc::clone(store) as _,
             Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
 
@@ -67,6 +86,7 @@ impl Store {
         match self {
             Self::Memory(store) => Arc::clone(store) as _,
             Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
 
@@ -74,14 +94,85 @@ impl Store {
         match self {
             Self::Memory(store) => Arc::clone(store) as _,
             Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
 
     pub async fn close(&self) {
-        if let Self::Sqlite(store) = self {
-            store.close().await;
+        match self {
+            Self::Memory(_) => {}
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close(),
         }
     }
+
+    /// What was durable and is gone, for a store that can tell.
+    pub fn lost(&self) -> &[Lost] {
+        match self {
+            Self::Sqlite(store) => store.lost(),
+            Self::Memory(_) | Self::Postgres(_) => &[],
+        }
+    }
+
+    /// Who was erased everywhere, and when.
+    pub fn erased_people(&self) -> &[(UserId, Timestamp)] {
+        match self {
+            Self::Memory(_) => &[],
+            Self::Sqlite(store) => store.erased_people(),
+            Self::Postgres(store) => store.erased_people(),
+        }
+    }
+
+    /// Whether what is stored outlives the process.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Self::Memory(_))
+    }
+
+    /// Wraps all keys by another master key; nothing to do in memory.
+    async fn change_master_key(&self, master: [u8; 32]) -> Result<Option<u64>> {
+        Ok(match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(store.change_master_key(master).await?),
+            Self::Postgres(store) => Some(store.change_master_key(master).await?),
+        })
+    }
+
+    /// The same for a store that was opened with both keys.
+    async fn wrap_anew(&self) -> Result<Option<u64>> {
+        Ok(match self {
+            Self::Memory(_) => None,
+            Self::Sqlite(store) => Some(store.wrap_anew().await?),
+            Self::Postgres(store) => Some(store.wrap_anew().await?),
+        })
+    }
+}
+
+/// Nothing was ever stored where the configuration points.
+#[derive(Debug)]
+struct NoData(PathBuf);
+
+impl std::fmt::Display for NoData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "there is no psyche data yet: {} does not exist. `psyche run` makes a first conversation, `psyche serve` starts \
+             the server; is your data elsewhere, name its directory with --data-dir",
+            self.0.display()
+        )
+    }
+}
+
+impl std::error::Error for NoData {}
+
+/// Whether a store could not be opened because a running server has it.
+pub fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(sqlite::OpenError::InUse { .. }))
+        || matches!(error.downcast_ref(), Some(postgres::OpenError::InUse))
+}
+
+/// Whether a store could not be read because nothing was ever stored there.
+pub fn is_new(error: &anyhow::Error) -> bool {
+    error.is::<NoData>() || matches!(error.downcast_ref(), Some(postgres::OpenError::Empty))
 }
 
 /// Everything wired.
@@ -98,12 +189,12 @@ pub struct Parts {
 
 impl Parts {
     /// Opens the store, which makes the data directory: what can be wrong besides is to be checked before.
-    pub fn open(config: &Config, models: Arc<Catalog>, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open(config: &Config, models: Arc<Catalog>, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
         let bus = config.text("bus").unwrap_or("local:");
         if bus != "local:" {
             bail!("bus is {bus:?}; only local: is built yet");
         }
-        let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock))?;
+        let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock)).await?;
         Ok(Self {
             store: Arc::new(store),
             bus: Arc::new(LocalBus::new()),
@@ -234,13 +325,12 @@ pub fn request_master_key(config: &Config, clock: &dyn Clock) -> Result<()> {
 /// Wraps all keys by the new master key. Both are kept until [`keep_new_master_key`]: a crash in between loses neither, and
 /// the next start goes on. `None` when no new key is asked for.
 pub async fn wrap_by_new_master_key(config: &Config, store: &Store) -> Result<Option<u64>> {
-    let Store::Sqlite(sqlite) = store else { return Ok(None) };
     if config.text("master_key").is_some() {
         let before = config.text("master_key_before").is_some();
-        return Ok(if before { Some(sqlite.wrap_anew().await?) } else { None });
+        return if before { store.wrap_anew().await } else { Ok(None) };
     }
     let Some(fresh) = new_master_key(config)? else { return Ok(None) };
-    Ok(Some(sqlite.change_master_key(fresh).await?))
+    store.change_master_key(fresh).await
 }
 
 /// The new master key takes the place of the one before, which opens nothing any more.

@@ -27,6 +27,8 @@ struct Key {
     kind: Kind,
     default: Option<&'static str>,
     secret: bool,
+    /// A URL in which a password may stand: it is shown without it.
+    url: bool,
     /// What it is good for; `psyche config` prints it.
     about: &'static str,
     /// Accepted and checked, and without effect until its feature is built.
@@ -34,13 +36,16 @@ struct Key {
 }
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
-    Key { name, kind, default, secret: false, about, waiting: false }
+    Key { name, kind, default, secret: false, url: false, about, waiting: false }
+}
+const fn url(name: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, kind: Kind::Text, default, secret: false, url: true, about, waiting: false }
 }
 const fn secret(name: &'static str, about: &'static str) -> Key {
-    Key { name, kind: Kind::Text, default: None, secret: true, about, waiting: false }
+    Key { name, kind: Kind::Text, default: None, secret: true, url: false, about, waiting: false }
 }
 const fn waiting(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
-    Key { name, kind, default, secret: false, about, waiting: true }
+    Key { name, kind, default, secret: false, url: false, about, waiting: true }
 }
 
 /// Every key there is. The order is that of `psyche config`.
@@ -51,8 +56,8 @@ const KEYS: &[Key] = &[
     key("tls_cert", Kind::Text, None, "PEM file of the certificate and those that signed it; psyche then speaks HTTPS"),
     key("tls_key", Kind::Text, None, "PEM file of its key; SIGHUP reads both again"),
     key("data_dir", Kind::Text, Some("data"), "where everything lies that must survive"),
-    key("store", Kind::Text, None, "sqlite:<file> or memory: (default sqlite:<data_dir>/psyche.db)"),
-    key("bus", Kind::Text, Some("local:"), "the live feed between replicas"),
+    url("store", None, "sqlite:<file>, postgres://… or memory: (default sqlite:<data_dir>/psyche.db)"),
+    url("bus", Some("local:"), "the live feed between replicas"),
     waiting("cluster", Kind::Flag, Some("false"), "several replicas on PostgreSQL and Redis"),
     secret("setup_code", "code for the first admin, instead of a drawn one"),
     key("admin_username", Kind::Text, None, "creates the first admin at start, together with admin_password"),
@@ -226,7 +231,7 @@ impl Config {
         if let Some(of) = lower.strip_suffix("_file")
             && let Ok(key) = known(of)
         {
-            if !key.secret {
+            if !key.secret && !key.url {
                 bail!("{name}: only secrets can be given as files; use PSYCHE_{}", of.to_uppercase());
             }
             let text = std::fs::read_to_string(value).with_context(|| format!("read {value}, named by {name}"))?;
@@ -312,12 +317,18 @@ impl Config {
         self.text("store").map_or_else(file, str::to_owned)
     }
 
+    /// The same without the password that a URL may hold.
+    pub fn store_shown(&self) -> String {
+        without_password(&self.store())
+    }
+
     /// The effective values, those of the models at the end. Secrets are not shown.
     pub fn rows(&self) -> Vec<Row> {
         let keys = KEYS.iter().map(|key| {
             let found = self.values.get(key.name);
             let value = match found {
                 Some(_) if key.secret => "(set, not shown)".to_owned(),
+                Some((value, _)) if key.url => without_password(value.as_str().unwrap_or_default()),
                 Some((value, _)) => shown(value),
                 None => String::new(),
             };
@@ -413,6 +424,21 @@ fn parse(key: &Key, text: &str) -> Result<Value> {
     })
 }
 
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        Some((person, host)) => format!("{}:…@{host}", person.split(':').next().unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let plain = |pair: &&str| !pair.starts_with("password=");
+    let query = query.map(|query| query.split('&').filter(plain).collect::<Vec<_>>().join("&"));
+    let query = query.filter(|query| !query.is_empty()).map_or(String::new(), |query| format!("?{query}"));
+    format!("{scheme}://{authority}{path}{query}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,6 +446,25 @@ mod tests {
     fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         Sources { file: None, environment: owned(environment), flags: owned(flags) }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("sqlite:data/psyche.db", "sqlite:data/psyche.db"),
+            ("postgres://db.example/psyche", "postgres://db.example/psyche"),
+            (
+                "postgres://psyche:p:w@db.example:5432/psyche?sslmode=disable",
+                "postgres://psyche:…@db.example:5432/psyche?sslmode=disable",
+            ),
+            ("postgres://psyche@db.example/psyche?password=pw&x=1", "postgres://psyche:…@db.example/psyche?x=1"),
+            ("postgres://:a@b@db.example", "postgres://:…@db.example"),
+        ] {
+            assert_eq!(without_password(url), shown);
+            let config = Config::load(&sources(&[("PSYCHE_STORE", url)], &[])).unwrap();
+            let row = config.rows().into_iter().find(|row| row.key == "store").unwrap();
+            assert_eq!((config.store().as_str(), row.value.as_str()), (url, shown));
+        }
     }
 
     #[test]

@@ -270,13 +270,15 @@ fn where_there_is_no_data_yet_a_sentence_says_so_and_nothing_is_made() {
 fn a_run_that_cannot_be_leaves_nothing_behind() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("data");
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 9] = [
         &["run"],
         &["run", "--model", "hal"],
         &["run", "--model", "scripted", "--cast", "nobody.toml"],
         &["run", "--model", "scripted", "--rounds", "0"],
         &["run", "--model", "scripted", "--seed", "18446744073709551615"],
-        &["--set", "store=postgres://db/psyche", "run", "--model", "scripted"],
+        &["--set", "store=postgres://db.example/psyche", "run", "--model", "scripted"],
+        &["--set", "store=postgres://psyche@127.0.0.1:1/psyche", "run", "--model", "scripted"],
+        &["--set", "store=mysql://127.0.0.1/psyche", "run", "--model", "scripted"],
         &["--set", "bus=redis:", "run", "--model", "scripted"],
     ];
     for arguments in cases {
@@ -323,13 +325,18 @@ fn mistakes_get_a_sentence_that_helps() {
     let good = psyche_core::cast::JUNGIAN;
     std::fs::write(&cast, good.replacen("temperature = 0.9", "temperature = 9", 1)).unwrap();
     let cast = cast.display().to_string();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["run", "--cast", &cast], "agents[1].temperature: is 9, must be between 0 and 2"),
         (&["run", "--cast", "nobody.toml"], "it must be `jungian` or a TOML or JSON file"),
         (&["run", "--model", "hal"], "there is no model \"hal\"; there are embedded, scripted"),
         (&["run"], "run `psyche model fetch`"),
         (&["--set", "lisen=1", "config"], "did you mean `listen`"),
-        (&["--set", "store=postgres://db/psyche", "run", "--model", "scripted"], "is not built yet"),
+        (&["--set", "store=postgres://db.example/psyche", "run", "--model", "scripted"], "sslmode=disable"),
+        (&["--set", "store=postgres://psyche@127.0.0.1:1/psyche", "run", "--model", "scripted"], "cannot be reached"),
+        (
+            &["--set", "store=mysql://127.0.0.1/psyche", "run", "--model", "scripted"],
+            "it can be sqlite:<file>, postgres://",
+        ),
     ];
     for (arguments, expected) in cases {
         let output = psyche(data.path(), arguments);

@@ -1,31 +1,24 @@
 //! The audit trail's rows.
 
 use async_trait::async_trait;
-use psyche_core::audit::{AuditDraft, AuditRow, AuditType, Checker, Outcome, Personal, Place, Severity, sign};
+use psyche_core::audit::{AuditDraft, AuditRow, AuditType, Outcome, Severity};
 use psyche_core::ids::{SessionId, TenantId, UserId};
 use psyche_core::port::{AuditCheck, AuditFilter, AuditLog, Directory, StoreError};
 use psyche_core::time::Timestamp;
-use psyche_core::words::{Hash, Subject};
+use psyche_core::words::Hash;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use std::sync::Arc;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::checkpoints::{self, Checkpoint};
 use super::fault::Fault;
 use super::keys::Keys;
-use super::seal::about_text;
-use super::users;
 use super::writer::Write;
+use crate::checkpoints::{self, Checkpoint};
+use crate::trail::{self, CHAIN, Made, Walk, known};
 
 const COLUMNS: &str = "seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome, details, \
                        commitment, key_id, sealed, mac";
-/// The key of the chain.
-const CHAIN: &str = "audit-chain";
-/// The key of rows that are about nobody we know.
-const NOBODY: &str = "audit";
-/// The field a row's personal part is sealed as.
-const FIELD: &str = "audit";
 
 /// Appends rows within the transaction of `write`.
 pub fn insert(write: &mut Write<'_>, drafts: Vec<AuditDraft>) -> Result<(), Fault> {
@@ -35,16 +28,8 @@ pub fn insert(write: &mut Write<'_>, drafts: Vec<AuditDraft>) -> Result<(), Faul
     let (_, chain) = write.keys.current(write.db, TenantId::DEFAULT, CHAIN)?;
     let (mut seq, mut before) = head(write.db)?;
     for draft in drafts {
-        let (subject, scope) = subject_of(draft.user_id);
-        let entropy = write.keys.entropy();
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&entropy[..16]);
-        seq += 1;
-        let place = Place { seq, event_id: write.keys.uuid(), before };
-        let text = draft.personal.text();
-        let row = AuditRow::new(draft, place, &salt, chain.bytes());
-        let (key_id, key) = write.keys.current(write.db, row.tenant, &scope)?;
-        let sealed = key.seal(write.keys.entropy(), &about_text(&subject, FIELD, &row.commitment), text.as_bytes());
+        let (key_id, key) = write.keys.current(write.db, draft.tenant, &trail::scope_of(draft.user_id))?;
+        let Made { row, salt, sealed, checkpoint } = trail::made(write.keys.ring(), &chain, &key, draft, (seq, before));
         let mut insert = write.db.prepare_cached(
             "INSERT INTO audit (seq, event_id, tenant, event_type, severity, at, user_id, session_id, request_id, outcome,
                                 details, commitment, salt, key_id, sealed, mac)
@@ -68,8 +53,8 @@ pub fn insert(write: &mut Write<'_>, drafts: Vec<AuditDraft>) -> Result<(), Faul
             sealed,
             row.mac.0,
         ])?;
-        before = row.mac;
-        write.audited(Checkpoint::sign(chain.bytes(), row.seq, row.mac, row.at));
+        (seq, before) = (row.seq, row.mac);
+        write.audited(checkpoint);
     }
     Ok(())
 }
@@ -79,14 +64,6 @@ pub fn erase(write: &Write<'_>, user: UserId) -> Result<(), Fault> {
     let sql = "UPDATE audit SET salt = zeroblob(16), key_id = NULL, sealed = NULL WHERE user_id = ?1";
     write.db.prepare_cached(sql)?.execute([user.0])?;
     Ok(())
-}
-
-/// Subject and key scope of a row.
-fn subject_of(user: Option<UserId>) -> (String, String) {
-    match user {
-        Some(user) => (Subject::User(user).to_string(), users::scope(user)),
-        None => (NOBODY.to_owned(), NOBODY.to_owned()),
-    }
 }
 
 /// The last row and its mac; where the trail begins when there is none.
@@ -102,10 +79,6 @@ fn head(db: &Connection) -> Result<(u64, Hash), Fault> {
 fn base(db: &Connection) -> Result<Option<(u64, Hash, Hash)>, Fault> {
     let mut select = db.prepare_cached("SELECT seq, mac, signature FROM audit_base")?;
     Ok(select.query_row([], |row| Ok((row.get(0)?, Hash(row.get(1)?), Hash(row.get(2)?)))).optional()?)
-}
-
-fn base_signature(key: &[u8; 32], seq: u64, mac: &Hash) -> Hash {
-    sign(key, &[b"psyche.audit.base\0", &seq.to_be_bytes(), &mac.0])
 }
 
 fn rows(
@@ -150,10 +123,7 @@ fn row_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<AuditRow, Fault
     let commitment = Hash(row.get(11)?);
     let sealed = row.get::<_, Option<Uuid>>(12)?.zip(row.get::<_, Option<Vec<u8>>>(13)?);
     let personal = match sealed {
-        Some((id, sealed)) => keys.find(db, id)?.and_then(|key| {
-            let plain = key.open(&about_text(&subject_of(user_id).0, FIELD, &commitment), &sealed)?;
-            serde_json::from_slice::<Personal>(&plain).ok()
-        }),
+        Some((id, sealed)) => keys.find(db, id)?.and_then(|key| trail::personal(&key, user_id, &commitment, &sealed)),
         None => None,
     };
     let details: String = row.get(10)?;
@@ -176,60 +146,18 @@ fn row_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<AuditRow, Fault
     })
 }
 
-fn known<T>(text: &str, what: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
-    Ok(of(text)
-        .ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))?)
-}
-
 fn verify(db: &Connection, keys: &Keys, checkpoints: Vec<Checkpoint>) -> Result<AuditCheck, Fault> {
     let Some(chain) = keys.existing(db, TenantId::DEFAULT, CHAIN)? else {
-        let mut check = AuditCheck::default();
-        let rows: u64 = db.query_row("SELECT count(*) FROM audit", [], |row| row.get(0))?;
-        let last = checkpoints.last().map(|c| c.seq);
-        if rows > 0 || last.is_some() {
-            let what = "the key of the trail is gone: nothing of it can be proved".to_owned();
-            check.problems.push(psyche_core::audit::Problem { seq: last.unwrap_or(1), what });
-        }
-        return Ok(check);
+        let rows = db.query_row("SELECT count(*) FROM audit", [], |row| row.get(0))?;
+        return Ok(Walk::without_key(rows, &checkpoints));
     };
-    let key = *chain.bytes();
-    let base = base(db)?;
-    let (start, mac) = base.as_ref().map_or((0, Hash::ZERO), |(seq, mac, _)| (*seq, *mac));
-    let mut checker = Checker::new(key, start, mac);
-    if let Some((seq, mac, signature)) = base
-        && signature != base_signature(&key, seq, &mac)
-    {
-        checker.problem(seq, format!("the row where the pruned trail begins ({seq}) was not signed by this program"));
-    }
-    let mut checkpoints = checkpoints.into_iter().peekable();
-    let newest = checkpoints.clone().filter(|c| c.is_signed(&key)).max_by_key(|c| c.seq);
-    let mut check = AuditCheck { checkpoint: newest.as_ref().map(|c| (c.seq, c.at)), ..AuditCheck::default() };
+    let mut walk = Walk::new(&chain, base(db)?, checkpoints);
     let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
     let mut stored = select.query([])?;
     while let Some(row) = stored.next()? {
-        let seq: u64 = row.get(0)?;
-        check.rows += 1;
-        check.first_seq = if check.first_seq == 0 { seq } else { check.first_seq };
-        match row_of(db, keys, row) {
-            Ok(row) => checker.next(&row),
-            Err(_) => checker.problem(seq, format!("row {seq} cannot be read")),
-        }
-        while let Some(checkpoint) = checkpoints.next_if(|c| c.seq <= seq) {
-            if !checkpoint.is_signed(&key) {
-                checker.problem(checkpoint.seq, format!("the checkpoint of row {} is not ours", checkpoint.seq));
-            } else if checkpoint.seq == seq && checkpoint.mac.0 != row.get::<_, [u8; 32]>(14)? {
-                checker.problem(seq, format!("row {seq} is not the one its checkpoint was made of"));
-            }
-        }
+        walk.next(row.get(0)?, &row.get::<_, [u8; 32]>(14)?, row_of(db, keys, row).ok().as_ref());
     }
-    check.last_seq = checker.head().0;
-    if let Some(newest) = newest.filter(|c| c.seq > check.last_seq) {
-        let what =
-            format!("rows {} to {} were cut off: a checkpoint proves they were there", check.last_seq + 1, newest.seq);
-        checker.problem(check.last_seq + 1, what);
-    }
-    check.problems = checker.problems;
-    Ok(check)
+    Ok(walk.end())
 }
 
 fn prune(write: &mut Write<'_>, before: Timestamp) -> Result<u64, Fault> {
@@ -243,7 +171,7 @@ fn prune(write: &mut Write<'_>, before: Timestamp) -> Result<u64, Fault> {
     let (_, chain) = write.keys.current(db, TenantId::DEFAULT, CHAIN)?;
     db.execute(
         "INSERT OR REPLACE INTO audit_base (id, seq, mac, signature) VALUES (1, ?1, ?2, ?3)",
-        params![seq, mac.0, base_signature(chain.bytes(), seq, &mac).0],
+        params![seq, mac.0, trail::base_signature(&chain, seq, &mac).0],
     )?;
     Ok(db.execute("DELETE FROM audit WHERE seq <= ?1", [seq])? as u64)
 }

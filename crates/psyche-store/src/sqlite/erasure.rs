@@ -12,13 +12,15 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::journal::Entry;
-use super::keys::{Keys, scope};
+use super::keys::Keys;
 use super::records::{self, HEAD, head_of, mark_of};
-use super::seal::{about_masked, about_text};
-use super::sessions::{self, Columns};
+use super::sessions;
 use super::writer::Write;
+use crate::columns::Columns;
 use crate::erasure::Refold;
+use crate::journal::Entry;
+use crate::keyring::scope;
+use crate::seal::{about_masked, about_text};
 
 /// Records folded at a time.
 const BATCH: usize = 1_000;
@@ -218,7 +220,7 @@ fn rewrite_row(write: &mut Write<'_>, session: SessionId, subject: Subject) -> R
         }
     }
     let Some(row) = sessions::find(write.db, session)? else { return Ok(()) };
-    Columns::of(&refold.row(row.summary, head.generation, subject))?.update(write, session)
+    sessions::update(write, session, &Columns::of(&refold.row(row.summary, head.generation, subject))?)
 }
 
 /// Removes a session and all that hangs on it, its key first of all.

@@ -9,12 +9,13 @@ use rusqlite::{OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::keys::scope;
 use super::records::{self, HEAD, head_of, mark_of};
-use super::seal::{Key, about_masked, about_snapshot, about_text};
-use super::sessions::Columns;
+use super::sessions;
 use super::writer::Write;
+use crate::columns::Columns;
 use crate::guard;
+use crate::keyring::scope;
+use crate::seal::{Key, about_masked, about_snapshot, about_text};
 
 /// Creates the session with a copy of the parent's records and what follows them.
 pub fn fork(write: &mut Write<'_>, new: &NewFork, columns: &Columns) -> Result<(), Fault> {
@@ -32,7 +33,7 @@ pub fn fork(write: &mut Write<'_>, new: &NewFork, columns: &Columns) -> Result<(
     let hash = last.query_row(params![parent.session_id.0, parent.seq], |row| Ok(Hash(row.get(0)?))).optional()?;
     let hash = hash.ok_or(StoreError::NotFound("event of the fork"))?;
     guard::begins_fork(parent, head.generation, hash, records)?;
-    columns.insert(write, tenant)?;
+    sessions::insert(write, tenant, columns)?;
     let end = records.last().ok_or(StoreError::NotFound("record of the fork"))?;
     let head = Head { generation: end.generation, seq: end.seq, hash: end.hash, epoch: 0, owner: None };
     let mut insert = write.db.prepare_cached(

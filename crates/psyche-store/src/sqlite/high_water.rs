@@ -10,7 +10,6 @@
 //! to and synced; when it has grown well beyond its sessions it is rewritten beside and renamed into place.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +19,8 @@ use std::time::Duration;
 
 use psyche_core::ids::SessionId;
 use psyche_core::words::Hash;
+
+use crate::sums::{checked, line};
 
 /// How long changed heads are gathered before they are written.
 const BATCH: Duration = Duration::from_secs(1);
@@ -217,22 +218,6 @@ enum Line {
 
 fn mark_line(text: &mut String, session: SessionId, mark: &Mark) {
     line(text, &format!("m {session} {} {} {}", mark.generation, mark.seq, mark.hash));
-}
-
-/// Adds a line with its sum.
-pub fn line(text: &mut String, content: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{content} {}", sum(content));
-}
-
-fn sum(content: &str) -> String {
-    hex::encode(&Hash::of(content.as_bytes()).0[..4])
-}
-
-/// What a line says, when its sum is right.
-pub fn checked(line: &str) -> Option<&str> {
-    let (content, found) = line.rsplit_once(' ')?;
-    Some(content).filter(|content| sum(content) == found)
 }
 
 fn parse(line: &str) -> Option<Line> {

@@ -7,11 +7,12 @@ use psyche_core::record::Record;
 use psyche_core::words::{Hash, Subject};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::journal::{self, Entry};
+use super::fault::Fault;
 use super::records::{self, Batch, HEAD, head_of, mark_of};
-use super::sessions::Columns;
-use super::{SqliteStore, allowances, erasure, forks, leases, snapshots};
+use super::{SqliteStore, allowances, erasure, forks, leases, sessions, snapshots};
+use crate::columns::Columns;
 use crate::guard;
+use crate::journal::{self, Entry};
 
 impl SqliteStore {
     /// Erasures of people that reach these records: a log that was taken along before them brings nothing back.
@@ -38,11 +39,11 @@ impl EventLog for SqliteStore {
         let NewSession { row, records } = new;
         guard::chain(Hash::ZERO, &records, true)?;
         let head = guard::first_head(&records)?;
-        let columns = Columns::of(&row.summary)?;
+        let columns = Columns::of(&row.summary).map_err(Fault::from)?;
         let (session, tenant) = (row.summary.session_id, row.tenant);
         let erased = self.erased_among(&records)?;
         let create = self.write(move |write| {
-            columns.insert(write, tenant)?;
+            sessions::insert(write, tenant, &columns)?;
             let mut insert = write.db.prepare_cached(
                 "INSERT INTO session_head (session_id, tenant, gen, owner, epoch, expires_at, last_seq, head_hash)
                  VALUES (?1, ?2, ?3, NULL, 0, 0, ?4, ?5)",
@@ -59,7 +60,7 @@ impl EventLog for SqliteStore {
     }
 
     async fn fork(&self, new: NewFork) -> Result<(), StoreError> {
-        let columns = Columns::of(&new.row.summary)?;
+        let columns = Columns::of(&new.row.summary).map_err(Fault::from)?;
         Ok(self.write(move |write| forks::fork(write, &new, &columns)).await?)
     }
 
@@ -84,12 +85,12 @@ impl EventLog for SqliteStore {
     async fn append(&self, append: Append) -> Result<Head, AppendError> {
         let Append { session, epoch, expected, records, summary, charge } = append;
         guard::chain(expected, &records, epoch.is_some())?;
-        let summary = summary.as_ref().map(Columns::of).transpose()?;
+        let summary = summary.as_ref().map(Columns::of).transpose().map_err(Fault::from)?;
         let batch = Batch { session, epoch, expected, records };
         let append = self.write_among(Some(session), move |write| {
             let head = records::append(write, &batch)?;
             if let Some(summary) = summary {
-                summary.update(write, session)?;
+                sessions::update(write, session, &summary)?;
             }
             if let Some(charge) = charge {
                 allowances::charge(write, &charge)?;

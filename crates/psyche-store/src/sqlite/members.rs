@@ -5,8 +5,8 @@ use psyche_core::port::{Relation, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
-use super::users::named;
 use super::writer::Write;
+use crate::accounts::{relation_name, relation_of};
 
 pub fn relation(db: &Connection, session: SessionId, user: UserId) -> Result<Relation, Fault> {
     if owner(db, session)? == Some(user) {
@@ -14,7 +14,7 @@ pub fn relation(db: &Connection, session: SessionId, user: UserId) -> Result<Rel
     }
     let mut select = db.prepare_cached("SELECT relation FROM membership WHERE session_id = ?1 AND user_id = ?2")?;
     let stored: Option<String> = select.query_row(params![session.0, user.0], |row| row.get(0)).optional()?;
-    stored.map_or(Ok(Relation::None), |name| relation_of(&name))
+    Ok(stored.map_or(Ok(Relation::None), |name| relation_of(&name))?)
 }
 
 pub fn set(write: &Write<'_>, session: SessionId, user: UserId, relation: Relation) -> Result<(), Fault> {
@@ -53,17 +53,4 @@ pub fn list(db: &Connection, session: SessionId) -> Result<Vec<(UserId, Relation
 fn owner(db: &Connection, session: SessionId) -> Result<Option<UserId>, Fault> {
     let mut select = db.prepare_cached("SELECT owner FROM session WHERE session_id = ?1")?;
     Ok(select.query_row([session.0], |row| Ok(UserId(row.get(0)?))).optional()?)
-}
-
-fn relation_name(relation: Relation) -> &'static str {
-    match relation {
-        Relation::None => "none",
-        Relation::Viewer => "viewer",
-        Relation::Participant => "participant",
-        Relation::Owner => "owner",
-    }
-}
-
-fn relation_of(name: &str) -> Result<Relation, Fault> {
-    named(name, "relation", [Relation::Viewer, Relation::Participant, Relation::Owner], relation_name)
 }

@@ -13,14 +13,12 @@ mod allowances;
 mod audit;
 mod blocks;
 mod casts;
-mod checkpoints;
 mod directory;
 mod erasure;
 mod error;
 mod fault;
 mod forks;
 mod high_water;
-mod journal;
 mod keys;
 mod leases;
 mod lock;
@@ -31,7 +29,6 @@ mod readers;
 mod records;
 mod resets;
 mod schema;
-mod seal;
 mod sealed;
 mod sessions;
 mod sign_ins;
@@ -57,19 +54,11 @@ use keys::Keys;
 use readers::Readers;
 use writer::{Write, Writer};
 
+pub use crate::Access;
 pub use error::{Lost, OpenError};
 
 /// Keys that are wrapped anew in one transaction.
 const REWRAPPED: usize = 200;
-
-/// Whether a store may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Takes the lock of the data directory.
-    ReadWrite,
-    /// For `verify`, `export` and `replay`: no lock, and every write is refused.
-    ReadOnly,
-}
 
 /// How to open a store.
 #[derive(Clone)]
@@ -82,6 +71,7 @@ pub struct Options {
     pub master_key_before: Option<[u8; 32]>,
     /// Gives entropy for keys and nonces. Leases go by the database's clock.
     pub clock: Arc<dyn Clock>,
+    /// Only who writes takes the lock of the data directory.
     pub access: Access,
     /// Go on from a database that is behind its high-water file, under a new generation.
     pub accept_loss: bool,
@@ -163,7 +153,7 @@ impl SqliteStore {
     /// wrapped by the one and some by the other: keep both. Whoever opens the store meanwhile gives both
     /// ([`Options::master_key_before`]) and calls this again with the new one. Returns how many were wrapped anew.
     pub async fn change_master_key(&self, master: [u8; 32]) -> Result<u64, StoreError> {
-        if !self.inner.keys.change_master(master) {
+        if !self.inner.keys.ring().change_master(master) {
             return Err(StoreError::Conflict("master key"));
         }
         self.wrap_anew().await
@@ -184,7 +174,7 @@ impl SqliteStore {
             Ok(())
         })
         .await?;
-        self.inner.keys.forget_master_before();
+        self.inner.keys.ring().forget_master_before();
         Ok(all)
     }
 

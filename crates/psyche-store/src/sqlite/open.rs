@@ -13,12 +13,10 @@ use psyche_core::ids::SessionId;
 use psyche_core::words::Subject;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
-use super::checkpoints::Checkpoints;
 use super::erasure;
 use super::error::{Lost, OpenError};
 use super::fault::Fault;
 use super::high_water::{self, Contents, HighWater, Mark, Marks};
-use super::journal::{self, Entry};
 use super::keys::Keys;
 use super::lock::{DirectoryLock, LockError};
 use super::readers::{self, Readers};
@@ -26,6 +24,8 @@ use super::records::{HEAD, head_of, mark_of};
 use super::users;
 use super::writer::{Write, Writer};
 use super::{Access, Inner, Options, SqliteStore, schema};
+use crate::checkpoints::Checkpoints;
+use crate::journal::{self, Entry};
 
 /// Below this size the whole file is checked at every start.
 const SMALL: u64 = 64 << 20;
@@ -195,7 +195,7 @@ impl Place {
             }
         }
         if !entries.is_empty() {
-            keys.forget();
+            keys.ring().forget();
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
         Ok(())

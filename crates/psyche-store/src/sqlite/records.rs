@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
 use super::high_water::Mark;
-use super::keys::{Keys, scope};
-use super::seal::{Key, about_masked, about_text};
+use super::keys::Keys;
 use super::writer::Write;
 use crate::guard;
+use crate::keyring::scope;
+use crate::seal::{Key, about_masked, about_text};
 
 pub const HEAD: &str = "SELECT gen, last_seq, head_hash, epoch, owner, tenant FROM session_head WHERE session_id = ?1";
 

@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::keys::Keys;
 use super::writer::Write;
+use crate::keyring::value_scope;
+use crate::seal::about_value;
 
 pub fn put(write: &mut Write<'_>, tenant: TenantId, kind: &str, id: &str, value: Option<&[u8]>) -> Result<(), Fault> {
-    let scope = scope(kind, id);
+    let scope = value_scope(kind, id);
     let db = write.db;
     let gone = db
         .execute("DELETE FROM sealed_value WHERE tenant = ?1 AND kind = ?2 AND id = ?3", params![tenant.0, kind, id])?;
@@ -21,7 +23,7 @@ pub fn put(write: &mut Write<'_>, tenant: TenantId, kind: &str, id: &str, value:
     }
     let Some(value) = value else { return Ok(()) };
     let (key_id, key) = write.keys.current(db, tenant, &scope)?;
-    let sealed = key.seal(write.keys.entropy(), &about(kind, id), value);
+    let sealed = key.seal(write.keys.entropy(), &about_value(kind, id), value);
     db.execute(
         "INSERT INTO sealed_value (tenant, kind, id, key_id, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![tenant.0, kind, id, key_id, sealed],
@@ -40,18 +42,9 @@ pub fn list(db: &Connection, keys: &Keys, tenant: TenantId, kind: &str) -> Resul
     for row in rows {
         let (id, key_id, sealed) = row?;
         let key = keys.find(db, key_id)?;
-        let plain = key.and_then(|key| key.open(&about(kind, &id), &sealed));
+        let plain = key.and_then(|key| key.open(&about_value(kind, &id), &sealed));
         let damaged = || StoreError::Corrupt(format!("the {kind} {id} cannot be opened: its row was changed"));
         found.push((id.clone(), plain.ok_or_else(damaged)?.to_vec()));
     }
     Ok(found)
-}
-
-fn scope(kind: &str, id: &str) -> String {
-    format!("{kind}:{id}")
-}
-
-/// Associated data: a value opens only in its own row.
-fn about(kind: &str, id: &str) -> Vec<u8> {
-    [b"sealed_value\0".as_slice(), kind.as_bytes(), b"\0", id.as_bytes()].concat()
 }

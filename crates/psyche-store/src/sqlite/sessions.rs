@@ -7,67 +7,41 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::fault::{Fault, is_taken};
 use super::writer::Write;
+use crate::columns::Columns;
 use crate::cursor::Place;
 
-/// A summary and the columns that lists search by.
-#[derive(Debug)]
-pub struct Columns {
-    session: SessionId,
-    owner: UserId,
-    status: &'static str,
-    name_folded: String,
-    created_at: i64,
-    last_activity: i64,
-    summary: String,
-    parent: Option<SessionId>,
+pub fn insert(write: &Write<'_>, tenant: TenantId, columns: &Columns) -> Result<(), Fault> {
+    let mut insert = write.db.prepare_cached(
+        "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary, parent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let inserted = insert.execute(params![
+        columns.session.0,
+        tenant.0,
+        columns.owner.0,
+        columns.status,
+        columns.name_folded,
+        columns.created_at,
+        columns.last_activity,
+        columns.summary,
+        columns.parent.map(|parent| parent.0),
+    ]);
+    match inserted {
+        Err(error) if is_taken(&error) => Err(StoreError::Conflict("session").into()),
+        other => Ok(other.map(drop)?),
+    }
 }
 
-impl Columns {
-    pub fn of(summary: &SessionSummary) -> Result<Self, Fault> {
-        Ok(Self {
-            session: summary.session_id,
-            owner: summary.owner,
-            status: summary.status.name(),
-            name_folded: summary.name.to_lowercase(),
-            created_at: summary.created_at.micros(),
-            last_activity: summary.last_activity.micros(),
-            summary: serde_json::to_string(summary)?,
-            parent: summary.parent.as_ref().map(|parent| parent.session_id),
-        })
-    }
-
-    pub fn insert(&self, write: &Write<'_>, tenant: TenantId) -> Result<(), Fault> {
-        let mut insert = write.db.prepare_cached(
-            "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary, parent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        let inserted = insert.execute(params![
-            self.session.0,
-            tenant.0,
-            self.owner.0,
-            self.status,
-            self.name_folded,
-            self.created_at,
-            self.last_activity,
-            self.summary,
-            self.parent.map(|parent| parent.0),
-        ]);
-        match inserted {
-            Err(error) if is_taken(&error) => Err(StoreError::Conflict("session").into()),
-            other => Ok(other.map(drop)?),
-        }
-    }
-
-    /// Replaces the row of `session`. Whose it is (a log that was imported names another owner), when it was created, in
-    /// which tenant and from which other does not change.
-    pub fn update(&self, write: &Write<'_>, session: SessionId) -> Result<(), Fault> {
-        let mut update = write.db.prepare_cached(
-            "UPDATE session SET status = ?2, name_folded = ?3, last_activity = ?4, summary = ?5
-             WHERE session_id = ?1",
-        )?;
-        update.execute(params![session.0, self.status, self.name_folded, self.last_activity, self.summary,])?;
-        Ok(())
-    }
+/// Replaces the row of `session`. Whose it is (a log that was imported names another owner), when it was created, in which
+/// tenant and from which other does not change.
+pub fn update(write: &Write<'_>, session: SessionId, columns: &Columns) -> Result<(), Fault> {
+    let mut update = write.db.prepare_cached(
+        "UPDATE session SET status = ?2, name_folded = ?3, last_activity = ?4, summary = ?5
+         WHERE session_id = ?1",
+    )?;
+    let Columns { status, name_folded, last_activity, summary, .. } = columns;
+    update.execute(params![session.0, status, name_folded, last_activity, summary])?;
+    Ok(())
 }
 
 pub fn find(db: &Connection, session: SessionId) -> Result<Option<SessionRow>, Fault> {

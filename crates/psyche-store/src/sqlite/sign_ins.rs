@@ -5,25 +5,16 @@ use psyche_core::port::{NewSignIn, Rotation, SignIn, StoreError};
 use psyche_core::time::Timestamp;
 use psyche_core::words::Hash;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
 use super::keys::Keys;
-use super::seal::about_row;
 use super::users;
 use super::writer::Write;
-use crate::accounts::{Verdict, is_live, judge};
+use crate::accounts::{Verdict, Whence, account_scope, is_live, judge};
+use crate::seal::about_row;
 
 const COLUMNS: &str = "id, user_id, created_at, last_seen, expires_at, revoked, key_id, sealed";
-
-/// Where a person signed in from, as it is sealed.
-#[derive(Default, Serialize, Deserialize)]
-struct Sealed {
-    device: String,
-    ip: String,
-    user_agent: String,
-}
 
 pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<SignInId>, Fault> {
     let NewSignIn { sign_in, refresh_hash } = new;
@@ -38,8 +29,7 @@ pub fn create(write: &Write<'_>, new: &NewSignIn, keep: usize) -> Result<Vec<Sig
     for id in &ended {
         revoke(write.db, *id)?;
     }
-    let personal =
-        Sealed { device: sign_in.device.clone(), ip: sign_in.ip.clone(), user_agent: sign_in.user_agent.clone() };
+    let personal = Whence::of(sign_in);
     let (key_id, sealed) = seal(write.db, write.keys, (owner.tenant, user), sign_in.id, &personal)?;
     let mut insert = write.db.prepare_cached(
         "INSERT INTO sign_in (id, user_id, device, ip, user_agent, created_at, last_seen, expires_at, revoked, key_id,
@@ -68,9 +58,9 @@ fn seal(
     keys: &Keys,
     (tenant, user): (TenantId, UserId),
     id: SignInId,
-    personal: &Sealed,
+    personal: &Whence,
 ) -> Result<(Uuid, Vec<u8>), Fault> {
-    let (key_id, key) = keys.current(db, tenant, &users::scope(user))?;
+    let (key_id, key) = keys.current(db, tenant, &account_scope(user))?;
     let about = about_row("sign_in", id.0.as_bytes());
     Ok((key_id, key.seal(keys.entropy(), &about, &serde_json::to_vec(personal)?)))
 }
@@ -82,7 +72,7 @@ pub fn seal_old(db: &Connection, keys: &Keys) -> Result<(), Fault> {
          FROM sign_in AS s JOIN account AS a USING (user_id) WHERE s.sealed IS NULL",
     )?;
     let rows = select.query_map([], |row| {
-        let personal = Sealed { device: row.get(3)?, ip: row.get(4)?, user_agent: row.get(5)? };
+        let personal = Whence { device: row.get(3)?, ip: row.get(4)?, user_agent: row.get(5)? };
         Ok((SignInId(row.get(0)?), UserId(row.get(1)?), TenantId(row.get(2)?), personal))
     })?;
     for (id, user, tenant, personal) in rows.collect::<Result<Vec<_>, _>>()? {
@@ -188,7 +178,7 @@ fn sign_in_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<SignIn, Fau
     let opened = opened.ok_or_else(|| {
         StoreError::Corrupt("a sign-in's personal fields cannot be opened: its row was changed".to_owned())
     })?;
-    let Sealed { device, ip, user_agent } = serde_json::from_slice(&opened)?;
+    let Whence { device, ip, user_agent } = serde_json::from_slice(&opened)?;
     Ok(SignIn {
         id: SignInId(id),
         user_id: UserId(row.get(1)?),

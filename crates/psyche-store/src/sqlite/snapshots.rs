@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::keys::{Keys, scope};
-use super::seal::about_snapshot;
+use super::keys::Keys;
 use super::writer::Write;
+use crate::keyring::scope;
+use crate::seal::about_snapshot;
 
 /// Keeps a snapshot of a state that the log really reached.
 pub fn save(write: &Write<'_>, session: SessionId, snapshot: &Snapshot) -> Result<(), Fault> {

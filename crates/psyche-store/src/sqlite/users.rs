@@ -1,37 +1,23 @@
 //! Accounts. What names a person is sealed under that person's key; a name is found by its keyed digest.
 
-use psyche_core::audit::sign;
 use psyche_core::ids::{SignInId, TenantId, UserId};
-use psyche_core::port::{Consent, NewUser, Role, SecondFactor, StoreError, User, UserPatch, UserStatus, folded};
+use psyche_core::port::{NewUser, StoreError, User, UserPatch, UserStatus, folded};
 use psyche_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
 use super::keys::Keys;
-use super::seal::{Key, about_row};
 use super::writer::Write;
 use super::{allowances, audit, sign_ins};
-use crate::accounts::{is_active_admin, patched};
+use crate::accounts::{
+    NAMES, Personal, account_scope as scope, digest, is_active_admin, patched, role_name, role_of, status_name,
+    status_of,
+};
 use crate::cursor::Place;
+use crate::seal::about_row;
 
 const COLUMNS: &str = "user_id, tenant, role, status, password_hash, last_login, created_at, key_id, sealed";
-/// The key of the digests that names are found by.
-const NAMES: &str = "names";
-
-/// What names a person, as it is sealed.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    username: String,
-    display_name: String,
-    email: String,
-    preferences: serde_json::Value,
-    #[serde(default)]
-    second_factor: Option<SecondFactor>,
-    #[serde(default)]
-    consents: Vec<Consent>,
-}
 
 pub fn create(write: &Write<'_>, new: &NewUser) -> Result<(), Fault> {
     let user = &new.user;
@@ -67,27 +53,9 @@ pub fn create(write: &Write<'_>, new: &NewUser) -> Result<(), Fault> {
 }
 
 fn seal(db: &Connection, keys: &Keys, user: &User) -> Result<(Uuid, Vec<u8>), Fault> {
-    let personal = Sealed {
-        username: user.username.clone(),
-        display_name: user.display_name.clone(),
-        email: user.email.clone(),
-        preferences: user.preferences.clone(),
-        second_factor: user.second_factor.clone(),
-        consents: user.consents.clone(),
-    };
     let (id, key) = keys.current(db, user.tenant, &scope(user.user_id))?;
     let about = about_row("account", user.user_id.0.as_bytes());
-    Ok((id, key.seal(keys.entropy(), &about, &serde_json::to_vec(&personal)?)))
-}
-
-/// The key of what names a person: apart from that of their words, so that either goes without the other.
-pub fn scope(user: UserId) -> String {
-    format!("account:{user}")
-}
-
-/// What a name is found by: nobody without the key can tell which name it stands for.
-fn digest(names: &Key, username: &str) -> String {
-    sign(names.bytes(), &[folded(username).as_bytes()]).to_string()
+    Ok((id, key.seal(keys.entropy(), &about, &serde_json::to_vec(&Personal::of(user))?)))
 }
 
 pub fn find(db: &Connection, keys: &Keys, id: UserId) -> Result<Option<User>, Fault> {
@@ -195,7 +163,7 @@ pub fn seal_old(db: &mut Connection, keys: &Keys) -> Result<(), Fault> {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let preferences: String = row.get(12)?;
-            let personal = Sealed {
+            let personal = Personal {
                 username: row.get(9)?,
                 display_name: row.get(10)?,
                 email: row.get(11)?,
@@ -240,17 +208,17 @@ fn user_of(db: &Connection, keys: &Keys, row: &Row<'_>) -> Result<User, Fault> {
 }
 
 /// The user of a row and its personal fields.
-fn with(row: &Row<'_>, personal: Sealed) -> Result<User, Fault> {
+fn with(row: &Row<'_>, personal: Personal) -> Result<User, Fault> {
     let (role, status): (String, String) = (row.get(2)?, row.get(3)?);
-    let Sealed { username, display_name, email, preferences, second_factor, consents } = personal;
+    let Personal { username, display_name, email, preferences, second_factor, consents } = personal;
     Ok(User {
         user_id: UserId(row.get(0)?),
         tenant: TenantId(row.get(1)?),
         username,
         display_name,
         email,
-        role: named(&role, "role", [Role::Observer, Role::Researcher, Role::Admin], role_name)?,
-        status: named(&status, "status", [UserStatus::Active, UserStatus::Disabled], status_name)?,
+        role: role_of(&role)?,
+        status: status_of(&status)?,
         password_hash: row.get(4)?,
         preferences,
         last_login: row.get::<_, Option<i64>>(5)?.map(Timestamp),
@@ -258,30 +226,4 @@ fn with(row: &Row<'_>, personal: Sealed) -> Result<User, Fault> {
         second_factor,
         consents,
     })
-}
-
-/// The value whose name is stored.
-pub fn named<T: Copy, const N: usize>(
-    text: &str,
-    what: &str,
-    values: [T; N],
-    name: impl Fn(T) -> &'static str,
-) -> Result<T, Fault> {
-    let found = values.into_iter().find(|value| name(*value) == text);
-    Ok(found.ok_or_else(|| StoreError::Corrupt(format!("the stored {what} {text:?} is not known to this program")))?)
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Observer => "observer",
-        Role::Researcher => "researcher",
-        Role::Admin => "admin",
-    }
-}
-
-fn status_name(status: UserStatus) -> &'static str {
-    match status {
-        UserStatus::Active => "active",
-        UserStatus::Disabled => "disabled",
-    }
 }

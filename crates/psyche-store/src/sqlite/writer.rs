@@ -22,11 +22,11 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::checkpoints::{Checkpoint, Checkpoints};
 use super::fault::{Fault, closed};
 use super::high_water::{HighWater, Mark};
 use super::keys::Keys;
 use super::lock::DirectoryLock;
+use crate::checkpoints::{Checkpoint, Checkpoints};
 
 /// Operations that may wait; beyond it callers wait to be let in.
 const QUEUE: usize = 256;
@@ -392,7 +392,7 @@ impl Committer {
             }
         }
         if shredded {
-            self.keys.forget();
+            self.keys.ring().forget();
         }
         if shredded || self.unfolded.get() {
             self.truncate_wal();

@@ -10,7 +10,7 @@ use psyche_core::port::Clock as _;
 use psyche_core::{SessionId, UserId};
 use psyche_lab::analysis::{Analysis, Range, Reading, of_log};
 use psyche_lab::export::Import;
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 
 use super::{import, sessions};
 use crate::backends::Store;
@@ -60,7 +60,7 @@ fn of_file(path: &Path, range: Range) -> Result<Analysis> {
 }
 
 async fn of_store(config: &Config, session: Option<&str>, range: Range) -> Result<Analysis> {
-    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
+    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())).await?;
     let id = match session {
         Some(typed) => sessions::named(&store, typed).await?,
         None => sessions::all(&store).await?.first().context("there is no session yet")?.session_id,

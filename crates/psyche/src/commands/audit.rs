@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Subcommand;
 use psyche_core::port::Clock;
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 
 use crate::backends::Store;
 use crate::clock::SystemClock;
@@ -31,7 +31,7 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
 
 async fn verify(config: &Config) -> Result<bool> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = Store::open(config, Access::ReadOnly, false, clock)?;
+    let store = Store::open(config, Access::ReadOnly, false, clock).await?;
     let check = store.audit().verify().await;
     store.close().await;
     let check = check?;

@@ -10,7 +10,7 @@ use clap::Args;
 use futures_util::future::join_all;
 use psyche_core::TenantId;
 use psyche_core::port::{Determinism, Embedder as _, ModelCatalog as _, SessionFilter};
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 use serde::Serialize;
 
 use crate::backends::{self, Store};
@@ -113,15 +113,15 @@ fn disk(dir: &Path) -> Check {
 
 async fn store(config: &Config) -> Check {
     let what = "store";
-    let url = config.store();
-    if url.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).exists()) {
-        return check(what, Verdict::Good, format!("{url} does not exist yet; the first start makes it"));
-    }
-    let store = match Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())) {
+    let url = config.store_shown();
+    let store = match Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())).await {
         Ok(store) => store,
+        Err(error) if backends::is_new(&error) => {
+            return check(what, Verdict::Good, format!("{url} holds nothing yet; the first start makes it"));
+        }
         Err(error) => return check(what, Verdict::Bad, format!("{error:#}")),
     };
-    let lost = if let Store::Sqlite(sqlite) = &store { sqlite.lost().to_vec() } else { Vec::new() };
+    let lost = store.lost().to_vec();
     let page = store.directory().sessions(TenantId::DEFAULT, SessionFilter::default(), None, 1).await;
     store.close().await;
     if !lost.is_empty() {

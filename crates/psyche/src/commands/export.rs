@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use psyche_lab::export::{Export, Format, Options, Redact};
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 
 use super::sessions;
 use crate::backends::Store;
@@ -39,7 +39,7 @@ pub struct Arguments {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
-    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
+    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())).await?;
     let log = store.log();
     let id = sessions::named(&store, &arguments.session).await?;
     let options = Options {

@@ -63,7 +63,7 @@ impl FromStr for Place {
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock = Arc::new(SystemClock::new());
     let models = Arc::new(backends::models(config, Arc::clone(&clock) as _)?);
-    let opened = Parts::open(config, models, false, clock);
+    let opened = Parts::open(config, models, false, clock).await;
     let parts = sessions::to_write(opened, "POST /api/v1/sessions/{id}/fork")?;
     let id = sessions::named(&parts.store, &arguments.session).await?;
     let log = parts.store.log();

@@ -13,11 +13,11 @@ use psyche_core::port::{Clock, NewSession, SessionRow};
 use psyche_core::words::Salts;
 use psyche_core::{SessionId, TenantId, UserId};
 use psyche_lab::export::{Import, Importer, Lines};
-use psyche_store::sqlite::{Access, OpenError};
+use psyche_store::Access;
 
 use super::export::progress;
 use super::run;
-use crate::backends::Store;
+use crate::backends::{self, Store};
 use crate::clock::SystemClock;
 use crate::config::Config;
 
@@ -54,8 +54,8 @@ pub fn read(path: &Path, id: SessionId, owner: UserId, clock: &dyn Clock) -> Res
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
-        Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)).await {
+        Err(error) if backends::is_in_use(&error) => {
             let advice = "sessions are imported here while the server is stopped, or through the one that runs: \
                           Import on the dashboard, or POST /api/v1/sessions/import";
             return Err(error.context(advice));

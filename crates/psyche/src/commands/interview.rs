@@ -11,7 +11,7 @@ use psyche_core::AgentId;
 use psyche_core::measure::Vader;
 use psyche_core::port::{Clock, ModelCatalog as _};
 use psyche_engine::{Engine, Options, Ports};
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 
 use super::{run, sessions};
 use crate::backends::{self, Store};
@@ -33,7 +33,7 @@ pub struct Arguments {
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = Store::open(config, Access::ReadOnly, false, Arc::clone(&clock))?;
+    let store = Store::open(config, Access::ReadOnly, false, Arc::clone(&clock)).await?;
     let id = sessions::named(&store, &arguments.session).await?;
     let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
     let ports = Ports {

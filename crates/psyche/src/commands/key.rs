@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use psyche_core::port::Clock;
-use psyche_store::sqlite::{Access, OpenError};
+use psyche_store::Access;
 
 use crate::backends::{self, Store};
 use crate::clock::SystemClock;
@@ -52,7 +52,7 @@ async fn rotate_master(config: &Config, clock: Arc<dyn Clock>) -> Result<()> {
     if configured && config.text("master_key_before").is_none() {
         bail!("master_key is configured: give the new one there, and the old one as master_key_before");
     }
-    if !config.store().starts_with("sqlite:") {
+    if config.store() == "memory:" {
         bail!("a store in memory has no master key to change");
     }
     if !configured {
@@ -61,7 +61,7 @@ async fn rotate_master(config: &Config, clock: Arc<dyn Clock>) -> Result<()> {
         }
         backends::request_master_key(config, clock.as_ref())?;
     }
-    match Store::open(config, Access::ReadWrite, false, clock) {
+    match Store::open(config, Access::ReadWrite, false, clock).await {
         Ok(store) => {
             let changed = backends::wrap_by_new_master_key(config, &store).await;
             store.close().await;
@@ -69,7 +69,7 @@ async fn rotate_master(config: &Config, clock: Arc<dyn Clock>) -> Result<()> {
             backends::keep_new_master_key(config)?;
             println!("{changed} keys are wrapped by the new master key; the old one opens nothing any more");
         }
-        Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+        Err(error) if backends::is_in_use(&error) => {
             if configured {
                 bail!("the running server does it by itself, when it was started with both keys; its log says when");
             }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use psyche_core::event::{Event, Payload};
 use psyche_core::session::Session;
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 
 use super::sessions;
 use crate::backends::Store;
@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
-    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
+    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())).await?;
     let log = store.log();
     let id = match &arguments.session {
         Some(typed) => sessions::named(&store, typed).await?,

@@ -59,7 +59,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
     let model = arguments.model.clone().unwrap_or_else(|| models.default_model().to_owned());
     wait_for_model(&models, &model).await?;
-    let parts = Parts::open(config, models, false, clock)?;
+    let parts = Parts::open(config, models, false, clock).await?;
     psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
     let owner = owner(&parts.store).await?;
     // Sessions that a server left running are the server's to take up.
@@ -124,7 +124,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     engine.shutdown(Duration::from_secs(2)).await;
     parts.store.close().await;
-    screen.foot(id, &end, matches!(*parts.store, Store::Sqlite(_)));
+    screen.foot(id, &end, parts.store.is_kept());
     Ok(screen.out.failure().unwrap_or(if end.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 

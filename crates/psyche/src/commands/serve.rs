@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::user;
-use crate::backends::{self, Parts, Store};
+use crate::backends::{self, Parts};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::rotation;
@@ -47,17 +47,15 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let tls = tls(config, clock.as_ref())?;
     let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
-    let parts = Parts::open(config, models, arguments.accept_loss, clock)?;
-    if let Store::Sqlite(sqlite) = parts.store.as_ref() {
-        for lost in sqlite.lost() {
-            tracing::warn!("accepted as lost: {lost}");
-        }
-        // A restored backup may hold accounts of people who were erased since.
-        let directory = parts.store.directory();
-        for (user, at) in sqlite.erased_people() {
-            if directory.user(*user).await?.is_some_and(|user| user.created_at < *at) {
-                directory.delete_user(*user).await.context("erase a restored account again")?;
-            }
+    let parts = Parts::open(config, models, arguments.accept_loss, clock).await?;
+    for lost in parts.store.lost() {
+        tracing::warn!("accepted as lost: {lost}");
+    }
+    // A restored backup may hold accounts of people who were erased since.
+    let directory = parts.store.directory();
+    for (user, at) in parts.store.erased_people() {
+        if directory.user(*user).await?.is_some_and(|user| user.created_at < *at) {
+            directory.delete_user(*user).await.context("erase a restored account again")?;
         }
     }
     parts.models.0.warm_up();

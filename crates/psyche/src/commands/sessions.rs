@@ -5,20 +5,20 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use psyche_core::port::{SessionFilter, SessionSummary, for_each_session};
 use psyche_core::{SessionId, TenantId};
-use psyche_store::sqlite::OpenError;
 
-use crate::backends::{Parts, Store};
+use crate::backends::{self, Parts, Store};
 
 /// Sessions that an error lists.
 const LISTED: usize = 10;
 
 /// A store opened for writing. While a server writes to it, the server is to be asked.
 pub fn to_write(opened: Result<Parts>, call: &str) -> Result<Parts> {
-    opened.map_err(|error| match error.downcast_ref() {
-        Some(OpenError::InUse { .. }) => {
+    opened.map_err(|error| {
+        if backends::is_in_use(&error) {
             error.context(format!("a running server does this on its dashboard and by `{call}`"))
+        } else {
+            error
         }
-        _ => error,
     })
 }
 

@@ -29,7 +29,7 @@ pub struct Arguments {
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let clock = Arc::new(SystemClock::new());
     let models = Arc::new(backends::models(config, Arc::clone(&clock) as _)?);
-    let opened = Parts::open(config, models, false, Arc::clone(&clock) as _);
+    let opened = Parts::open(config, models, false, Arc::clone(&clock) as _).await;
     let parts = sessions::to_write(opened, "POST /api/v1/sessions/{id}/commands")?;
     let id = sessions::named(&parts.store, &arguments.session).await?;
     let actor = run::owner(&parts.store).await?;

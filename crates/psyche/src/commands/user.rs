@@ -10,9 +10,9 @@ use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
 use psyche_core::port::{Clock, NewUser, Role, User, UserStatus};
 use psyche_core::{TenantId, UserId};
 use psyche_server::passwords;
-use psyche_store::sqlite::{Access, OpenError};
+use psyche_store::Access;
 
-use crate::backends::Store;
+use crate::backends::{self, Store};
 use crate::clock::SystemClock;
 use crate::config::{Config, ROLES};
 
@@ -43,8 +43,8 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
         RoleName::Admin => Role::Admin,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)) {
-        Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+    let store = match Store::open(config, Access::ReadWrite, false, Arc::clone(&clock)).await {
+        Err(error) if backends::is_in_use(&error) => {
             let advice = "users are made while the server is stopped, or by an admin through the API of the one that \
                           runs: POST /api/v1/users (its page /api/docs says how)";
             return Err(error.context(advice));

@@ -11,7 +11,7 @@ use psyche_core::port::{EventLog, Head};
 use psyche_core::record::{Checker, Record};
 use psyche_core::words::Hash;
 use psyche_engine::{Difference, Rerun};
-use psyche_store::sqlite::Access;
+use psyche_store::Access;
 use serde::Serialize;
 
 use super::sessions;
@@ -53,7 +53,7 @@ struct Finding {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
-    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new()))?;
+    let store = Store::open(config, Access::ReadOnly, false, Arc::new(SystemClock::new())).await?;
     let log = store.log();
     let named = !arguments.sessions.is_empty();
     let mut ids = Vec::new();
@@ -78,17 +78,14 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
         }
         findings.push(finding);
     }
-    if let Store::Sqlite(sqlite) = &store {
-        for lost in sqlite.lost() {
-            eprintln!("psyche: {lost}");
-        }
+    for lost in store.lost() {
+        eprintln!("psyche: {lost}");
     }
-    let lost = matches!(&store, Store::Sqlite(sqlite) if !sqlite.lost().is_empty());
-    let whole = !lost && findings.iter().all(|f| f.whole);
+    let whole = store.lost().is_empty() && findings.iter().all(|f| f.whole);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else if findings.is_empty() {
-        println!("there is no session in {}", config.store());
+        println!("there is no session in {}", config.store_shown());
     }
     store.close().await;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

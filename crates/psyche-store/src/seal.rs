@@ -70,6 +70,11 @@ pub fn about_snapshot(form: u16, seq: u64, hash: &Hash) -> Vec<u8> {
     [b"snapshot\0".as_slice(), &form.to_be_bytes(), &seq.to_be_bytes(), &hash.0].concat()
 }
 
+/// Associated data of a value that is a secret as a whole: it opens only in its own row.
+pub fn about_value(kind: &str, id: &str) -> Vec<u8> {
+    [b"sealed_value\0".as_slice(), kind.as_bytes(), b"\0", id.as_bytes()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

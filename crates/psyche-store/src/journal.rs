@@ -4,7 +4,7 @@
 //! is written here before it is done, and done again at the next start where the database does not know of it. The file
 //! is never restored with a backup and never rewritten: an erasure stands for ever.
 //!
-//! A text file of lines `e <session or *> <subject> <time> <sum>`, appended and synced; sums as in the high-water file.
+//! A text file of lines `e <session or *> <subject> <time> <sum>`, appended and synced; `<sum>` as in the high-water file of SQLite.
 //! What was said after that time (microseconds since 1970) is not concerned.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +15,7 @@ use psyche_core::ids::SessionId;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Subject;
 
-use super::high_water::{checked, line};
+use crate::sums::{checked, line};
 
 /// One erasure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,164 @@
+//! What is refused at the start, with a sentence; and what a server suffers while it is used.
+
+use std::time::Duration;
+
+use psyche_core::port::{Directory as _, EventLog as _, StoreError};
+use psyche_core::words::Subject;
+use psyche_store::Access;
+use psyche_store::postgres::{OpenError, Options, PostgresStore};
+use tokio::time::Instant;
+
+use crate::conformance::build::{append, checked, create_owned, session_id, texts, user_id};
+use crate::server::Postgres;
+use crate::{open_in, options, server};
+
+async fn refused(options: Options) -> OpenError {
+    PostgresStore::open(options).await.unwrap_err()
+}
+
+fn name_of(url: &str) -> &str {
+    url.rsplit_once('/').unwrap().1
+}
+
+/// Ends all connections to a database and counts them.
+fn cut(name: &str) -> String {
+    format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'")
+}
+
+#[tokio::test]
+async fn each_wrong_start_has_its_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    let read = |url: &str| Options { access: Access::ReadOnly, ..options(url, dir.path()) };
+    let nowhere = "postgres://psyche:secret@127.0.0.1:1/psyche";
+    let error = refused(options(nowhere, dir.path())).await.to_string();
+    assert!(error.contains("cannot be reached") && !error.contains("secret"), "{error}");
+    let error = refused(options("postgres://psyche@127.0.0.1/psyche?sslmode=require", dir.path())).await;
+    assert!(matches!(error, OpenError::NoTls), "{error}");
+    let error = refused(options("postgres://psyche@127.0.0.1/psyche?unheard=of", dir.path())).await;
+    assert!(matches!(error, OpenError::Url(_)), "{error}");
+
+    let error = refused(read(&url)).await;
+    assert!(matches!(error, OpenError::Empty), "{error}");
+    assert!(PostgresStore::is_new(&url).await.unwrap());
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(server().run(name_of(&url), tables).unwrap(), "0", "left as it was");
+
+    server().run(name_of(&url), "CREATE TABLE theirs (x integer)").unwrap();
+    let error = refused(options(&url, dir.path())).await;
+    assert!(matches!(error, OpenError::Foreign), "{error}");
+    assert_eq!(server().run(name_of(&url), tables).unwrap(), "1", "left as it was");
+    server().run(name_of(&url), "DROP TABLE theirs").unwrap();
+
+    drop(open_in(&url, dir.path()).await.unwrap());
+    assert!(!PostgresStore::is_new(&url).await.unwrap());
+    let error = refused(Options { master_key: [1; 32], ..options(&url, dir.path()) }).await;
+    assert!(matches!(error, OpenError::WrongMasterKey), "{error}");
+    server().run(name_of(&url), "INSERT INTO schema_version VALUES (99)").unwrap();
+    let error = refused(options(&url, dir.path())).await;
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    server().run(name_of(&url), "DELETE FROM schema_version WHERE version > 2").unwrap();
+    let error = refused(read(&url)).await;
+    assert!(matches!(error, OpenError::Older { found: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn who_only_reads_cannot_write_and_keeps_nobody_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    let sole = || Options { alone: true, ..options(&url, dir.path()) };
+    let writer = PostgresStore::open(sole()).await.unwrap();
+    create_owned(&writer, session_id(1)).await;
+    let reader = PostgresStore::open(Options { access: Access::ReadOnly, ..sole() }).await.unwrap();
+    assert_eq!(checked(&reader, session_id(1)).await.0.len(), 1);
+    let refused = reader.put_setting("a", Some(vec![1])).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+
+    let second = PostgresStore::open(sole()).await.unwrap_err();
+    assert!(matches!(second, OpenError::InUse), "{second}");
+    // Who asked to be alone gives the database back at its end.
+    writer.close();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while PostgresStore::open(sole()).await.is_err() {
+        assert!(Instant::now() < deadline, "the lock was not given back");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_restored_backup_is_erased_again_before_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    let person = Subject::User(user_id(2));
+    let store = open_in(&url, dir.path()).await.unwrap();
+    let (mut chain, epoch) = create_owned(&store, session_id(1)).await;
+    let expected = chain.hash;
+    let records = vec![chain.record("stimulus_injected", &[(person, "person"), (Subject::Session, "agent")])];
+    store.append(append(session_id(1), Some(epoch), expected, records)).await.unwrap();
+    store.close();
+    drop(store);
+    // Other connections to the database would be in the way of copying it.
+    let (name, backup) = (name_of(&url), format!("{}_backup", name_of(&url)));
+    let cut = cut(name);
+    let copy = format!("CREATE DATABASE {backup} TEMPLATE {name} STRATEGY = FILE_COPY");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(why) = server().run("postgres", &cut).and_then(|_| server().run("postgres", &copy)) {
+        assert!(Instant::now() < deadline, "{why}");
+        tokio::task::yield_now().await;
+    }
+    let store = open_in(&url, dir.path()).await.unwrap();
+    store.erase(None, person).await.unwrap();
+    let generation = store.head(session_id(1)).await.unwrap().unwrap().generation;
+    drop(store);
+
+    let url = format!("{}/{backup}", server().url());
+    let error = refused(Options { access: Access::ReadOnly, ..options(&url, dir.path()) }).await;
+    assert!(matches!(error, OpenError::NotErased), "{error}");
+    let store = open_in(&url, dir.path()).await.unwrap();
+    assert_eq!(texts(&checked(&store, session_id(1)).await.0), [None, Some("agent")]);
+    assert_eq!(store.head(session_id(1)).await.unwrap().unwrap().generation, generation);
+    assert_eq!(store.erased_people().len(), 1);
+    // It is done now: nothing is erased a second time, and reading alone is fine.
+    let reader = PostgresStore::open(Options { access: Access::ReadOnly, ..options(&url, dir.path()) }).await.unwrap();
+    assert_eq!(reader.head(session_id(1)).await.unwrap().unwrap().generation, generation);
+}
+
+/// PostgreSQL has no text with a zero byte: asking for one is no fault of the log.
+#[tokio::test]
+async fn a_zero_byte_is_in_no_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(&server().database().unwrap(), dir.path()).await.unwrap();
+    create_owned(&store, session_id(1)).await;
+    let found = store.find_command(session_id(1), "a\0b").await;
+    assert!(matches!(found, Err(StoreError::NotFound(_))), "{found:?}");
+    store.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_are_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    let store = open_in(&url, dir.path()).await.unwrap();
+    store.probe().await.unwrap();
+    let cut = cut(name_of(&url));
+    assert_ne!(server().run("postgres", &cut).unwrap(), "0");
+    // One that is cut in use says so; the next works.
+    let first = store.probe().await;
+    assert!(matches!(first, Ok(()) | Err(StoreError::Unavailable(_))), "{first:?}");
+    store.probe().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_away_is_told_from_a_broken_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Postgres::start().unwrap();
+    let url = server.database().unwrap();
+    let store =
+        PostgresStore::open(Options { patience: Duration::from_secs(2), ..options(&url, dir.path()) }).await.unwrap();
+    create_owned(&store, session_id(1)).await;
+    tokio::task::block_in_place(|| drop(server));
+    for _ in 0..3 {
+        let error = store.head(session_id(1)).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unavailable(_)), "{error}");
+    }
+}
