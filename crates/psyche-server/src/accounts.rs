@@ -213,3 +213,55 @@ fn live(sign_in: &SignIn, user: User, now: Timestamp) -> Option<Caller> {
         has_second_factor: user.second_factor.is_some_and(|factor| factor.confirmed),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use psyche_store::memory::MemoryStore;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    struct StillClock;
+
+    impl Clock for StillClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_800_000_000_000_000)
+        }
+        fn monotonic_ms(&self) -> u64 {
+            0
+        }
+        fn entropy(&self) -> [u8; 32] {
+            [3; 32]
+        }
+    }
+
+    /// TOK-03: somebody whose sign-in may have been revoked elsewhere is not let in, however well known here.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_cannot_learn_of_revocations_lets_nobody_in() {
+        let (sign_in, user_id) = (SignInId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let known = Caller {
+            user_id,
+            sign_in,
+            username: "ada".to_owned(),
+            display_name: "Ada".to_owned(),
+            role: Role::Observer,
+            has_second_factor: false,
+        };
+        let store = MemoryStore::new(Arc::new(StillClock));
+        let accounts = Accounts::default();
+        accounts.remember(&accounts.callers, 0, sign_in, (known.clone(), Timestamp(i64::MAX)));
+        *lock_instant(&accounts) = Some(Instant::now());
+        let caller = async || accounts.caller(&store, &StillClock, sign_in, user_id).await;
+        tokio::time::advance(UNKNOWN_FOR).await;
+        assert_eq!(caller().await.unwrap(), known);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(caller().await.unwrap_err().kind, ErrorKind::Unavailable);
+        *lock_instant(&accounts) = Some(Instant::now());
+        assert_eq!(caller().await.unwrap(), known);
+    }
+
+    fn lock_instant(accounts: &Accounts) -> MutexGuard<'_, Option<Instant>> {
+        accounts.learned_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -149,7 +149,7 @@ pub const GUARDS: &[Guard] = &[
         file: "crates/psyche-server/src/accounts.rs",
         code: "if ⟦learned.is_some_and(|at| at.elapsed() > UNKNOWN_FOR)⟧ {",
         without: "false",
-        tests: &["without_the_directory_nobody_is_let_in_and_nothing_is_changed"],
+        tests: &["whoever_cannot_learn_of_revocations_lets_nobody_in"],
     },
     Guard {
         row: "TOK-04", name: "changes of rights are told",
@@ -303,7 +303,7 @@ pub const GUARDS: &[Guard] = &[
         file: "crates/psyche-server/src/live/upgrade.rs",
         code: "if ⟦!origin::is_ours(&app.options, request.headers())⟧ {",
         without: "false",
-        tests: &["the_other_ways_in"],
+        tests: &["nothing_is_told_to_those_who_may_not_know"],
     },
     Guard {
         row: "WEB-03", name: "CORS by exact match",
@@ -391,15 +391,15 @@ pub const GUARDS: &[Guard] = &[
     },
     Guard {
         row: "AUD-01", name: "cut ends are named",
-        file: "crates/psyche-store/src/sqlite/audit.rs",
-        code: "newest.filter(|c| ⟦c.seq > check.last_seq⟧)",
+        file: "crates/psyche-store/src/trail.rs",
+        code: "self.newest.filter(|c| ⟦c.seq > last⟧)",
         without: "false",
         tests: &["edits_deletions_swaps_and_cuts_are_named"],
     },
     Guard {
         row: "AUD-01", name: "checkpoints are ours",
-        file: "crates/psyche-store/src/sqlite/audit.rs",
-        code: "if ⟦!checkpoint.is_signed(&key)⟧ {",
+        file: "crates/psyche-store/src/trail.rs",
+        code: "if ⟦!checkpoint.is_signed(&self.key)⟧ {",
         without: "false",
         tests: &["a_checkpoint_is_ours_or_it_is_named"],
     },

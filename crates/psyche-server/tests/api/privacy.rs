@@ -95,6 +95,9 @@ async fn a_role_may_demand_a_second_factor() {
     let app = TestApp::with(|o| o.second_factor_roles = vec![Role::Admin]).await;
     let root = app.person("root", Role::Admin).await;
     app.get("/users", Some(&root)).await.expect(403);
+    let ada = app.person("ada", Role::Researcher).await;
+    let others = app.session(&ada, 1).await;
+    app.get(&format!("/sessions/{others}"), Some(&root)).await.expect(403);
     let session = app.post("/sessions", Some(&root), json!({"session_type": "shared"})).await;
     session.expect(403);
     let mut system = app.socket("/ws/system").await;

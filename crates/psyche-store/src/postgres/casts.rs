@@ -53,17 +53,14 @@ pub async fn setting(db: &impl GenericClient, key: &str) -> Result<Option<Vec<u8
 }
 
 pub async fn put_setting(db: &impl GenericClient, key: &str, value: Option<&[u8]>) -> Result<(), Fault> {
-    match value {
-        Some(value) => {
-            let sql = "INSERT INTO setting (key, value) VALUES ($1, $2)
-                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            let put = db.prepare_cached(sql).await?;
-            db.execute(&put, &[&key, &value]).await?;
-        }
-        None => {
-            let delete = db.prepare_cached("DELETE FROM setting WHERE key = $1").await?;
-            db.execute(&delete, &[&key]).await?;
-        }
+    if let Some(value) = value {
+        let sql = "INSERT INTO setting (key, value) VALUES ($1, $2)
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let put = db.prepare_cached(sql).await?;
+        db.execute(&put, &[&key, &value]).await?;
+    } else {
+        let delete = db.prepare_cached("DELETE FROM setting WHERE key = $1").await?;
+        db.execute(&delete, &[&key]).await?;
     }
     Ok(())
 }

@@ -41,8 +41,7 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Append(AppendError::Store(error)) => error,
             Fault::Append(other) => Self::Corrupt(other.to_string()),
-            Fault::Sql(error) => store_error(&error),
-            Fault::Pool(PoolError::Backend(error)) => store_error(&error),
+            Fault::Sql(error) | Fault::Pool(PoolError::Backend(error)) => store_error(&error),
             Fault::Pool(PoolError::Timeout(_)) => {
                 Self::Unavailable("no connection to PostgreSQL was free in time".into())
             }

@@ -118,18 +118,17 @@ async fn seal<'a>(
                 None => (Hash::ZERO, [0; 16], None, None),
                 Some(words) => {
                     let known = found.iter().find(|(known, ..)| *known == text.subject);
-                    let (id, key) = match known {
-                        Some((_, id, key)) => (*id, Arc::clone(key)),
-                        None => {
-                            let scope = scope(session, text.subject);
-                            let (id, key) = if certain {
-                                keys.current(db, tenant, &scope).await?
-                            } else {
-                                keys.probable(db, tenant, scope).await?
-                            };
-                            found.push((text.subject, id, Arc::clone(&key)));
-                            (id, key)
-                        }
+                    let (id, key) = if let Some((_, id, key)) = known {
+                        (*id, Arc::clone(key))
+                    } else {
+                        let scope = scope(session, text.subject);
+                        let (id, key) = if certain {
+                            keys.current(db, tenant, &scope).await?
+                        } else {
+                            keys.probable(db, tenant, scope).await?
+                        };
+                        found.push((text.subject, id, Arc::clone(&key)));
+                        (id, key)
                     };
                     let committed = commitment(&text.salt, words);
                     let about = if text.masked {

@@ -54,7 +54,9 @@ impl PostgresStore {
         audit::insert(&mut write, rows).await?;
         let Write { db, audited, shredded, .. } = write;
         db.commit().await?;
-        audited.into_iter().for_each(|checkpoint| self.inner.checkpoint.note(checkpoint));
+        for checkpoint in audited {
+            self.inner.checkpoint.note(checkpoint);
+        }
         if shredded {
             self.inner.keys.forget();
         }

@@ -61,8 +61,13 @@ async fn a_checkpoint_is_ours_or_it_is_named() {
     let text = std::fs::read_to_string(&path).unwrap();
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("{\"seq\":6,"), "the close writes the last one: {last}");
-    std::fs::write(&path, format!("{text}{}\nhalf a li", last.replace("\"seq\":6", "\"seq\":4"))).unwrap();
-    assert_eq!(problems(dir.path()).await, [4]);
+    let of_another_row = last.replace("\"seq\":6", "\"seq\":4");
+    // The right row and its mac, but not our signature.
+    let at = last.find("\"signature\":\"").unwrap() + "\"signature\":\"".len();
+    let other = if last[at..].starts_with('0') { '1' } else { '0' };
+    let not_signed = format!("{}{other}{}", &last[..at], &last[at + 1..]);
+    std::fs::write(&path, format!("{text}{of_another_row}\n{not_signed}\nhalf a li")).unwrap();
+    assert_eq!(problems(dir.path()).await, [4, 6]);
 }
 
 #[tokio::test]
