@@ -97,7 +97,7 @@ impl Html {
             self.round = Some(metadata.round);
             let _ = writeln!(text, "<h3>Round {}</h3>", metadata.round);
         }
-        let to = if said.message.recipient == "all" { "all" } else { self.rows.name(&said.message.recipient) };
+        let to = self.rows.recipient(said);
         let _ = writeln!(
             text,
             "<article><h4>{} → {} <small>{} · <time>{}</time> · {:+.2}</small></h4><p>{}</p></article>",

@@ -77,7 +77,7 @@ impl Markdown {
             self.round = Some(metadata.round);
             let _ = writeln!(text, "## Round {}\n", metadata.round);
         }
-        let to = if said.message.recipient == "all" { "all" } else { self.rows.name(&said.message.recipient) };
+        let to = self.rows.recipient(said);
         let _ = writeln!(
             text,
             "**{}** → {} · {} · {} · {:+.2}\n\n{}\n",

@@ -399,7 +399,7 @@ impl Pdf {
             sheets.room(60.0)?;
             sheets.paragraph(&format!("Round {}", metadata.round), 11.0, Weight::Bold)?;
         }
-        let to = if said.message.recipient == "all" { "all" } else { self.rows.name(&said.message.recipient) };
+        let to = self.rows.recipient(said);
         let head = format!("{} → {to} · {} · {:+.2}", said.speaker, said.seq, said.message.sentiment.score);
         sheets.room(34.0)?;
         sheets.paragraph(&head, 8.5, Weight::Bold)?;

@@ -130,6 +130,12 @@ impl Rows {
         self.names.get(agent).map_or(agent, String::as_str)
     }
 
+    /// Whom an utterance is for: an agent by its name, or all.
+    pub fn recipient<'a>(&'a self, said: &'a Utterance) -> &'a str {
+        let to = said.message.recipient.as_str();
+        if to == "all" { to } else { self.name(to) }
+    }
+
     /// Takes an event, and gives the row it completes.
     pub fn take(&mut self, record: &Record, event: &Event) -> Option<Utterance> {
         match &event.payload {
