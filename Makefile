@@ -34,7 +34,7 @@ bench-web: web ## measure the dashboard: 200 and 1,000 events a second through t
 	@cd web && PSYCHE_BIN=../target/release/psyche npm run --silent bench && npm run --silent budgets
 
 build: web
-	@cargo build --locked --package psyche
+	@cargo build --locked --workspace
 
 web: web/dist/index.html
 

@@ -127,7 +127,7 @@ pub fn example(name: &str) -> Result<PathBuf> {
 pub fn binary() -> Result<PathBuf> {
     let path = target_dir().join("debug").join("psyche");
     if !path.exists() {
-        run_in(&root(), "cargo", &["build", "--locked", "-p", "psyche"], &[])?;
+        run_in(&root(), "cargo", &["build", "--locked", "--workspace"], &[])?;
     }
     Ok(path)
 }
