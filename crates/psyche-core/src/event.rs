@@ -133,6 +133,7 @@ macro_rules! payloads {
 payloads! {
     SessionCreated = "session_created" v 2,
     CommandReceived = "command_received" v 2,
+    CommandAccepted = "command_accepted" v 1,
     CommandRefused = "command_refused" v 1,
     SessionStatusChanged = "session_status" v 1,
     TurnStarted = "turn_started" v 2,
@@ -249,6 +250,10 @@ pub struct CommandReceived {
     pub args: BTreeMap<String, Arg>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Words>,
+    /// Acknowledged by a replica that does not own the session: the owner decides it later, and says so with
+    /// [`CommandAccepted`] or [`CommandRefused`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 impl HasWords for CommandReceived {
@@ -304,6 +309,16 @@ impl Arg {
     }
 }
 
+/// A command that waited for the owner is decided; what follows from it comes in the same append.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandAccepted {
+    pub command_id: String,
+    /// Of the `command_received`.
+    pub received_seq: u64,
+}
+impl HasWords for CommandAccepted {}
+
+/// A command that waited for the owner was not possible any more when it was decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommandRefused {
     pub command_id: String,

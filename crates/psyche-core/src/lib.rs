@@ -16,6 +16,7 @@ pub mod prompt;
 pub mod quotes;
 pub mod random;
 pub mod record;
+pub mod seal;
 pub mod session;
 pub mod speech;
 pub mod time;

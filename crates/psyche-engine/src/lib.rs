@@ -4,6 +4,7 @@ mod budgets;
 mod error;
 mod expiry;
 mod fork;
+mod forward;
 mod generation;
 mod interview;
 mod judge;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use budgets::Budgets;
+use task::Place;
 
 pub use error::EngineError;
 pub use expiry::Expired;
@@ -75,6 +77,8 @@ pub struct Options {
     pub renew_every: Duration,
     /// How often to look for sessions that nobody drives; `None`: never, for a program that came for one session.
     pub claim_every: Option<Duration>,
+    /// Whether other engines share the log: what they append is looked for, and commands for their sessions are passed on.
+    pub replicas: bool,
     /// A session that is not running leaves memory after this long without a command.
     pub idle: Duration,
     /// Events between snapshots of the state.
@@ -103,6 +107,7 @@ impl Default for Options {
             lease_ms: 10_000,
             renew_every: Duration::from_secs(3),
             claim_every: Some(Duration::from_secs(2)),
+            replicas: false,
             idle: Duration::from_mins(2),
             snapshot_every: 500,
             expire_after: None,
@@ -161,6 +166,8 @@ pub(crate) enum Mail {
 pub(crate) enum Order {
     /// The lease is lost: another owner decides now.
     Fenced,
+    /// Another engine has appended something.
+    Look,
     /// Words were erased: what is remembered of them is forgotten. Answered when it is.
     Forget(oneshot::Sender<()>),
     /// Paused when nobody touched it for so many milliseconds; answered with whether it was.
@@ -251,6 +258,9 @@ impl Engine {
         inner.tracker.spawn(leases::renew(Arc::clone(&inner)));
         if let Some(every) = inner.options.claim_every {
             inner.tracker.spawn(leases::take_up(Arc::clone(&inner), every));
+        }
+        if inner.options.replicas {
+            inner.tracker.spawn(leases::follow(Arc::clone(&inner)));
         }
         if let Some(after) = inner.options.expire_after {
             inner.tracker.spawn(expiry::watch(Arc::clone(&inner), after));
@@ -351,10 +361,18 @@ impl Engine {
 
     /// Stores a command and decides it. Returns the `seq` of its `command_received`; the same id gives the same `seq`.
     pub async fn submit(&self, session: SessionId, command: UserCommand) -> Result<u64, EngineError> {
-        // A task that is just leaving closes its mailbox: ask its successor once.
-        for _ in 0..2 {
-            let resident = task::resident(&self.inner, session).await?;
-            self.room_in(&peek(&resident.state), &command.action)?;
+        // A task that is just leaving closes its mailbox: ask its successor.
+        for _ in 0..3 {
+            let resident = match task::place(&self.inner, session).await? {
+                Place::Here(resident) => resident,
+                Place::Elsewhere(_) if self.inner.options.replicas => {
+                    return forward::forward(&self.inner, session, command).await;
+                }
+                Place::Elsewhere(until) => {
+                    return Err(EngineError::Unavailable(format!("another replica drives this session until {until}")));
+                }
+            };
+            quotas::room_in(&self.inner.options, &peek(&resident.state), &command.action)?;
             let (answer, result) = oneshot::channel();
             match resident.mailbox.try_send(Mail::Command(command.clone(), answer)) {
                 Ok(()) => {
@@ -365,6 +383,8 @@ impl Engine {
                 Err(mpsc::error::TrySendError::Full(_)) => return Err(EngineError::Busy),
                 Err(mpsc::error::TrySendError::Closed(_)) => {}
             }
+            // Its successor may need a moment to come.
+            resident.mailbox.closed().await;
         }
         Err(EngineError::Unavailable("the session is changing hands; try again".to_owned()))
     }

@@ -9,14 +9,24 @@ use psyche_core::session::{Command, Inputs, Relate, Session};
 use psyche_core::words::Salts;
 use tokio::sync::oneshot;
 
-use crate::{Engine, EngineError, Mail, Order, task};
+use crate::forward::{self, Beside};
+use crate::task::{self, Place};
+use crate::{Engine, EngineError, Mail, Order};
 
 impl Engine {
     /// Writes into the log that somebody belongs to the session otherwise than before. Asked again, it is written once.
     pub async fn relate(&self, session: SessionId, relate: Relate) -> Result<(), EngineError> {
         // A task that is just leaving closes its mailbox: ask its successor once.
         for _ in 0..2 {
-            let resident = task::resident(&self.inner, session).await?;
+            let resident = match task::place(&self.inner, session).await? {
+                Place::Here(resident) => resident,
+                // It decides nothing, so its owner need not be asked.
+                Place::Elsewhere(_) => match forward::beside(&self.inner, session, &Command::Relate(relate)).await {
+                    Ok(_) => return Ok(()),
+                    Err(Beside::Engine(error)) => return Err(error),
+                    Err(Beside::Taken(_)) => return Err(EngineError::Busy),
+                },
+            };
             let (answer, result) = oneshot::channel();
             let order = Mail::Order(Order::Relate(relate.clone(), answer));
             if resident.mailbox.send(order).await.is_ok()

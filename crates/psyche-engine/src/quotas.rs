@@ -4,7 +4,7 @@ use psyche_core::session::{Action, Refusal, RefusalKind, Session};
 use psyche_core::{SessionId, TenantId, UserId};
 use tokio::sync::MutexGuard;
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Options};
 
 /// Events kept free, so that turns under way and the commands that end a run still find room.
 const SPARE: u64 = 100;
@@ -35,21 +35,21 @@ impl Engine {
         }
         Ok(guard)
     }
+}
 
-    /// Whether a log may still grow by what a command brings. Runs can be ended in a full one.
-    pub(crate) fn room_in(&self, session: &Session, action: &Action) -> Result<(), EngineError> {
-        let most = self.inner.options.events_per_session;
-        let ends = matches!(action, Action::Pause(_) | Action::Stop(_));
-        if ends || !is_full(session, most) {
-            return Ok(());
-        }
-        let message = format!(
-            "the log of this session has {} events, and {most} are kept of one; go on in a new session",
-            session.seq
-        );
-        let (kind, status) = (RefusalKind::Conflict, session.status);
-        Err(EngineError::Refused(Refusal { kind, status, field: None, message }))
+/// Whether a log may still grow by what a command brings. Runs can be ended in a full one.
+pub(crate) fn room_in(options: &Options, session: &Session, action: &Action) -> Result<(), EngineError> {
+    let most = options.events_per_session;
+    let ends = matches!(action, Action::Pause(_) | Action::Stop(_));
+    if ends || !is_full(session, most) {
+        return Ok(());
     }
+    let message = format!(
+        "the log of this session has {} events, and {most} are kept of one; go on in a new session",
+        session.seq
+    );
+    let (kind, status) = (RefusalKind::Conflict, session.status);
+    Err(EngineError::Refused(Refusal { kind, status, field: None, message }))
 }
 
 /// Whether no turn may begin any more.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use psyche_core::event::{Event, Payload, SealedEmbedding};
+use psyche_core::event::{CommandReceived, Event, Payload, SealedEmbedding};
 use psyche_core::measure::{MEASURES_VERSION, Vader};
 use psyche_core::port::Finish;
 use psyche_core::prompt::PROMPTS_VERSION;
@@ -44,18 +44,23 @@ pub struct Rerun<'a> {
     session: Option<Session>,
     /// Records of one append: those that share a time.
     group: Vec<(Record, Event)>,
+    /// Commands that wait for the owner's decision, by `seq`.
+    waiting: BTreeMap<u64, CommandReceived>,
     pub turns: u64,
 }
 
 impl<'a> Rerun<'a> {
     pub fn new(id: SessionId, vader: &'a Vader) -> Self {
-        Self { vader, id, session: None, group: Vec::new(), turns: 0 }
+        Self { vader, id, session: None, group: Vec::new(), waiting: BTreeMap::new(), turns: 0 }
     }
 
     pub fn feed(&mut self, record: Record) -> Result<(), Difference> {
         let event =
             Event::decode(&record).map_err(|e| Difference::Unreadable { seq: record.seq, message: e.to_string() })?;
-        if self.group.first().is_some_and(|(first, _)| first.at != record.at) {
+        // Another replica's clock may show the owner's time.
+        let alone = |event: &Event| matches!(&event.payload, Payload::CommandReceived(received) if received.waits);
+        let apart = |(first, before): &(Record, Event)| first.at != record.at || alone(before) || alone(&event);
+        if self.group.first().is_some_and(apart) {
             self.check_group(matches!(event.payload, Payload::Forked(_)))?;
         }
         self.group.push((record, event));
@@ -96,7 +101,7 @@ impl<'a> Rerun<'a> {
         };
         // A restore or an accepted loss raises the generation between appends.
         session.generation = first.generation;
-        if let Some(command) = command_of(session, &group, cut)? {
+        if let Some(command) = command_of(session, &group, &mut self.waiting, cut)? {
             let salts = group.iter().flat_map(|(r, _)| r.texts.iter().map(|t| t.salt)).collect();
             let spoken = group.iter().find_map(|(_, e)| match &e.payload {
                 Payload::AgentMessage(message) => message.metadata.embedding.as_ref(),
@@ -147,14 +152,34 @@ fn compare(logged: &[(Record, Event)], again: &[Record], cut: bool) -> Result<()
 }
 
 /// The command whose decision a group of records holds; `None` for one that follows from nothing in the log.
-fn command_of(session: &Session, group: &[(Record, Event)], cut: bool) -> Result<Option<Command>, Difference> {
+fn command_of(
+    session: &Session,
+    group: &[(Record, Event)],
+    waiting: &mut BTreeMap<u64, CommandReceived>,
+    cut: bool,
+) -> Result<Option<Command>, Difference> {
     let find = |wanted: fn(&Payload) -> bool| group.iter().map(|(_, e)| &e.payload).find(|p| wanted(p));
     let (first, event) = &group[0];
     if let Payload::CommandReceived(received) = &event.payload {
         let invalid = |message: String| Difference::Unreadable { seq: first.seq, message };
         let action = Action::recorded(received).map_err(invalid)?;
         let actor = received.actor.parse().map_err(|_| invalid("the actor is not a user's id".to_owned()))?;
-        return Ok(Some(Command::User(UserCommand { id: CommandId::new(&received.command_id), actor, action })));
+        let command = UserCommand { id: CommandId::new(&received.command_id), actor, action };
+        if received.waits {
+            waiting.insert(first.seq, received.clone());
+            return Ok(Some(Command::Forward(command)));
+        }
+        return Ok(Some(Command::User(command)));
+    }
+    let decided = match &event.payload {
+        Payload::CommandAccepted(accepted) => Some(accepted.received_seq),
+        Payload::CommandRefused(refused) => {
+            waiting.iter().find(|(_, received)| received.command_id == refused.command_id).map(|(seq, _)| *seq)
+        }
+        _ => None,
+    };
+    if let Some((seq, received)) = decided.and_then(|seq| waiting.remove_entry(&seq)) {
+        return Ok(Some(Command::Received { seq, received }));
     }
     if let Payload::Forked(forked) = &event.payload {
         let flights = session.in_flight.iter();

@@ -3,21 +3,25 @@
 
 mod answers;
 
+pub(crate) use answers::same_command;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use psyche_core::SessionId;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
-    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, Payer, Sampling, StoreError,
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, NewsStream, Payer, Sampling, StoreError,
 };
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
 use psyche_core::session::{Command, Halt, Inputs, ModelFacts, Refusal, Session, SessionStatus};
 use psyche_core::words::Salts;
+use psyche_core::{SessionId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -34,24 +38,45 @@ const EMBEDDING: Duration = Duration::from_secs(2);
 /// Pause before a store that was away is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
-/// The task of a session; started, with the lease claimed and the log folded, when there is none.
+/// Where a session is driven.
+pub(crate) enum Place {
+    Here(Resident),
+    /// By another engine, until that moment of the database's clock at least.
+    Elsewhere(Timestamp),
+}
+
+/// The task of a session, for what no other engine can do.
 pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Resident, EngineError> {
+    match place(inner, id).await? {
+        Place::Here(resident) => Ok(resident),
+        Place::Elsewhere(until) => {
+            Err(EngineError::Unavailable(format!("another replica drives this session until {until}")))
+        }
+    }
+}
+
+/// The task of a session; started, with the lease claimed and the log folded, when there is none anywhere.
+pub(crate) async fn place(inner: &Arc<Inner>, id: SessionId) -> Result<Place, EngineError> {
     let alive = |r: &&Resident| !r.mailbox.is_closed();
     if let Some(resident) = inner.residents().get(&id).filter(alive) {
-        return Ok(resident.clone());
+        return Ok(Place::Here(resident.clone()));
     }
     // One at a time: every claim raises the epoch, so a second one would fence the first.
     let _turn = inner.taking_up.lock().await;
     if let Some(resident) = inner.residents().get(&id).filter(alive) {
-        return Ok(resident.clone());
+        return Ok(Place::Here(resident.clone()));
     }
     let log = &inner.ports.log;
+    // Whoever leaves takes up nothing more, where somebody else can.
+    if inner.options.replicas && inner.closing.is_cancelled() {
+        return Err(EngineError::Unavailable("this replica is leaving; try again".to_owned()));
+    }
     let head = match log.claim(id, inner.owner, inner.options.lease_ms).await? {
         Claim::Granted(head) => head,
-        Claim::Held { until, .. } => {
-            return Err(EngineError::Unavailable(format!("another replica drives this session until {until}")));
-        }
+        Claim::Held { until, .. } => return Ok(Place::Elsewhere(until)),
     };
+    // Before the log is read: nothing can fall between.
+    let news = inner.options.replicas.then(|| inner.ports.bus.subscribe(id));
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;
     // What turns of an owner that died may have cost is held until they are charged.
     inner.budgets.settle(&loaded.session, inner.ports.models.as_ref());
@@ -73,8 +98,8 @@ pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Reside
         settle_at: None,
         snapshot_seq: loaded.snapshot_seq,
     };
-    inner.tracker.spawn(task.run());
-    Ok(resident)
+    inner.tracker.spawn(task.run(news));
+    Ok(Place::Here(resident))
 }
 
 struct Task {
@@ -103,19 +128,16 @@ enum End {
 }
 
 impl Task {
-    async fn run(mut self) {
+    /// `news`: what other engines say of the session, where there are any.
+    async fn run(mut self, mut news: Option<NewsStream>) {
         let end = match self.recover().await {
-            Ok(()) => self.drive().await,
+            Ok(()) => self.drive(&mut news).await,
             Err(end) => end,
         };
         self.calls.abort_all();
         self.mailbox.close();
-        while let Ok(mail) = self.mailbox.try_recv() {
-            if let Mail::Command(_, answer) = mail {
-                let _ =
-                    answer.send(Err(EngineError::Unavailable("the session is changing hands; try again".to_owned())));
-            }
-        }
+        // Whoever waits for an answer learns that there is none, and asks the session's next owner.
+        while self.mailbox.try_recv().is_ok() {}
         if matches!(end, End::Leave) {
             let abandoned = self.decide_and_append(&Command::Abandon).await;
             if let Err(error) = abandoned {
@@ -125,7 +147,7 @@ impl Task {
         }
         // A successor may have taken the place already: its lease and its entry are not ours to give up.
         let inner = Arc::clone(&self.inner);
-        let _turn = inner.taking_up.lock().await;
+        let turn = inner.taking_up.lock().await;
         let mine = inner.residents().get(&self.id).is_some_and(|r| Arc::ptr_eq(&r.state, &self.state));
         if !mine {
             return;
@@ -137,6 +159,20 @@ impl Task {
         }
         inner.residents().remove(&self.id);
         inner.budgets.release(Holder::Session(self.id));
+        drop(turn);
+        self.leave_nothing().await;
+    }
+
+    /// What another engine appended for this owner at the very end is decided by its next one, at once.
+    async fn leave_nothing(&self) {
+        let inner = &self.inner;
+        if !inner.options.replicas || inner.closing.is_cancelled() {
+            return;
+        }
+        let head = inner.ports.log.head(self.id).await;
+        if head.is_ok_and(|head| head.is_some_and(|head| head.seq > self.look(|s| s.seq) && head.owner.is_none())) {
+            inner.tracker.spawn(taken_up(Arc::clone(inner), self.id));
+        }
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -155,7 +191,7 @@ impl Task {
         Ok(())
     }
 
-    async fn drive(&mut self) -> End {
+    async fn drive(&mut self, news: &mut Option<NewsStream>) -> End {
         let mut counted = Counted { inner: Arc::clone(&self.inner), running: false };
         loop {
             let (running, in_flight) = self.look(|s| (s.status == SessionStatus::Running, !s.in_flight.is_empty()));
@@ -170,6 +206,16 @@ impl Task {
                     return end;
                 }
                 continue;
+            }
+            if self.look(|s| !s.waiting.is_empty()) {
+                match self.decide_waiting().await {
+                    Ok(()) => continue,
+                    Err(AppendError::Fenced) => return End::Fenced,
+                    Err(error) => {
+                        tracing::warn!(session = %self.id, %error, "a command waits for the store");
+                        tokio::time::sleep(STORE_RETRY).await;
+                    }
+                }
             }
             let may_begin = running && !in_flight && !closing;
             if may_begin && Instant::now() >= self.next_at {
@@ -214,6 +260,11 @@ impl Task {
                         Err(_) => {}
                     }
                     if self.settle().await.is_err() {
+                        return End::Fenced;
+                    }
+                }
+                () = heard(news, &self.state) => {
+                    if self.look_again().await.is_err() {
                         return End::Fenced;
                     }
                 }
@@ -461,10 +512,42 @@ impl Task {
         Ok(())
     }
 
+    /// Commands that other engines have acknowledged, in their order.
+    async fn decide_waiting(&mut self) -> Result<(), AppendError> {
+        while let Some(seq) = self.look(|s| s.waiting.first_key_value().map(|(seq, _)| *seq)) {
+            let records = self.inner.ports.log.read(self.id, seq - 1, 1).await?;
+            let event = records.first().map(Event::decode).transpose();
+            let event = event.map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            let Some(Payload::CommandReceived(received)) = event.map(|event| event.payload) else {
+                return Err(StoreError::Corrupt(format!("event {seq} is not the command that waits")).into());
+            };
+            let decided = self.decide_and_append(&Command::Received { seq, received }).await?;
+            self.follow_up(&decided.events);
+        }
+        Ok(())
+    }
+
+    /// Looks whether others have appended something. `Err` when the session is another's, or gone.
+    async fn look_again(&mut self) -> Result<(), ()> {
+        match self.inner.ports.log.head(self.id).await {
+            Ok(Some(head)) if head.epoch != self.epoch => Err(()),
+            Ok(None) => Err(()),
+            Ok(Some(head)) if self.look(|s| (s.generation, s.seq)) != (head.generation, head.seq) => {
+                if let Err(error) = self.catch_up().await {
+                    tracing::warn!(session = %self.id, %error, "what others appended cannot be read");
+                }
+                Ok(())
+            }
+            // It is looked again soon.
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
     /// What the engine itself asks of the session. `Err` when the session was lost.
     async fn obey(&mut self, order: Order) -> Result<(), ()> {
         match order {
             Order::Fenced => Err(()),
+            Order::Look => self.look_again().await,
             Order::Forget(forgotten) => self.forget(Some(forgotten)).await.map_err(drop),
             Order::Relate(relate, answer) => {
                 let result = match self.decide_and_append(&Command::Relate(relate)).await {
@@ -558,6 +641,32 @@ async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>
         Err(_) => {
             tracing::warn!(%session, "an utterance was not embedded in time; it is measured by its words");
             None
+        }
+    }
+}
+
+/// A session taken up once more. Boxed: the task that this starts may end by starting it again.
+fn taken_up(inner: Arc<Inner>, id: SessionId) -> BoxFuture<'static, ()> {
+    Box::pin(async move { _ = place(&inner, id).await })
+}
+
+/// Waits until others have said that the log went on; for ever where there are none.
+async fn heard(news: &mut Option<NewsStream>, state: &RwLock<Session>) {
+    let Some(stream) = news else { return std::future::pending().await };
+    loop {
+        match stream.next().await {
+            Some(News::Appended { generation, seq, .. }) => {
+                let session = peek(state);
+                if generation != session.generation || seq > session.seq {
+                    return;
+                }
+            }
+            Some(News::Deleted | News::Lagged) => return,
+            Some(News::Live(_)) => {}
+            None => {
+                *news = None;
+                return std::future::pending().await;
+            }
         }
     }
 }

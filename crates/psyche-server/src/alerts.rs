@@ -20,6 +20,8 @@ pub const TYPES: [AuditType; 3] = [AuditType::Suspicious, AuditType::TokenReuse,
 /// Where the webhook has got to.
 const DELIVERED: &str = "alerts.delivered";
 const AT_ONCE: usize = 100;
+/// One replica delivers alerts for so long; then any may.
+const COURIER_MS: u64 = 30_000;
 
 /// Takes alerts to where the operator wants them.
 #[async_trait]
@@ -137,6 +139,9 @@ async fn show(app: &App, seen: &mut Option<u64>) -> Result<(), psyche_core::port
 /// Delivers what has not been. An alert counts as delivered only after its answer: at least once.
 async fn deliver(app: &App) -> Result<(), String> {
     let Some(courier) = &app.ports.courier else { return Ok(()) };
+    if !app.is_ours("alerts", COURIER_MS).await {
+        return Ok(());
+    }
     let text = |error: psyche_core::port::StoreError| error.to_string();
     let directory = &app.ports.directory;
     let stored = directory.setting(DELIVERED).await.map_err(text)?;

@@ -17,12 +17,13 @@ use crate::blocks::Blocks;
 use crate::client::bucket;
 use crate::error::Answer;
 use crate::histories::Histories;
+use crate::limits::Allowance;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
 use crate::passwords::Hasher;
-use crate::rates::Rates;
+use crate::rates::{Class, Rates};
 use crate::retention::Jobs;
 use crate::tokens::Keys;
 
@@ -59,6 +60,8 @@ pub(crate) struct App {
     pub histories: Histories,
     pub blocks: Blocks,
     pub rates: Rates,
+    /// Tells this process from other replicas.
+    pub me: uuid::Uuid,
     /// Signs what a browser keeps to be known again.
     pub device_key: [u8; 32],
     pub jobs: Jobs,
@@ -96,6 +99,23 @@ impl App {
         match self.ports.counters.increment(&key, 60_000).await {
             Ok(1) => self.record(vec![row]).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Counts a request against what its client may ask.
+    pub async fn arrives(&self, class: Class, address: IpAddr) -> Option<Allowance> {
+        self.rates.arrives(self.ports.counters.as_ref(), class, address, self.ports.clock.monotonic_ms()).await
+    }
+
+    /// Whether a job that one of all replicas should do is this one's, for that long. Without what they share each does it.
+    pub async fn is_ours(&self, job: &str, for_ms: u64) -> bool {
+        if !self.options.replicas {
+            return true;
+        }
+        let me = self.me.as_bytes();
+        match self.ports.ephemeral.put_new(&format!("job:{job}"), me.to_vec(), for_ms).await {
+            Ok(Some(owner)) => owner == me,
+            Ok(None) | Err(_) => true,
         }
     }
 

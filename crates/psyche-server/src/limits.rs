@@ -1,9 +1,12 @@
 //! How many requests a client may make: token buckets, in bounded memory.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use psyche_core::port::EphemeralStore;
 
 /// So many at once, and so many a minute from then on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,14 +32,29 @@ const MOST: usize = 50_000;
 
 /// Buckets of one rate, by client.
 pub struct Buckets<K> {
+    /// What is counted; part of the name of a shared bucket.
+    what: &'static str,
     rate: Rate,
     /// When each bucket will be full again, in milliseconds of the monotonic clock (the generic cell rate algorithm).
     full_at: Mutex<HashMap<K, f64>>,
 }
 
-impl<K: Eq + Hash> Buckets<K> {
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, full_at: Mutex::default() }
+impl<K: Eq + Hash + Display + Copy> Buckets<K> {
+    pub fn new(what: &'static str, rate: Rate) -> Self {
+        Self { what, rate, full_at: Mutex::default() }
+    }
+
+    /// The same from the bucket that all replicas share, where they do; this process' own bucket is asked first.
+    pub async fn take_shared(&self, shared: &dyn EphemeralStore, client: K, now_ms: u64) -> Allowance {
+        let here = self.take(client, now_ms);
+        if here.wait.is_some() {
+            return here;
+        }
+        let each = 60_000.0 / self.rate.per_minute;
+        match shared.admit(&format!("rate:{}:{client}", self.what), each, each * self.rate.burst).await {
+            Ok(Some(answer)) => self.allowance(answer.missing_ms, answer.wait_ms),
+            Ok(None) | Err(_) => here,
+        }
     }
 
     /// Takes one from the client's bucket, or says how long to wait.
@@ -80,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_rate() {
-        let buckets = Buckets::new(Rate { per_minute: 60.0, burst: 3.0 });
+        let buckets = Buckets::new("test", Rate { per_minute: 60.0, burst: 3.0 });
         let left: Vec<_> = (0..3).map(|_| buckets.take("a", 1000).remaining).collect();
         assert_eq!(left, [2, 1, 0]);
         let refused = buckets.take("a", 1000);
@@ -97,7 +115,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_nobody_gains_by_filling_it() {
-        let buckets = Buckets::new(Rate { per_minute: 1.0, burst: 1.0 });
+        let buckets = Buckets::new("test", Rate { per_minute: 1.0, burst: 1.0 });
         assert_eq!(buckets.take(0, 0).wait, None);
         for client in 1..MOST {
             buckets.take(client, 0);

@@ -36,11 +36,12 @@ pub async fn begin(app: &App, username: &str, address: IpAddr, known_device: boo
     let client = key("client", &[&name, &from, &hex::encode(era)]);
     let ttl = u64::try_from(rules.lockout.as_millis()).unwrap_or(u64::MAX);
     let tries = counters.increment(&client, ttl).await?;
-    let now = app.ports.clock.monotonic_ms();
+    // Replicas share no other clock. It only says how long to wait: the count ends by itself.
+    let now = u64::try_from(app.ports.clock.now().micros() / 1000).unwrap_or(0);
     let began = counters.put_new(&began(&client), now.to_string().into_bytes(), ttl).await?;
     if tries > rules.sign_in_tries {
         let began = began.and_then(|at| String::from_utf8(at).ok()?.parse().ok()).unwrap_or(now);
-        let left = began.saturating_add(ttl).saturating_sub(now).div_ceil(1000).max(1);
+        let left = began.saturating_add(ttl).saturating_sub(now).min(ttl).div_ceil(1000).max(1);
         return Err(ApiError::too_many("Too many failed sign-ins. Wait, or ask an admin to lift this.", left));
     }
     let all = counters.increment(&key("name", &[&name]), HOUR_MS).await?;

@@ -27,6 +27,8 @@ pub struct ServerOptions {
     pub public_url: Option<String>,
     /// Connections are encrypted here; without it they come plain, or a proxy does it.
     pub tls: Option<Tls>,
+    /// Whether other servers share the store: what they change is looked for, and what one of all should do is agreed on.
+    pub replicas: bool,
     /// Names, besides loopback and IP addresses, under which a browser may reach the server.
     pub trusted_hosts: Vec<String>,
     pub cors_allowed_origins: Vec<String>,
@@ -77,6 +79,7 @@ impl ServerOptions {
             audit_retention: Some(30 * 24 * HOUR),
             session_retention: None,
             url_tokens: false,
+            replicas: false,
             jwt_secrets,
             setup_code: None,
             registration: Registration::Closed,

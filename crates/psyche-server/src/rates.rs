@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use psyche_core::UserId;
+use psyche_core::port::EphemeralStore;
 
 use crate::client::bucket;
 use crate::limits::{Allowance, Buckets};
@@ -51,33 +52,40 @@ impl Class {
 impl Rates {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            anonymous: Buckets::new(limits.anonymous),
-            users: Buckets::new(limits.users),
-            sign_ins: Buckets::new(limits.sign_ins),
-            sockets: Buckets::new(limits.upgrades),
-            health: Buckets::new(limits.health),
-            exports: Buckets::new(limits.exports),
+            anonymous: Buckets::new("anonymous", limits.anonymous),
+            users: Buckets::new("users", limits.users),
+            sign_ins: Buckets::new("sign-ins", limits.sign_ins),
+            sockets: Buckets::new("upgrades", limits.upgrades),
+            health: Buckets::new("health", limits.health),
+            exports: Buckets::new("exports", limits.exports),
         }
     }
 
     /// `None`: not limited, or not yet.
-    pub fn arrives(&self, class: Class, address: IpAddr, now_ms: u64) -> Option<Allowance> {
+    pub async fn arrives(
+        &self,
+        shared: &dyn EphemeralStore,
+        class: Class,
+        address: IpAddr,
+        now_ms: u64,
+    ) -> Option<Allowance> {
         let buckets = match class {
             Class::File | Class::Bearer => return None,
-            Class::Health => &self.health,
+            // Probes come from what watches this one.
+            Class::Health => return Some(self.health.take(bucket(address), now_ms)),
             Class::SignIn => &self.sign_ins,
             Class::Socket => &self.sockets,
             Class::Anonymous => &self.anonymous,
         };
-        Some(buckets.take(bucket(address), now_ms))
+        Some(buckets.take_shared(shared, bucket(address), now_ms).await)
     }
 
-    pub fn user(&self, user: UserId, now_ms: u64) -> Allowance {
-        self.users.take(user, now_ms)
+    pub async fn user(&self, shared: &dyn EphemeralStore, user: UserId, now_ms: u64) -> Allowance {
+        self.users.take_shared(shared, user, now_ms).await
     }
 
-    pub fn export(&self, user: UserId, now_ms: u64) -> Allowance {
-        self.exports.take(user, now_ms)
+    pub async fn export(&self, shared: &dyn EphemeralStore, user: UserId, now_ms: u64) -> Allowance {
+        self.exports.take_shared(shared, user, now_ms).await
     }
 }
 

@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
 use crate::passwords::Hasher;
+use crate::providers;
 use crate::rates::Rates;
 use crate::retention::{self, Jobs};
 use crate::routes;
@@ -78,6 +79,7 @@ impl Server {
             histories: Histories::default(),
             blocks: Blocks::default(),
             rates: Rates::new(&options.limits),
+            me: ports.clock.uuid(),
             device_key: sign(&Hash::of(&options.jwt_secrets[0]).0, &[b"psyche.devices"]).0,
             jobs: Jobs::default(),
             providers: tokio::sync::Mutex::default(),
@@ -151,6 +153,9 @@ impl Server {
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
+        if self.app.options.replicas {
+            self.app.tracker.spawn(providers::watch(Arc::clone(&self.app)));
+        }
         self.app.tracker.spawn(expiry::watch(Arc::clone(&self.app), self.app.ports.engine.expirations()));
         let limits = &self.app.options.limits;
         let door = Door {

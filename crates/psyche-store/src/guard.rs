@@ -4,8 +4,8 @@ use psyche_core::port::{Head, Parent, StoreError};
 use psyche_core::record::Record;
 use psyche_core::words::{Hash, commitment};
 
-/// The one kind of record that may be appended without owning the session.
-const UNOWNED: &str = "command_received";
+/// Kinds of records that may be appended without owning the session: what somebody asks, and who belongs to it.
+const UNOWNED: [&str; 2] = ["command_received", "user_session"];
 
 /// Checks that the records form a chain from `previous`, and that every text is the one its body commits to.
 pub fn chain(previous: Hash, records: &[Record], owned: bool) -> Result<(), StoreError> {
@@ -19,8 +19,8 @@ pub fn chain(previous: Hash, records: &[Record], owned: bool) -> Result<(), Stor
         if record.chain(&hash) != record.hash {
             return Err(refused(seq, "its hash does not follow from the one before it"));
         }
-        if !owned && record.kind != UNOWNED {
-            return Err(refused(seq, "only `command_received` may be appended without owning the session"));
+        if !owned && !UNOWNED.contains(&record.kind.as_str()) {
+            return Err(refused(seq, "only `command_received` and `user_session` may be appended without owning the session"));
         }
         for text in record.texts.iter().filter(|text| !text.masked) {
             let committed = |words| record.body.contains(&commitment(&text.salt, words).to_string());

@@ -15,10 +15,11 @@ mod journal;
 mod keyring;
 pub mod memory;
 pub mod postgres;
-mod seal;
 pub mod sqlite;
 mod sums;
 mod trail;
+
+use psyche_core::seal;
 
 /// Whether a store may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

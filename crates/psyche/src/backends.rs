@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use psyche_bus::redis::{self, Redis};
 use psyche_bus::{LocalBus, LocalEphemeral};
 use psyche_core::measure::Vader;
 use psyche_core::port::{
@@ -61,8 +62,8 @@ impl Store {
             let keys = master_keys(config, clock.as_ref(), new && access == Access::ReadWrite)?;
             let options = postgres::Options {
                 access,
-                // There is no bus between processes yet.
-                alone: true,
+                // Replicas hear of each other over a bus.
+                alone: !config.flag("cluster"),
                 master_key_before: keys.before,
                 ..postgres::Options::new(url, keys.current, config.data_dir(), clock)
             };
@@ -190,16 +191,20 @@ pub struct Parts {
 impl Parts {
     /// Opens the store, which makes the data directory: what can be wrong besides is to be checked before.
     pub async fn open(config: &Config, models: Arc<Catalog>, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
-        let bus = config.text("bus").unwrap_or("local:");
-        if bus != "local:" {
-            bail!("bus is {bus:?}; only local: is built yet");
-        }
         let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock)).await?;
+        let local = || LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default());
+        let (bus, ephemeral, counters): (Arc<dyn Bus>, Arc<dyn EphemeralStore>, Arc<dyn EphemeralStore>) =
+            if let Some(redis) = redis(config, &clock)? {
+                let (kept, counted) = (redis.ephemeral("kept", local()), redis.ephemeral("count", local()));
+                (Arc::new(redis.bus()), Arc::new(kept), Arc::new(counted))
+            } else {
+                (Arc::new(LocalBus::new()), Arc::new(local()), Arc::new(local()))
+            };
         Ok(Self {
             store: Arc::new(store),
-            bus: Arc::new(LocalBus::new()),
-            ephemeral: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
-            counters: Arc::new(LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default())),
+            bus,
+            ephemeral,
+            counters,
             clock,
             models,
             embedder: Arc::new(embedder(config)),
@@ -217,6 +222,18 @@ impl Parts {
             embedder: Some(Arc::clone(&self.embedder) as _),
         }
     }
+}
+
+/// The connection to Redis, where the configuration names one; it need not be there.
+fn redis(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Redis>> {
+    let url = config.text("bus").unwrap_or("local:");
+    if url == "local:" {
+        return Ok(None);
+    }
+    let ca = config.text("bus_ca").map(|file| std::fs::read(file).with_context(|| format!("read bus_ca, {file}")));
+    let keys = master_keys(config, clock.as_ref(), true)?;
+    let options = redis::Options { ca: ca.transpose()?, ..redis::Options::new(url.to_owned(), keys.current, Arc::clone(clock)) };
+    Ok(Some(Redis::start(options)?))
 }
 
 /// The configured models behind the port.
@@ -283,6 +300,12 @@ fn master_keys(config: &Config, clock: &dyn Clock, may_make: bool) -> Result<Mas
 /// The sentence encoder; whether its file is there shows at its first use.
 pub fn embedder(config: &Config) -> MiniLm {
     MiniLm::new(&config.models_dir())
+}
+
+/// 32 bytes that all replicas know and nobody else: they follow from the configured master key.
+pub fn shared_secret(config: &Config, what: &str) -> Result<[u8; 32]> {
+    let master = key_of(config.text("master_key").context("master_key is not configured")?)?;
+    Ok(psyche_core::audit::sign(&master, &[what.as_bytes()]).0)
 }
 
 fn key_of(digits: &str) -> Result<[u8; 32]> {

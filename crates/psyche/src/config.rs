@@ -31,21 +31,16 @@ struct Key {
     url: bool,
     /// What it is good for; `psyche config` prints it.
     about: &'static str,
-    /// Accepted and checked, and without effect until its feature is built.
-    waiting: bool,
 }
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
-    Key { name, kind, default, secret: false, url: false, about, waiting: false }
+    Key { name, kind, default, secret: false, url: false, about }
 }
 const fn url(name: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
-    Key { name, kind: Kind::Text, default, secret: false, url: true, about, waiting: false }
+    Key { name, kind: Kind::Text, default, secret: false, url: true, about }
 }
 const fn secret(name: &'static str, about: &'static str) -> Key {
-    Key { name, kind: Kind::Text, default: None, secret: true, url: false, about, waiting: false }
-}
-const fn waiting(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
-    Key { name, kind, default, secret: false, url: false, about, waiting: true }
+    Key { name, kind: Kind::Text, default: None, secret: true, url: false, about }
 }
 
 /// Every key there is. The order is that of `psyche config`.
@@ -57,8 +52,9 @@ const KEYS: &[Key] = &[
     key("tls_key", Kind::Text, None, "PEM file of its key; SIGHUP reads both again"),
     key("data_dir", Kind::Text, Some("data"), "where everything lies that must survive"),
     url("store", None, "sqlite:<file>, postgres://… or memory: (default sqlite:<data_dir>/psyche.db)"),
-    url("bus", Some("local:"), "the live feed between replicas"),
-    waiting("cluster", Kind::Flag, Some("false"), "several replicas on PostgreSQL and Redis"),
+    url("bus", Some("local:"), "the live feed between replicas: local:, redis://…, redis+cluster://… or redis+sentinel://…"),
+    key("bus_ca", Kind::Text, None, "PEM file of who signed the certificate of Redis; the system's without"),
+    key("cluster", Kind::Flag, Some("false"), "several replicas on PostgreSQL and Redis"),
     secret("setup_code", "code for the first admin, instead of a drawn one"),
     key("admin_username", Kind::Text, None, "creates the first admin at start, together with admin_password"),
     secret("admin_password", "password of that admin"),
@@ -245,9 +241,7 @@ impl Config {
 
     /// Combinations that cannot work are refused with a sentence.
     fn check(&self) -> Result<()> {
-        if self.flag("cluster") {
-            bail!("cluster = true needs PostgreSQL and Redis, which this version does not have yet; leave it out");
-        }
+        self.check_cluster()?;
         if self.text("tls_cert").is_some() != self.text("tls_key").is_some() {
             bail!("tls_cert and tls_key belong together; give both or neither");
         }
@@ -275,6 +269,29 @@ impl Config {
             if let Some(value) = self.text(name).filter(|v| !allowed.contains(v)) {
                 bail!("{name} is {value:?}; it can be {}", allowed.join(", "));
             }
+        }
+        Ok(())
+    }
+
+    /// Replicas share what would otherwise be kept or made by one program.
+    fn check_cluster(&self) -> Result<()> {
+        let store = self.store();
+        let postgres = store.starts_with("postgres://") || store.starts_with("postgresql://");
+        let local = self.text("bus").unwrap_or("local:") == "local:";
+        if !self.flag("cluster") {
+            return Ok(());
+        }
+        if !postgres {
+            bail!("cluster = true needs a store that replicas can share: give store = \"postgres://…\"");
+        }
+        if local {
+            bail!("cluster = true needs a bus between replicas: give bus = \"redis://…\"");
+        }
+        if self.text("master_key").is_none() {
+            bail!("cluster = true needs master_key, the same for all replicas: each would make one of its own");
+        }
+        if self.text("jwt_secret").is_none() {
+            bail!("cluster = true needs jwt_secret, the same for all replicas: each would refuse the others' tokens");
         }
         Ok(())
     }
@@ -333,13 +350,13 @@ impl Config {
                 None => String::new(),
             };
             let origin = found.map_or("unset".to_owned(), |(_, origin)| origin.0.clone());
-            Row { key: key.name.to_owned(), value, origin, about: key.about, in_force: !key.waiting }
+            Row { key: key.name.to_owned(), value, origin, about: key.about }
         });
         let models = self.models.iter().flat_map(|(id, table)| {
             MODEL_KEYS.iter().filter_map(move |(name, about)| {
                 let value = shown(table.get(name)?);
                 let key = format!("models.{id}.{name}");
-                Some(Row { key, value, origin: self.models_origin.clone(), about, in_force: true })
+                Some(Row { key, value, origin: self.models_origin.clone(), about })
             })
         });
         keys.chain(models).collect()
@@ -353,8 +370,6 @@ pub struct Row {
     pub value: String,
     pub origin: String,
     pub about: &'static str,
-    /// False for a key whose feature is not built yet.
-    pub in_force: bool,
 }
 
 /// A value as people write it; an address without what may be a password in it.
@@ -489,7 +504,22 @@ mod tests {
         let cases = [
             (sources(&[("PSYCHE_LISTN", "x")], &[]), "did you mean `listen`"),
             (sources(&[], &[("listen", "here")]), "an address such as"),
-            (sources(&[], &[("cluster", "true")]), "PostgreSQL and Redis"),
+            (sources(&[], &[("cluster", "true")]), "postgres://"),
+            (sources(&[], &[("cluster", "true"), ("store", "postgres://localhost/a")]), "redis://"),
+            (
+                sources(
+                    &[],
+                    &[("cluster", "true"), ("store", "postgres://localhost/a"), ("bus", "redis://localhost")],
+                ),
+                "needs master_key",
+            ),
+            (
+                sources(
+                    &[("PSYCHE_MASTER_KEY", &"ab".repeat(32))],
+                    &[("cluster", "true"), ("store", "postgres://localhost/a"), ("bus", "redis://localhost")],
+                ),
+                "needs jwt_secret",
+            ),
             (sources(&[], &[("setup_code", "letmein")]), "could be guessed"),
             (sources(&[], &[("tls_cert", "a.pem")]), "tls_cert and tls_key belong together"),
             (sources(&[], &[("tls_key", "a.pem")]), "tls_cert and tls_key belong together"),

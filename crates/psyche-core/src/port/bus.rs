@@ -75,4 +75,18 @@ pub trait EphemeralStore: Send + Sync {
     async fn increment(&self, key: &str, ttl_ms: u64) -> Result<u64, StoreError>;
     /// Reads and removes.
     async fn take(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Takes one from a bucket that fills by one each `each_ms` and holds `depth_ms` of them (the generic cell rate
+    /// algorithm), counted for all replicas together. `None`: only this process counts.
+    async fn admit(&self, _key: &str, _each_ms: f64, _depth_ms: f64) -> Result<Option<Admission>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// What a bucket answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Admission {
+    /// Until it is full again.
+    pub missing_ms: f64,
+    /// When nothing was left: until something is.
+    pub wait_ms: Option<f64>,
 }

@@ -119,6 +119,14 @@ pub trait EventLog: Send + Sync {
     /// session's own are sealed anew. Refuses with `Conflict("generation")` when the parent's past has changed since.
     async fn fork(&self, new: NewFork) -> Result<(), StoreError>;
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError>;
+    /// The heads of those of the sessions that there are.
+    async fn heads(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, Head)>, StoreError> {
+        let mut heads = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            heads.extend(self.head(*session).await?.map(|head| (*session, head)));
+        }
+        Ok(heads)
+    }
     /// Takes the lease when it is free, expired or already ours. Each grant raises the epoch.
     async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError>;
     /// Extends the leases we still hold and returns those sessions.

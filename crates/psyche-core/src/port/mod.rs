@@ -11,7 +11,7 @@ mod model;
 
 pub use allowance::{Allowance, Charge, Payer};
 pub use audit::{AuditCheck, AuditFilter, AuditLog};
-pub use bus::{Bus, EphemeralStore, Live, News, NewsStream};
+pub use bus::{Admission, Bus, EphemeralStore, Live, News, NewsStream};
 pub use clock::Clock;
 pub use directory::{
     AddressBlock, Consent, Directory, NewSignIn, NewUser, Page, Parent, Relation, ResetToken, Role, Rotation,

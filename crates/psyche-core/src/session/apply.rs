@@ -1,12 +1,12 @@
 //! The fold. Total: every event, whatever its content, leads to a state.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::cast::{StimulusKind, StimulusPreset};
 use crate::event::{
-    AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, Emergency, EmergencyAction, Event, Forked, Payload,
-    PresetWords, SealedEmbedding, SettingsChanged, TurnStarted,
+    AgentActivity, AgentChanged, AgentEdit, AgentMessage, Arg, CommandReceived, Emergency, EmergencyAction, Event,
+    Forked, Payload, PresetWords, SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
 use crate::measure::{GaugeName, WINDOW};
@@ -17,7 +17,7 @@ use crate::words::{Hash, Subject, Words};
 
 use super::commands::USER;
 use super::fork::ANEW;
-use super::{Flight, PendingStimulus, Presets, Said, Session, StepGoal, StepUnit, Unfinished};
+use super::{Flight, PendingStimulus, Presets, Said, Session, StepGoal, StepUnit, Unfinished, Waiting};
 
 /// How many of its own utterances an agent keeps at hand: prompts show one, models avoid repeating these.
 const OWN_KEPT: usize = 4;
@@ -43,7 +43,30 @@ impl Session {
         match &event.payload {
             Payload::CommandReceived(received) => {
                 self.touched_at = event.at;
-                self.received(&received.command, &received.actor, &received.args);
+                let step = match received.args.get("unit") {
+                    Some(Arg::Value(unit)) if unit == "turn" => StepUnit::Turn,
+                    _ => StepUnit::Round,
+                };
+                let CommandReceived { command_id, actor, command, .. } = received;
+                let command = Waiting {
+                    command_id: command_id.clone(),
+                    actor: actor.clone(),
+                    command: command.clone(),
+                    step,
+                };
+                if received.waits {
+                    self.waiting.insert(event.seq, command);
+                } else {
+                    self.accepted(command);
+                }
+            }
+            Payload::CommandAccepted(accepted) => {
+                if let Some(command) = self.waiting.remove(&accepted.received_seq) {
+                    self.accepted(command);
+                }
+            }
+            Payload::CommandRefused(refused) => {
+                self.waiting.retain(|_, command| command.command_id != refused.command_id);
             }
             Payload::SessionStatusChanged(changed) => {
                 self.status = changed.status;
@@ -132,26 +155,22 @@ impl Session {
             }
             Payload::Forked(forked) => {
                 self.forked(event.at, forked);
-                // Who belongs to the parent does not belong to the fork.
+                // Who belongs to the parent does not belong to the fork, nor what was asked of the parent.
                 self.people.clear();
+                self.waiting.clear();
             }
             Payload::UserSession(change) => self.belonging_changed(change),
-            Payload::SessionCreated(_) | Payload::CommandRefused(_) | Payload::Annotation(_) | Payload::Unknown(_) => {}
+            Payload::SessionCreated(_) | Payload::Annotation(_) | Payload::Unknown(_) => {}
         }
     }
 
-    fn received(&mut self, command: &str, actor: &str, args: &BTreeMap<String, Arg>) {
-        match command {
-            "pause" => self.pause_requested = Some(actor.to_owned()),
+    fn accepted(&mut self, Waiting { actor, command, step, .. }: Waiting) {
+        match command.as_str() {
+            "pause" => self.pause_requested = Some(actor),
             "start" | "resume" | "retry" => self.pause_requested = None,
             "step" => {
-                let unit = if matches!(args.get("unit"), Some(Arg::Value(unit)) if unit == "turn") {
-                    StepUnit::Turn
-                } else {
-                    StepUnit::Round
-                };
                 self.pause_requested = None;
-                self.step = Some(StepGoal { unit, from: self.turns_committed, actor: actor.to_owned() });
+                self.step = Some(StepGoal { unit: step, from: self.turns_committed, actor });
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cast::{Cast, Path, StimulusKind, StimulusPreset, Thresholds};
 use crate::event::{
-    AgentChanged, AgentMessage, Annotation, Arg, CommandReceived, MessageMetadata, MessageType, PathsChanged, Payload,
+    AgentChanged, AgentMessage, Annotation, Arg, CommandAccepted, CommandReceived, CommandRefused, MessageMetadata, MessageType, PathsChanged, Payload,
     PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected,
     TurnAbandoned, TurnFailed,
 };
@@ -279,6 +279,8 @@ pub struct UserCommand {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     User(UserCommand),
+    /// A person's command, acknowledged where the session is not owned: its owner decides it.
+    Forward(UserCommand),
     /// A command another replica has acknowledged already; a refusal becomes an event.
     Received {
         seq: u64,
@@ -343,6 +345,10 @@ impl Session {
     pub fn decide(&self, command: &Command, inputs: &mut Inputs<'_>) -> Result<Vec<Payload>, Refusal> {
         match command {
             Command::User(user) => self.decide_user(user, inputs),
+            Command::Forward(user) => {
+                self.check(&user.action)?;
+                Ok(vec![CommandReceived { waits: true, ..receipt(user, inputs) }.into()])
+            }
             Command::Received { seq, received } => Ok(self.decide_received(*seq, received, inputs)),
             Command::Begin(facts) => self.begin_turns(facts, inputs),
             Command::Commit { turn, attempt, reply } => self.commit(*turn, *attempt, reply, inputs),
@@ -357,26 +363,19 @@ impl Session {
 
     fn decide_user(&self, user: &UserCommand, inputs: &mut Inputs<'_>) -> Result<Vec<Payload>, Refusal> {
         self.check(&user.action)?;
-        let actor = user.actor;
-        let mut action = user.action.clone();
-        let text = action.take_text().filter(|t| !t.is_empty());
-        let args = action.args(Subject::User(actor), &mut inputs.salts);
-        let received = CommandReceived {
-            command_id: user.id.as_str().to_owned(),
-            actor: actor.to_string(),
-            command: action.name().to_owned(),
-            args,
-            text: text.map(|t| Words::new(t, Subject::User(actor), &mut inputs.salts)),
-        };
-        let mut payloads = vec![received.into()];
-        self.effects(self.seq + 2, &user.action, actor, inputs, &mut payloads);
+        let mut payloads = vec![receipt(user, inputs).into()];
+        self.effects(self.seq + 2, &user.action, user.actor, inputs, &mut payloads);
         Ok(payloads)
     }
 
     fn decide_received(&self, seq: u64, received: &CommandReceived, inputs: &mut Inputs<'_>) -> Vec<Payload> {
+        // Decided before, with the answer lost.
+        if !self.waiting.contains_key(&seq) {
+            return Vec::new();
+        }
+        let command_id = received.command_id.clone();
         let refused = |message: String| {
-            let command_id = received.command_id.clone();
-            vec![crate::event::CommandRefused { command_id, status: self.status, message }.into()]
+            vec![CommandRefused { command_id: command_id.clone(), status: self.status, message }.into()]
         };
         // What is wrong with the arguments may quote a person's words, and this text is not sealed.
         let Ok(action) = Action::recorded(received) else {
@@ -386,8 +385,8 @@ impl Session {
         if let Err(refusal) = self.check(&action) {
             return refused(refusal.message);
         }
-        let mut payloads = Vec::new();
-        self.effects(seq + 1, &action, actor, inputs, &mut payloads);
+        let mut payloads = vec![CommandAccepted { command_id, received_seq: seq }.into()];
+        self.effects(self.seq + 2, &action, actor, inputs, &mut payloads);
         payloads
     }
 
@@ -722,6 +721,22 @@ impl Session {
             })
             .collect();
         payloads.into_iter()
+    }
+}
+
+/// A command as it is acknowledged.
+fn receipt(user: &UserCommand, inputs: &mut Inputs<'_>) -> CommandReceived {
+    let actor = user.actor;
+    let mut action = user.action.clone();
+    let text = action.take_text().filter(|t| !t.is_empty());
+    let args = action.args(Subject::User(actor), &mut inputs.salts);
+    CommandReceived {
+        command_id: user.id.as_str().to_owned(),
+        actor: actor.to_string(),
+        command: action.name().to_owned(),
+        args,
+        text: text.map(|t| Words::new(t, Subject::User(actor), &mut inputs.salts)),
+        waits: false,
     }
 }
 

@@ -274,6 +274,18 @@ pub struct Session {
     /// Who belongs to it, by its log. Rights are the directory's to give.
     #[serde(default)]
     pub people: BTreeMap<UserId, Relation>,
+    /// Commands that replicas which do not own the session have acknowledged and that are not decided yet, by `seq`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<u64, Waiting>,
+}
+
+/// What of a command that waits matters to the state once it is accepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub command_id: String,
+    actor: String,
+    command: String,
+    step: StepUnit,
 }
 
 /// Presets that somebody put in the place of the cast's.
@@ -385,6 +397,7 @@ impl Session {
             presets: None,
             parent: None,
             people: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             initial: Arc::new(initial),
         };
         session.to_beginning();

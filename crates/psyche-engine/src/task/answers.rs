@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
-use psyche_core::port::{AppendError, StoreError};
+use psyche_core::port::{AppendError, EventLog, StoreError};
 use psyche_core::session::{Action, Command, Refusal, RefusalKind, SessionStatus, UserCommand};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{MAILBOX, Task};
-use crate::{EngineError, Mail, peek};
+use crate::{EngineError, Mail, load, peek};
 
 type Answer = oneshot::Sender<Result<u64, EngineError>>;
 
@@ -91,14 +92,14 @@ impl Task {
 
     /// Decides a person's command and answers. `Err` when the session was lost.
     async fn answer(&mut self, command: UserCommand, answer: Answer) -> Result<(), ()> {
-        let result = self.handle(&command).await;
-        let fenced = matches!(&result, Err(Handled::Fenced));
-        let result = result.map_err(|error| match error {
-            Handled::Engine(error) => error,
-            Handled::Fenced => EngineError::Unavailable("the session is changing hands; try again".to_owned()),
-        });
+        let result = match self.handle(&command).await {
+            Ok(seq) => Ok(seq),
+            Err(Handled::Engine(error)) => Err(error),
+            // Not answered: whoever waits asks the session's next owner.
+            Err(Handled::Fenced) => return Err(()),
+        };
         let _ = answer.send(result);
-        if fenced { Err(()) } else { Ok(()) }
+        Ok(())
     }
 
     async fn handle(&mut self, command: &UserCommand) -> Result<u64, Handled> {
@@ -123,6 +124,12 @@ impl Task {
             }
             Err(error) => return Err(EngineError::from(error).into()),
         };
+        self.follow_up(&events);
+        Ok(events.first().map_or(0, |e| e.seq))
+    }
+
+    /// What a decided command changes of the turns to come.
+    pub(super) fn follow_up(&mut self, events: &[Event]) {
         let paced = |e: &Event| matches!(&e.payload, Payload::SettingsChanged(c) if c.pacing_ms.is_some());
         if events.iter().any(paced) && self.look(|s| s.unfinished.is_empty()) {
             self.next_at = self.next_at.min(Instant::now() + Duration::from_millis(self.look(|s| s.pacing_ms)));
@@ -139,7 +146,6 @@ impl Task {
             }
             _ => {}
         }
-        Ok(events.first().map_or(0, |e| e.seq))
     }
 
     /// A command id stands for one command of one person.
@@ -147,19 +153,28 @@ impl Task {
         if seq > self.look(|s| s.seq) {
             self.catch_up().await.map_err(EngineError::from)?;
         }
-        let records = self.inner.ports.log.read(self.id, seq - 1, 1).await.map_err(EngineError::from)?;
-        let event = records.first().map(Event::decode).transpose().map_err(EngineError::from)?;
-        match event.map(|e| e.payload) {
-            Some(Payload::CommandReceived(received))
-                if received.actor == command.actor.to_string() && received.command == command.action.name() =>
-            {
-                Ok(seq)
-            }
-            _ => {
-                let message = format!("the command id {} was used for another command, event {seq}", command.id);
-                let (kind, status) = (RefusalKind::Conflict, self.look(|s| s.status));
-                Err(EngineError::Refused(Refusal { kind, status, field: None, message }).into())
-            }
+        Ok(same_command(self.inner.ports.log.as_ref(), self.id, command, seq).await?)
+    }
+}
+
+/// Whether the event `seq` has received this very command.
+pub(crate) async fn same_command(
+    log: &dyn EventLog,
+    id: SessionId,
+    command: &UserCommand,
+    seq: u64,
+) -> Result<u64, EngineError> {
+    let records = log.read(id, seq - 1, 1).await?;
+    match records.first().map(Event::decode).transpose()?.map(|e| e.payload) {
+        Some(Payload::CommandReceived(received))
+            if received.actor == command.actor.to_string() && received.command == command.action.name() =>
+        {
+            Ok(seq)
+        }
+        _ => {
+            let status = load::load(log, id, u64::MAX).await?.session.status;
+            let message = format!("the command id {} was used for another command, event {seq}", command.id);
+            Err(EngineError::Refused(Refusal { kind: RefusalKind::Conflict, status, field: None, message }))
         }
     }
 }

@@ -352,6 +352,14 @@ pub enum StoredEvent {
         args: Value,
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<String>,
+        /// True where another replica than the owner acknowledged it: `command_accepted` or `command_refused` follows.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waits: Option<bool>,
+    },
+    CommandAccepted {
+        command_id: String,
+        /// Of the `command_received`.
+        received_seq: u64,
     },
     CommandRefused {
         command_id: String,

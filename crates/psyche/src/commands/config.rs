@@ -23,8 +23,7 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode> {
     let width = |text: fn(&crate::config::Row) -> &str| rows.iter().map(|r| text(r).chars().count()).max().unwrap_or(0);
     let (keys, values, origins) = (width(|r| &r.key), width(|r| &r.value).min(40), width(|r| &r.origin).min(24));
     for row in &rows {
-        let waiting = if row.in_force { "" } else { " (not in force yet)" };
-        println!("{:keys$}  {:values$}  {:origins$}  {}{waiting}", row.key, row.value, row.origin, row.about);
+        println!("{:keys$}  {:values$}  {:origins$}  {}", row.key, row.value, row.origin, row.about);
     }
     Ok(ExitCode::SUCCESS)
 }

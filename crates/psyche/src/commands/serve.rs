@@ -159,6 +159,8 @@ async fn first_admin(config: &Config, parts: &Parts) -> Result<Option<String>> {
         }
         (None, None) => Ok(Some(match config.text("setup_code") {
             Some(code) => code.to_owned(),
+            // Whichever replica a browser reaches knows the code that another one has shown.
+            None if config.flag("cluster") => hex::encode(&backends::shared_secret(config, "psyche.setup")?[..16]),
             None => hex::encode(&parts.clock.entropy()[..16]),
         })),
         _ => bail!("admin_username and admin_password belong together; give both or neither"),
@@ -177,6 +179,7 @@ fn engine_options(config: &Config) -> Result<Options> {
     let user_budget =
         Budget { tokens: limit("user_budget_tokens").map(|tokens| tokens as u64), cost: limit("user_budget_cost") };
     Ok(Options {
+        replicas: config.flag("cluster"),
         expire_after,
         user_budget,
         sessions_per_user: config.count("max_sessions_per_user"),
@@ -204,6 +207,7 @@ fn options(
         _ => alone,
     };
     options.public_url = public_url;
+    options.replicas = config.flag("cluster");
     options.tls = tls;
     options.cors_allowed_origins = config.list("cors_allowed_origins");
     options.trusted_proxies = TrustedProxies::parse(&config.list("trusted_proxies")).map_err(anyhow::Error::msg)?;

@@ -4,8 +4,10 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use psyche_core::words::Hash;
+
 use zeroize::Zeroizing;
+
+use crate::words::Hash;
 
 const NONCE: usize = 24;
 
