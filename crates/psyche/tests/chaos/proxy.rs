@@ -1,0 +1,127 @@
+//! A proxy that stands between a replica and what it depends on, and does to the bytes what networks do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What happens to connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    None,
+    /// As if nobody listened: connections end, and new ones end at once.
+    Down,
+    /// Accepted, and nothing goes either way.
+    BlackHole,
+    /// Each piece comes so much later, and in slices.
+    Slow(Duration),
+    /// What the server answers is lost, and then the connection: nobody knows whether it was done.
+    AnswersLost,
+    /// The server answers bytes that mean nothing.
+    Garbage,
+    /// Connections live so many bytes.
+    ShortLived(usize),
+}
+
+pub struct Proxy {
+    pub port: u16,
+    fault: watch::Sender<Fault>,
+    _accepting: JoinSet<()>,
+}
+
+impl Proxy {
+    pub async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let fault = watch::Sender::new(Fault::None);
+        let faults = fault.clone();
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut carried = JoinSet::new();
+            loop {
+                let Ok((client, _)) = listener.accept().await else { continue };
+                while carried.try_join_next().is_some() {}
+                carried.spawn(carry(client, SocketAddr::from(([127, 0, 0, 1], server)), faults.clone()));
+            }
+        });
+        Self { port, fault, _accepting: accepting }
+    }
+
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+}
+
+async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Fault>) {
+    let now = *faults.borrow();
+    if now == Fault::Down {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let mut fault = faults.subscribe();
+    // A new fault of the kind that ends connections ends those that are there.
+    let ends = async {
+        loop {
+            let now = *fault.borrow_and_update();
+            match now {
+                Fault::Down => return,
+                Fault::AnswersLost => {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    return;
+                }
+                _ => {}
+            }
+            if fault.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = ends => {}
+        () = pour(from_client, to_server, Arc::new(faults.subscribe()), false) => {}
+        () = pour(from_server, to_client, Arc::new(faults.subscribe()), true) => {}
+    }
+}
+
+async fn pour(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Arc<watch::Receiver<Fault>>, answers: bool) {
+    let mut bytes = vec![0; 16 * 1024];
+    let mut poured = 0;
+    loop {
+        let Ok(read @ 1..) = from.read(&mut bytes).await else { return };
+        let mut faults = watch::Receiver::clone(&fault);
+        // Held back for as long as nothing may pass.
+        if faults.wait_for(|fault| *fault != Fault::BlackHole).await.is_err() {
+            return;
+        }
+        poured += read;
+        let now = *faults.borrow();
+        let sent = match now {
+            Fault::Slow(pause) => {
+                tokio::time::sleep(pause).await;
+                let (first, rest) = bytes[..read].split_at(read / 2);
+                let first = to.write_all(first).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                first.and(to.write_all(rest).await)
+            }
+            Fault::AnswersLost if answers => Ok(()),
+            Fault::Garbage if answers => {
+                bytes[..read].iter_mut().enumerate().for_each(|(i, byte)| *byte ^= (i * 31 + 7) as u8);
+                to.write_all(&bytes[..read]).await
+            }
+            Fault::ShortLived(most) if poured > most => return,
+            _ => to.write_all(&bytes[..read]).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
