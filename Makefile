@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := target/debug/psyche
 
-.PHONY: help run test bench bench-live bench-web check web build weights clean
+.PHONY: help run test chaos bench bench-live bench-replicas bench-web check web build weights clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -12,6 +12,9 @@ run: build weights ## build everything, fetch the model once, start, and print t
 
 test: ## install what the tests need, run all of them, print the time of each suite
 	@cargo run --locked --quiet --package xtask -- test
+
+chaos: ## put replicas under every fault at full length, five rounds
+	@cargo run --locked --quiet --package xtask -- chaos
 
 check: ## fmt, clippy, tidy and the supply chain
 	@cargo run --locked --quiet --package xtask -- check
@@ -28,6 +31,10 @@ bench: build weights ## measure what the project promises, in a release build
 
 bench-live: web ## measure live delivery against its floors, every row of its table
 	@cargo run --locked --quiet --package xtask -- load
+
+bench-replicas: ## turns a second in PostgreSQL by one replica and two, beside pgbench with the same statements
+	@cargo build --locked --release --workspace --example bench_replicas
+	@target/release/examples/bench_replicas
 
 bench-web: web ## measure the dashboard: 200 and 1,000 events a second through the server, and what a visit weighs
 	@cargo build --locked --release --workspace

@@ -31,6 +31,7 @@ cargo xtask <task>
   tidy      the rules of the house that no compiler knows
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
+  chaos     put replicas under every fault, five rounds; another number may follow
   exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some("supply") => Ok(suites::supply_chain()),
         Some("sbom") => sbom::write().map(|()| ExitCode::SUCCESS),
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
+        Some("chaos") => Ok(suites::chaos(std::env::args().nth(2).and_then(|rounds| rounds.parse().ok()).unwrap_or(5))),
         Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),

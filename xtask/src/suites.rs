@@ -62,6 +62,28 @@ pub fn check() -> ExitCode {
     only(lints)
 }
 
+/// The faults at the lengths that are promised, round after round.
+pub fn chaos(rounds: usize) -> ExitCode {
+    only(|suites| {
+        for round in 1..=rounds {
+            suites.suite(&format!("chaos {round} of {rounds}"), || {
+                let arguments = [
+                    "nextest",
+                    "run",
+                    "--locked",
+                    "--workspace",
+                    "--test",
+                    "chaos",
+                    "--run-ignored",
+                    "all",
+                    "--no-fail-fast",
+                ];
+                counted_with(&root(), "cargo", &arguments, &[("PSYCHE_TEST_CHAOS", "1")], nextest)
+            });
+        }
+    })
+}
+
 pub fn contract() -> ExitCode {
     only(contract_suite)
 }
@@ -74,7 +96,7 @@ pub fn supply_chain() -> ExitCode {
     only(supply_suite)
 }
 
-fn only(work: fn(&mut Suites)) -> ExitCode {
+fn only(work: impl FnOnce(&mut Suites)) -> ExitCode {
     let mut suites = Suites { rows: Vec::new(), skipped: Vec::new() };
     work(&mut suites);
     suites.close()
@@ -86,7 +108,6 @@ pub fn test() -> Result<ExitCode> {
     let npm = |arguments: &'static [&'static str]| tools::run_in(&web, "npm", arguments, &[]);
     let missing = tools::prepare()?;
     suites.skipped.extend(missing.iter().cloned());
-    suites.skipped.push("Redis and several replicas: nothing of them is built yet (README, status)".to_owned());
 
     let built = suites.suite("web install and build", || {
         npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
@@ -153,10 +174,14 @@ fn rust_suite(suites: &mut Suites) {
         suites.skipped.push(format!("tests of the store in PostgreSQL: {why}"));
     }
     let url = server.as_ref().ok().map(postgres::Postgres::url);
-    suites.suite("rust tests", || rust_tests(url.as_deref()));
+    let redis = tools::has("redis-server");
+    if !redis {
+        suites.skipped.push("tests of Redis and of several replicas: there is no redis-server".to_owned());
+    }
+    suites.suite("rust tests", || rust_tests(url.as_deref(), redis));
 }
 
-fn rust_tests(postgres: Option<&str>) -> Result<Tally> {
+fn rust_tests(postgres: Option<&str>, redis: bool) -> Result<Tally> {
     let weights = tools::weights()?;
     let mut environment: Vec<(&str, &str)> =
         weights.iter().map(|(variable, path)| (*variable, path.as_str())).collect();
@@ -164,8 +189,13 @@ fn rust_tests(postgres: Option<&str>) -> Result<Tally> {
     if tools::has("cargo-nextest") {
         let mut arguments =
             vec!["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"];
-        if postgres.is_none() {
-            arguments.extend(["-E", "'not binary(postgres)'"]);
+        match (postgres.is_some(), redis) {
+            (true, true) => {}
+            (true, false) => arguments.extend(["-E", "'not binary(redis) and not binary(chaos)'"]),
+            (false, true) => arguments.extend(["-E", "'not binary(postgres) and not binary(chaos)'"]),
+            (false, false) => {
+                arguments.extend(["-E", "'not binary(postgres) and not binary(redis) and not binary(chaos)'"]);
+            }
         }
         counted_with(&root(), "cargo", &arguments, &environment, nextest)
     } else {

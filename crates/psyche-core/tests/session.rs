@@ -4,15 +4,15 @@
 
 mod support;
 
-use psyche_core::AgentId;
 use psyche_core::cast::{Cast, PathKind, StimulusKind, StimulusPreset, Thresholds};
 use psyche_core::event::{Event, MessageType, Payload};
 use psyche_core::port::PromptStyle;
 use psyche_core::prompt;
 use psyche_core::session::{
-    Action, AgentChange, Budget, NoArgs, RefusalKind, Session, SessionStatus, Settings, SpeakArgs, StepArgs, StepUnit,
-    StimulusArgs, StopArgs, TurnOrder,
+    Action, AgentChange, Budget, Command, NoArgs, RefusalKind, Session, SessionStatus, Settings, SpeakArgs, StepArgs,
+    StepUnit, StimulusArgs, StopArgs, TurnOrder, UserCommand,
 };
+use psyche_core::{AgentId, CommandId};
 use support::{Shape, Sim};
 
 fn kinds(events: &[Event]) -> Vec<&str> {
@@ -696,4 +696,28 @@ fn thresholds_and_presets_change_within_a_session_and_survive_its_log() {
         folded.apply_record(record, event);
     }
     assert_eq!((folded.thresholds(), folded.presets()), (thresholds, sim.session.presets()));
+}
+
+/// A command that another replica has acknowledged: nothing happens before the owner decides it, and then once.
+#[test]
+fn a_command_that_waits_is_decided_once_or_refused_in_an_event() {
+    let mut sim = Sim::shaped(Shape::default());
+    sim.start();
+    let forwarded = |sim: &mut Sim, id: &str, action: Action| {
+        let command = UserCommand { id: CommandId::new(id), actor: sim.session.initial.owner, action };
+        let events = sim.step(&Command::Forward(command)).unwrap();
+        let Payload::CommandReceived(received) = events[0].payload.clone() else { panic!("{events:?}") };
+        assert!(events.len() == 1 && received.waits);
+        Command::Received { seq: events[0].seq, received }
+    };
+    // The second is possible when it is acknowledged, and not any more when it is decided.
+    let stop = forwarded(&mut sim, "a", Action::Stop(StopArgs::default()));
+    let pause = forwarded(&mut sim, "b", Action::Pause(NoArgs {}));
+    assert!(sim.session.status == SessionStatus::Running && sim.session.pause_requested.is_none());
+    assert_eq!(sim.session.waiting.len(), 2);
+    assert_eq!(kinds(&sim.step(&stop).unwrap()), ["command_accepted", "session_status"]);
+    assert_eq!(kinds(&sim.step(&stop).unwrap()), Vec::<&str>::new(), "decided before, with the answer lost");
+    assert_eq!(kinds(&sim.step(&pause).unwrap()), ["command_refused"]);
+    assert!(sim.session.status == SessionStatus::Stopped && sim.session.waiting.is_empty());
+    assert!(sim.session.pause_requested.is_none(), "what was refused leaves no trace");
 }

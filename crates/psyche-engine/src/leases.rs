@@ -51,7 +51,8 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
             Err(error) => {
                 pause = AGAIN;
                 tracing::debug!(%error, "leases could not be renewed");
-                if inner.options.replicas && renewed.elapsed() >= Duration::from_millis(inner.options.lease_ms / 5 * 4) {
+                if inner.options.replicas && renewed.elapsed() >= Duration::from_millis(inner.options.lease_ms / 5 * 4)
+                {
                     tracing::warn!(%error, sessions = held.len(), "leases could not be renewed; the sessions are given up");
                     renewed = asked;
                     fence(&inner, held);

@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
-    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, NewsStream, Payer, Sampling, StoreError,
+    Append, AppendError, Claim, Embedder, GenerateRequest, ModelErrorKind, News, NewsStream, Payer, Sampling,
+    StoreError,
 };
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;

@@ -34,7 +34,10 @@ fn replica(ports: &Ports) -> Engine {
 
 /// Two replicas that do not hear each other: what one does the other finds in the log.
 fn two() -> (World, Engine, Engine) {
-    let world = World::new(Arc::new(MemoryStore::new(Arc::new(RealClock::new()))), ScriptedModel::new("scripted", Pace::AtOnce));
+    let world = World::new(
+        Arc::new(MemoryStore::new(Arc::new(RealClock::new()))),
+        ScriptedModel::new("scripted", Pace::AtOnce),
+    );
     let deaf = Ports { bus: Arc::new(LocalBus::new()), ..world.ports.clone() };
     let (one, two) = (replica(&world.ports), replica(&deaf));
     (world, one, two)
@@ -89,7 +92,9 @@ async fn a_command_taken_elsewhere_is_decided_by_the_owner_and_answered() {
     assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
     send(&other, id, "stop", Action::Pause(NoArgs {})).await.unwrap();
     let events = until(&world, id, |events| {
-        events.iter().any(|e| matches!(&e.payload, Payload::SessionStatusChanged(c) if c.status == SessionStatus::Paused))
+        events
+            .iter()
+            .any(|e| matches!(&e.payload, Payload::SessionStatusChanged(c) if c.status == SessionStatus::Paused))
     })
     .await;
     assert!(events.iter().filter(|e| said(e)).count() == 1 && before < events.len() as u64);
@@ -106,11 +111,10 @@ async fn what_waits_changes_nothing_until_it_is_decided() {
         .await
         .unwrap();
     send(&other, id, "step", Action::Step(StepArgs { unit: StepUnit::Turn })).await.unwrap();
-    let events = until(&world, id, |events| {
-        matches!(events.last().map(|e| &e.payload), Some(Payload::TurnCommitted(_)))
-    })
-    .await;
-    let paused = |e: &Event| matches!(&e.payload, Payload::SessionStatusChanged(c) if c.status == SessionStatus::Paused);
+    let events =
+        until(&world, id, |events| matches!(events.last().map(|e| &e.payload), Some(Payload::TurnCommitted(_)))).await;
+    let paused =
+        |e: &Event| matches!(&e.payload, Payload::SessionStatusChanged(c) if c.status == SessionStatus::Paused);
     assert!(committed(&events) == 1 && events.iter().any(paused), "one turn, as the step said");
     let received = events.iter().position(|e| matches!(&e.payload, Payload::CommandReceived(c) if c.waits)).unwrap();
     let state_at = |seq: usize| {
@@ -154,10 +158,9 @@ async fn many_commands_at_both_replicas_each_happen_once() {
     });
     futures_util::future::join_all(notes).await;
     send(&other, id, "stop", Action::Pause(NoArgs {})).await.unwrap();
-    let events = until(&world, id, |events| {
-        events.iter().filter(|e| matches!(e.payload, Payload::Annotation(_))).count() >= 40
-    })
-    .await;
+    let events =
+        until(&world, id, |events| events.iter().filter(|e| matches!(e.payload, Payload::Annotation(_))).count() >= 40)
+            .await;
     let mut texts: Vec<&str> = events
         .iter()
         .filter_map(|e| match &e.payload {

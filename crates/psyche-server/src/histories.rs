@@ -25,7 +25,7 @@ const AT_WORK: usize = 3;
 const REMEMBERED: usize = 10_000;
 
 /// Which sessions, of those the caller belongs to.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryRequest {
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct HistoryRequest {
     pub compare: Option<Conditions>,
 }
 
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditions {
     pub a: String,
@@ -87,6 +87,16 @@ pub struct Skipped {
     pub session_id: SessionId,
     pub message: String,
 }
+
+/// What other replicas know of a history: enough to make it themselves when they are asked for it.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    user: UserId,
+    request: HistoryRequest,
+}
+
+/// How long they know of it.
+const NOTED_MS: u64 = 24 * 3_600_000;
 
 struct Entry {
     user: UserId,
@@ -142,6 +152,22 @@ pub async fn begin(app: &Shared, caller: &Caller, request: HistoryRequest) -> An
     }
     let sessions = matching(app, caller.user_id, &request).await?;
     let id = app.ports.clock.uuid();
+    let job = enlist(app, caller, id, &request, sessions)?;
+    if app.options.replicas {
+        let noted = serde_json::to_vec(&Noted { user: caller.user_id, request }).map_err(ApiError::internal)?;
+        app.ports.ephemeral.put(&format!("history:{id}"), noted, NOTED_MS).await?;
+    }
+    Ok(job)
+}
+
+/// Makes a history here.
+fn enlist(
+    app: &Shared,
+    caller: &Caller,
+    id: Uuid,
+    request: &HistoryRequest,
+    sessions: Vec<SessionSummary>,
+) -> Answer<HistoryJob> {
     let job = HistoryJob {
         history_id: id,
         status: JobStatus::Running,
@@ -164,8 +190,20 @@ pub async fn begin(app: &Shared, caller: &Caller, request: HistoryRequest) -> An
         let user = caller.user_id;
         entries.push_back(Entry { user, request: request.clone(), job: job.clone(), made_from: BTreeMap::new() });
     }
-    start(app, id, request, sessions);
+    start(app, id, request.clone(), sessions);
     Ok(job)
+}
+
+/// A history that was begun at another replica is made here too, from the same question.
+async fn begun_elsewhere(app: &Shared, caller: &Caller, id: Uuid) -> Answer<HistoryJob> {
+    if !app.options.replicas {
+        return Err(ApiError::not_found());
+    }
+    let noted = app.ports.ephemeral.get(&format!("history:{id}")).await?;
+    let noted = noted.and_then(|noted| serde_json::from_slice::<Noted>(&noted).ok());
+    let Noted { request, .. } = noted.filter(|noted| noted.user == caller.user_id).ok_or_else(ApiError::not_found)?;
+    let sessions = matching(app, caller.user_id, &request).await?;
+    enlist(app, caller, id, &request, sessions)
 }
 
 /// How far a history is, or what it gives. One whose sessions are no longer all the caller's to read, or whose words
@@ -174,7 +212,9 @@ pub async fn find(app: &Shared, caller: &Caller, id: Uuid) -> Answer<HistoryJob>
     let found = app.histories.change(id, |entry| {
         (entry.user == caller.user_id).then(|| (entry.job.clone(), entry.request.clone(), entry.made_from.clone()))
     });
-    let (job, request, made_from) = found.flatten().ok_or_else(ApiError::not_found)?;
+    let Some((job, request, made_from)) = found.flatten() else {
+        return begun_elsewhere(app, caller, id).await;
+    };
     if job.status != JobStatus::Done {
         return Ok(job);
     }

@@ -20,7 +20,10 @@ pub fn chain(previous: Hash, records: &[Record], owned: bool) -> Result<(), Stor
             return Err(refused(seq, "its hash does not follow from the one before it"));
         }
         if !owned && !UNOWNED.contains(&record.kind.as_str()) {
-            return Err(refused(seq, "only `command_received` and `user_session` may be appended without owning the session"));
+            return Err(refused(
+                seq,
+                "only `command_received` and `user_session` may be appended without owning the session",
+            ));
         }
         for text in record.texts.iter().filter(|text| !text.masked) {
             let committed = |words| record.body.contains(&commitment(&text.salt, words).to_string());

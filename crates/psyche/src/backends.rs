@@ -191,6 +191,9 @@ pub struct Parts {
 impl Parts {
     /// Opens the store, which makes the data directory: what can be wrong besides is to be checked before.
     pub async fn open(config: &Config, models: Arc<Catalog>, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<Self> {
+        if let Some(url) = bus(config) {
+            redis::check(url)?;
+        }
         let store = Store::open(config, Access::ReadWrite, accept_loss, Arc::clone(&clock)).await?;
         let local = || LocalEphemeral::new(Arc::clone(&clock), psyche_bus::Limits::default());
         let (bus, ephemeral, counters): (Arc<dyn Bus>, Arc<dyn EphemeralStore>, Arc<dyn EphemeralStore>) =
@@ -224,15 +227,18 @@ impl Parts {
     }
 }
 
+/// The URL of a bus that is not in this process.
+fn bus(config: &Config) -> Option<&str> {
+    config.text("bus").filter(|url| *url != "local:")
+}
+
 /// The connection to Redis, where the configuration names one; it need not be there.
 fn redis(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Redis>> {
-    let url = config.text("bus").unwrap_or("local:");
-    if url == "local:" {
-        return Ok(None);
-    }
+    let Some(url) = bus(config) else { return Ok(None) };
     let ca = config.text("bus_ca").map(|file| std::fs::read(file).with_context(|| format!("read bus_ca, {file}")));
     let keys = master_keys(config, clock.as_ref(), true)?;
-    let options = redis::Options { ca: ca.transpose()?, ..redis::Options::new(url.to_owned(), keys.current, Arc::clone(clock)) };
+    let options =
+        redis::Options { ca: ca.transpose()?, ..redis::Options::new(url.to_owned(), keys.current, Arc::clone(clock)) };
     Ok(Some(Redis::start(options)?))
 }
 

@@ -52,7 +52,11 @@ const KEYS: &[Key] = &[
     key("tls_key", Kind::Text, None, "PEM file of its key; SIGHUP reads both again"),
     key("data_dir", Kind::Text, Some("data"), "where everything lies that must survive"),
     url("store", None, "sqlite:<file>, postgres://… or memory: (default sqlite:<data_dir>/psyche.db)"),
-    url("bus", Some("local:"), "the live feed between replicas: local:, redis://…, redis+cluster://… or redis+sentinel://…"),
+    url(
+        "bus",
+        Some("local:"),
+        "the live feed between replicas: local:, redis://…, redis+cluster://… or redis+sentinel://…",
+    ),
     key("bus_ca", Kind::Text, None, "PEM file of who signed the certificate of Redis; the system's without"),
     key("cluster", Kind::Flag, Some("false"), "several replicas on PostgreSQL and Redis"),
     secret("setup_code", "code for the first admin, instead of a drawn one"),
@@ -507,10 +511,7 @@ mod tests {
             (sources(&[], &[("cluster", "true")]), "postgres://"),
             (sources(&[], &[("cluster", "true"), ("store", "postgres://localhost/a")]), "redis://"),
             (
-                sources(
-                    &[],
-                    &[("cluster", "true"), ("store", "postgres://localhost/a"), ("bus", "redis://localhost")],
-                ),
+                sources(&[], &[("cluster", "true"), ("store", "postgres://localhost/a"), ("bus", "redis://localhost")]),
                 "needs master_key",
             ),
             (

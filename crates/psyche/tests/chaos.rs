@@ -17,7 +17,7 @@ mod redis;
 use std::time::Duration;
 
 use lab::{Lab, Readers, Speakers, figure, lines_of, mend};
-use proxy::Fault;
+use proxy::{Fault, Trap};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -80,6 +80,39 @@ async fn any_replica_serves_any_reader_and_any_command() {
     let second: serde_json::Value = key(1).await.unwrap().json().await.unwrap();
     assert_eq!(first["session_id"], second["session_id"]);
 
+    // What was begun at one is found at the other.
+    let begun = lab.post(0, "/analysis/history", &json!({})).await.unwrap();
+    let history = format!("/analysis/history/{}", begun["history_id"].as_str().unwrap());
+    let mut found = json!(null);
+    for _ in 0..100 {
+        found = lab.get_as(&lab.token, 1, &history).await.1;
+        if found["status"] == "done" {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((&found["status"], &found["total"]), (&json!("done"), &json!(2)), "{found}");
+
+    // Who is here is told wherever they are.
+    let otto = json!({"username": "otto", "email": "otto@localhost", "role": "admin"});
+    let otto = lab.post(0, "/users", &otto).await.unwrap();
+    let chosen = json!({"token": otto["reset_token"], "new_password": lab::PASSWORD});
+    lab.post_as("", 1, "/auth/password-reset", &chosen).await.unwrap();
+    let otto = lab.sign_in_as("otto", 1).await;
+    let _there = lab.open(&otto, 1, &id).await;
+    let mut here = lab.open(&lab.token, 0, &id).await;
+    let both = async {
+        loop {
+            let frame = lab::next_frame(&mut here).await;
+            if frame["type"] == "presence" && frame["count"] == 2 {
+                return frame;
+            }
+        }
+    };
+    let presence =
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("otto is seen from the other replica");
+    figure("who is here, over two replicas", &presence["users"]);
+
     // Wrong passwords count together: five tries, wherever they are made.
     let wrong = json!({"username": "nobody", "password": "wrong wrong wrong"});
     let mut answers = Vec::new();
@@ -110,7 +143,7 @@ async fn a_killed_owner_is_replaced_and_nothing_is_lost_or_doubled() {
     let readers = Readers::follow(&lab, &sessions, 1);
     let speakers = Speakers::start(&lab, &sessions);
     lab.goes_on(&sessions).await;
-    for round in 0..times(2, 5) {
+    for round in 0..times(1, 5) {
         let n = round % 2;
         readers.begin_gap();
         lab.replicas[n].kill();
@@ -127,7 +160,39 @@ async fn a_killed_owner_is_replaced_and_nothing_is_lost_or_doubled() {
     lab.prove(0, &sessions, readers, &acknowledged).await;
 }
 
+/// A replica dies at a statement: before the database hears it, or when it is done and the replica does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_may_die_at_any_statement_of_a_turn() {
+    let mut lab = Lab::new(2).await;
+    let sessions = sessions(&lab, 2).await;
+    let readers = Readers::follow(&lab, &sessions, 1);
+    let speakers = Speakers::start(&lab, &sessions);
+    lab.goes_on(&sessions).await;
+    let words = ["turn_committed", "turn_started", "command_received", "epoch = epoch + 1", "INSERT INTO snapshot"];
+    let points = words.into_iter().flat_map(|word| [(word, true), (word, false)]);
+    let mut died = 0;
+    for (n, (word, answered)) in points.take(times(1, 10)).enumerate() {
+        let n = n % 2;
+        // Statements are said by name once they are known, so that those of a new connection are heard.
+        if !lab.replicas[n].to_postgres.spring(Trap { word, answered }).await {
+            lab.replicas[n].to_postgres.release();
+            figure("not heard within 20 s", word);
+            continue;
+        }
+        died += 1;
+        lab.replicas[n].kill();
+        lab.replicas[n].to_postgres.release();
+        figure("turns again after dying at", (word, answered, lab.goes_on(&sessions).await));
+        lab.replicas[n].start();
+        lab.ready(n).await;
+    }
+    assert!(died >= times(1, 6), "{died} traps sprang");
+    let acknowledged = speakers.stop().await;
+    lab.prove(0, &sessions, readers, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "`make chaos` runs it: half a minute"]
 async fn an_owner_that_was_paused_is_fenced() {
     let lab = Lab::new(2).await;
     let sessions = sessions(&lab, 4).await;
@@ -228,7 +293,7 @@ async fn a_redis_that_is_slow_flaps_or_talks_nonsense_harms_nobody() {
         Fault::ShortLived(2_000),
         Fault::AnswersLost,
     ];
-    for fault in faults {
+    for fault in faults.into_iter().take(times(3, 5)) {
         readers.begin_gap();
         lab.replicas.iter().for_each(|replica| replica.to_redis.set(fault));
         sleep(seconds(2, 10)).await;
@@ -270,7 +335,7 @@ async fn while_the_database_is_away_nothing_is_lost_and_everything_resumes_alone
         (Fault::Slow(Duration::from_millis(40)), seconds(2, 10)),
         (Fault::BlackHole, seconds(4, 15)),
     ];
-    for (fault, lasts) in faults {
+    for (fault, lasts) in faults.into_iter().take(times(3, 5)) {
         lab.replicas.iter().for_each(|replica| replica.to_postgres.set(fault));
         sleep(lasts).await;
         if fault == Fault::Down {

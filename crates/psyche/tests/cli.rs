@@ -364,7 +364,7 @@ fn doctor_and_config_speak_json_to_scripts() {
     let config = psyche(data.path(), &["config", "--json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&config.stdout).unwrap();
     let cluster = rows.iter().find(|r| r["key"] == "cluster").unwrap();
-    assert_eq!(cluster["in_force"], false, "what is not built yet says so");
+    assert_eq!((&cluster["value"], &cluster["origin"]), (&"false".into(), &"default".into()));
 }
 
 /// A server that answers every request with one document.

@@ -97,23 +97,11 @@ impl Address {
             None => (None, None),
         };
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        Ok(Self {
-            kind,
-            tls,
-            username: given(username),
-            password: given(password),
-            hosts,
-            path: path.to_owned(),
-            ca,
-        })
+        Ok(Self { kind, tls, username: given(username), password: given(password), hosts, path: path.to_owned(), ca })
     }
 
     /// A new connection. What is pushed over it goes to `pushed`.
-    pub async fn connect(
-        &self,
-        patience: Duration,
-        pushed: UnboundedSender<PushInfo>,
-    ) -> Result<Wire, RedisError> {
+    pub async fn connect(&self, patience: Duration, pushed: UnboundedSender<PushInfo>) -> Result<Wire, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(patience))
             .set_response_timeout(Some(patience))
@@ -123,9 +111,7 @@ impl Address {
                 let client = self.client()?;
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Wire::One)
             }
-            Kind::Sentinel => {
-                self.sentinels()?.get_async_connection_with_config(&config).await.map(Wire::One)
-            }
+            Kind::Sentinel => self.sentinels()?.get_async_connection_with_config(&config).await.map(Wire::One),
             Kind::Cluster => {
                 let client = self.cluster(patience, pushed)?;
                 client.get_async_connection().await.map(|wire| Wire::Cluster(Box::new(wire)))

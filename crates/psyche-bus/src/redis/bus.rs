@@ -105,7 +105,9 @@ impl Outbox {
             commands.extend(shelf::commands(session, &news, &self.seal));
         }
         // Nobody waits for it; the connection itself tells when it does not work.
-        if !commands.is_empty() && let Err(why) = self.link.tell(commands).await {
+        if !commands.is_empty()
+            && let Err(why) = self.link.tell(commands).await
+        {
             tracing::debug!(%why, "news were not passed on");
         }
     }

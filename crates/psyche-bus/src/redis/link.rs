@@ -330,7 +330,8 @@ impl Inner {
         let connecting = self.address.connect(self.patience, pushed);
         // Sentinels and clusters ask several servers, each with its own patience.
         let wire = tokio::time::timeout(self.patience * 6, connecting).await;
-        let mut wire = wire.map_err(|_| Failure::Away("no connection in time".to_owned()))?.map_err(Failure::Refused)?;
+        let mut wire =
+            wire.map_err(|_| Failure::Away("no connection in time".to_owned()))?.map_err(Failure::Refused)?;
         // Whoever accepts connections and says nothing is not there.
         let greeted = redis::cmd("PING").query_async::<Value>(&mut wire).await;
         greeted.map_err(Failure::Refused)?;

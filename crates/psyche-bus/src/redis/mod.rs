@@ -56,6 +56,11 @@ impl fmt::Debug for Options {
     }
 }
 
+/// Whether a URL can name a Redis; nothing is connected.
+pub fn check(url: &str) -> Result<(), AddressError> {
+    Address::read(url, None).map(drop)
+}
+
 /// A connection to Redis, and what is built on it. Call within a tokio runtime.
 #[derive(Clone, Debug)]
 pub struct Redis {

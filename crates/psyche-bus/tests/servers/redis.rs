@@ -60,7 +60,12 @@ impl Redis {
     /// Starts it again after [`Redis::stop`], empty.
     pub fn go_on(&mut self) -> Result<(), String> {
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(self.port.to_string()).arg(&self.dir).arg(&self.settings).arg(&self.login);
+        command
+            .args(["-c", SCRIPT, "sh"])
+            .arg(self.port.to_string())
+            .arg(&self.dir)
+            .arg(&self.settings)
+            .arg(&self.login);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("start a shell: {error}"))?;
         let mut line = String::new();

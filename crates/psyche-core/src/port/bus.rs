@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::event::Event;
 use crate::ids::{AgentId, SessionId};
@@ -33,6 +34,11 @@ pub enum Live {
         agent_id: AgentId,
         turn: u64,
         attempt: u32,
+    },
+    /// Who has the session open at one replica, as presence shows them. Said again and again while somebody has.
+    Present {
+        replica: Uuid,
+        people: Vec<serde_json::Value>,
     },
 }
 

@@ -48,12 +48,8 @@ impl Session {
                     _ => StepUnit::Round,
                 };
                 let CommandReceived { command_id, actor, command, .. } = received;
-                let command = Waiting {
-                    command_id: command_id.clone(),
-                    actor: actor.clone(),
-                    command: command.clone(),
-                    step,
-                };
+                let command =
+                    Waiting { command_id: command_id.clone(), actor: actor.clone(), command: command.clone(), step };
                 if received.waits {
                     self.waiting.insert(event.seq, command);
                 } else {

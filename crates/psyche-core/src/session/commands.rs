@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::cast::{Cast, Path, StimulusKind, StimulusPreset, Thresholds};
 use crate::event::{
-    AgentChanged, AgentMessage, Annotation, Arg, CommandAccepted, CommandReceived, CommandRefused, MessageMetadata, MessageType, PathsChanged, Payload,
-    PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged, SituationChanged, StimulusInjected,
-    TurnAbandoned, TurnFailed,
+    AgentChanged, AgentMessage, Annotation, Arg, CommandAccepted, CommandReceived, CommandRefused, MessageMetadata,
+    MessageType, PathsChanged, Payload, PresetWords, Reset, SealedEmbedding, SessionStatusChanged, SettingsChanged,
+    SituationChanged, StimulusInjected, TurnAbandoned, TurnFailed,
 };
 use crate::ids::{AgentId, CommandId, UserId};
 use crate::measure::affect::affect;

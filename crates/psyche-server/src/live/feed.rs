@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::accounts::Caller;
 use crate::api::views;
@@ -34,6 +35,8 @@ use super::view::View;
 /// Records read from the log at once.
 pub const CHUNK: usize = 500;
 const TICK: Duration = Duration::from_secs(1);
+/// How often the log is looked at for what other replicas append, whether the bus tells of it or not.
+const LOOK: Duration = Duration::from_millis(500);
 /// Live frames wait this long for others, so that one write carries them all.
 const GATHER: Duration = Duration::from_millis(10);
 /// Time for passes before the feed looks at its other work.
@@ -43,8 +46,10 @@ const NEWS_AT_ONCE: usize = 256;
 /// A state in memory that is behind an erasure is asked for again so often, after such pauses.
 const FORGETTING: usize = 500;
 const FORGET_PAUSE: Duration = Duration::from_millis(10);
-/// How often presence is told again to so many, in ticks.
+/// How often presence is told again to so many, and to other replicas, in ticks.
 const CROWD_TICKS: u64 = 5;
+/// For how long somebody is there whom another replica told of.
+const PRESENT_FOR: Duration = Duration::from_secs(12);
 
 /// A view, a place in the log with the view's last event up to it, and where the ring is awaited.
 type OpenRing = (View, (u64, u64), oneshot::Sender<Result<Arc<Ring>, OpenError>>);
@@ -65,6 +70,8 @@ pub struct Feed {
     rings: Mutex<HashMap<View, Arc<Ring>>>,
     open: mpsc::Sender<OpenRing>,
     people: Mutex<BTreeMap<UserId, (usize, Value)>>,
+    /// Who has the session open at other replicas, and when those last said so.
+    elsewhere: Mutex<BTreeMap<Uuid, (Instant, Vec<Value>)>>,
     people_changed: AtomicBool,
     /// Generation and sequence number up to which the rings are filled.
     head: Mutex<Option<(u32, u64)>>,
@@ -100,6 +107,7 @@ impl Feed {
             rings: Mutex::default(),
             open,
             people: Mutex::default(),
+            elsewhere: Mutex::default(),
             people_changed: AtomicBool::new(false),
             head: Mutex::default(),
             snapshots: Mutex::default(),
@@ -231,10 +239,34 @@ impl Feed {
 
     fn tell_presence(&self) {
         self.people_changed.store(false, Ordering::Relaxed);
-        let people = self.people();
-        let users: Vec<_> = people.values().take(views::NAMED).map(|(_, person)| person).collect();
+        let mut people: BTreeMap<String, Value> = BTreeMap::new();
+        for person in self.elsewhere().values().flat_map(|(_, people)| people) {
+            people.insert(person["user_id"].to_string(), person.clone());
+        }
+        let here = self.here();
+        people.extend(here.into_iter().map(|person| (person["user_id"].to_string(), person)));
+        let users: Vec<_> = people.values().take(views::NAMED).collect();
         let frame = json!({"type": "presence", "session_id": self.session, "users": users, "count": people.len()});
         self.channel.lane.set(Slot::Presence, &frame.to_string());
+    }
+
+    fn here(&self) -> Vec<Value> {
+        self.people().values().map(|(_, person)| person.clone()).collect()
+    }
+
+    /// Tells other replicas who has the session open here.
+    pub fn tell_replicas(&self, app: &Shared) {
+        if app.options.replicas {
+            let present = Live::Present { replica: app.me, people: self.here() };
+            app.ports.bus.publish(self.session, News::Live(Arc::new(present)));
+        }
+    }
+
+    fn elsewhere(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, (Instant, Vec<Value>)>> {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        // A replica that died says nothing any more.
+        elsewhere.retain(|_, (told, _)| told.elapsed() < PRESENT_FOR);
+        elsewhere
     }
 
     fn snapshots(&self) -> std::sync::MutexGuard<'_, Snapshots> {
@@ -268,9 +300,16 @@ impl Follower {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick = 0_u64;
+        let replicas = self.app.options.replicas;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let stored = tokio::select! {
                 () = token.cancelled() => return,
+                _ = looks.tick(), if replicas => {
+                    self.catch_up().await;
+                    true
+                }
                 Some((view, before, answer)) = requests.recv() => {
                     let ring = self.open(view, before).await;
                     // A reader that left meanwhile does not care.
@@ -320,6 +359,14 @@ impl Follower {
     /// What is told again and again, at a tick.
     fn tell(&self, tick: u64) {
         let crowd = self.feed.people().len() > views::NAMED;
+        let again = tick.is_multiple_of(CROWD_TICKS);
+        if self.feed.people_changed.load(Ordering::Relaxed) || again {
+            self.feed.tell_replicas(&self.app);
+        }
+        if again && !self.feed.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // Somebody there may have gone without a word.
+            self.feed.people_changed.store(true, Ordering::Relaxed);
+        }
         if self.feed.people_changed.load(Ordering::Relaxed) && (!crowd || tick.is_multiple_of(CROWD_TICKS)) {
             self.feed.tell_presence();
         }
@@ -363,7 +410,14 @@ impl Follower {
                 }
             }
             News::Live(live) => {
-                self.show(&live);
+                if let Live::Present { replica, people } = &*live {
+                    if *replica != self.app.me {
+                        self.feed.elsewhere().insert(*replica, (Instant::now(), people.clone()));
+                        self.feed.people_changed.store(true, Ordering::Relaxed);
+                    }
+                } else {
+                    self.show(&live);
+                }
                 return false;
             }
             News::Deleted => self.gone(),
@@ -459,6 +513,7 @@ impl Follower {
             Live::Delta { .. } => Class::Delta,
             Live::AgentProcessingStarted { .. } => Class::Kind("agent_processing_started"),
             Live::AgentProcessingComplete { .. } => Class::Kind("agent_processing_complete"),
+            Live::Present { .. } => return,
         };
         let Ok(mut frame) = serde_json::to_value(live) else { return };
         frame["session_id"] = json!(self.feed.session);

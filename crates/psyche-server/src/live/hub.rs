@@ -98,6 +98,7 @@ impl Drop for Membership {
             *readers -= 1;
             // A deleted session's feed must not be joined again.
             if *readers == 0 || feed.channel.gone.is_cancelled() {
+                feed.tell_replicas(&self.app);
                 feed.token.cancel();
                 feeds.remove(&self.feed.session);
             }

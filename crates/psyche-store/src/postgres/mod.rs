@@ -52,6 +52,7 @@ use keys::Keys;
 use write::transact;
 
 pub use open::OpenError;
+pub use records::APPEND;
 
 /// How long a caller waits for a connection, and a statement may take, by default.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -152,8 +152,9 @@ async fn seal<'a>(
     Ok(texts)
 }
 
-/// Everything an append writes. Without a head that moves nothing is written.
-const APPEND: &str = "
+/// Everything an append writes, as one statement; also what benchmarks hold psyche against. Without a head that moves nothing
+/// is written.
+pub const APPEND: &str = "
 WITH moved AS (
     UPDATE session_head SET last_seq = last_seq + $6, head_hash = $5
     WHERE session_id = $1 AND head_hash = $3 AND ($2::bigint IS NULL OR epoch = $2) AND gen = $4 AND last_seq = $7

@@ -169,7 +169,19 @@ impl Lab {
     }
 
     pub async fn sign_in(&self, n: usize) -> String {
-        let body = json!({"username": "mira", "password": PASSWORD});
+        self.sign_in_as("mira", n).await
+    }
+
+    /// A socket on a session, from its end on.
+    pub async fn open(&self, token: &str, n: usize, session: &str) -> Socket {
+        let url = format!("ws://{}/ws/{session}", self.replicas[n].address);
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        socket.send(Message::text(json!({"type": "auth", "token": token}).to_string())).await.unwrap();
+        socket
+    }
+
+    pub async fn sign_in_as(&self, name: &str, n: usize) -> String {
+        let body = json!({"username": name, "password": PASSWORD});
         let answer = self.post_as("", n, "/auth/login", &body).await.unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
@@ -208,7 +220,9 @@ impl Lab {
 
     /// Which replica drives a session, by the addresses in the database.
     pub fn owner(&self, session: &str) -> String {
-        self.postgres.run(&self.database, &format!("SELECT owner FROM session_head WHERE session_id = '{session}'")).unwrap()
+        self.postgres
+            .run(&self.database, &format!("SELECT owner FROM session_head WHERE session_id = '{session}'"))
+            .unwrap()
     }
 
     pub fn head(&self, session: &str) -> u64 {
@@ -267,7 +281,8 @@ impl Lab {
         for (session, command, seq) in acknowledged {
             let seen = readers.seen(session);
             assert_eq!(seen[seq]["command_id"], json!(command), "event {seq} of {session}");
-            let received = seen.values().filter(|e| e["type"] == "command_received" && e["command_id"] == json!(command));
+            let received =
+                seen.values().filter(|e| e["type"] == "command_received" && e["command_id"] == json!(command));
             assert_eq!(received.count(), 1, "{command}");
         }
         let verify = self.replicas[n].command(&["verify", "--json"]).output().unwrap();
@@ -278,6 +293,16 @@ impl Lab {
         }
         for replica in &self.replicas {
             assert!(!replica.told().contains("panicked"), "{}", replica.told());
+        }
+    }
+}
+
+pub type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+pub async fn next_frame(socket: &mut Socket) -> Value {
+    loop {
+        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+            return serde_json::from_str(&text).unwrap();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,9 +29,27 @@ pub enum Fault {
     ShortLived(usize),
 }
 
+/// Stops a replica dead when it says something: before the server hears it, or when the server has answered and the replica
+/// does not know yet. Nothing goes through from then on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trap {
+    pub word: &'static str,
+    pub answered: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spring {
+    Off,
+    Set(Trap),
+    /// The word was heard; the answer to it is awaited.
+    Heard,
+    Sprung,
+}
+
 pub struct Proxy {
     pub port: u16,
     fault: watch::Sender<Fault>,
+    trap: watch::Sender<Spring>,
     _accepting: JoinSet<()>,
 }
 
@@ -39,17 +58,30 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let fault = watch::Sender::new(Fault::None);
-        let faults = fault.clone();
+        let trap = watch::Sender::new(Spring::Off);
+        let (faults, traps) = (fault.clone(), trap.clone());
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut carried = JoinSet::new();
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 while carried.try_join_next().is_some() {}
-                carried.spawn(carry(client, SocketAddr::from(([127, 0, 0, 1], server)), faults.clone()));
+                carried.spawn(carry(client, SocketAddr::from(([127, 0, 0, 1], server)), faults.clone(), traps.clone()));
             }
         });
-        Self { port, fault, _accepting: accepting }
+        Self { port, fault, trap, _accepting: accepting }
+    }
+
+    /// Sets a trap and waits until it has sprung.
+    pub async fn spring(&self, trap: Trap) -> bool {
+        self.trap.send_replace(Spring::Set(trap));
+        let mut state = self.trap.subscribe();
+        let sprung = state.wait_for(|state| *state == Spring::Sprung).map(drop);
+        tokio::time::timeout(Duration::from_secs(20), sprung).await.is_ok()
+    }
+
+    pub fn release(&self) {
+        self.trap.send_replace(Spring::Off);
     }
 
     pub fn set(&self, fault: Fault) {
@@ -57,7 +89,7 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Fault>) {
+async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Fault>, trap: watch::Sender<Spring>) {
     let now = *faults.borrow();
     if now == Fault::Down {
         return;
@@ -87,12 +119,39 @@ async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Faul
     };
     tokio::select! {
         () = ends => {}
-        () = pour(from_client, to_server, Arc::new(faults.subscribe()), false) => {}
-        () = pour(from_server, to_client, Arc::new(faults.subscribe()), true) => {}
+        () = pour(from_client, to_server, Arc::new(faults.subscribe()), &trap, false) => {}
+        () = pour(from_server, to_client, Arc::new(faults.subscribe()), &trap, true) => {}
     }
 }
 
-async fn pour(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Arc<watch::Receiver<Fault>>, answers: bool) {
+/// Whether nothing may go on from here.
+fn springs(trap: &watch::Sender<Spring>, bytes: &[u8], answers: bool) -> bool {
+    let mut stops = false;
+    trap.send_if_modified(|state| {
+        let next = match *state {
+            Spring::Set(trap) if !answers && bytes.windows(trap.word.len()).any(|w| w == trap.word.as_bytes()) => {
+                if trap.answered {
+                    Spring::Heard
+                } else {
+                    Spring::Sprung
+                }
+            }
+            Spring::Heard if answers => Spring::Sprung,
+            other => other,
+        };
+        stops = next == Spring::Sprung;
+        std::mem::replace(state, next) != next
+    });
+    stops
+}
+
+async fn pour(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    fault: Arc<watch::Receiver<Fault>>,
+    trap: &watch::Sender<Spring>,
+    answers: bool,
+) {
     let mut bytes = vec![0; 16 * 1024];
     let mut poured = 0;
     loop {
@@ -103,6 +162,9 @@ async fn pour(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Arc<watch:
             return;
         }
         poured += read;
+        if springs(trap, &bytes[..read], answers) {
+            std::future::pending::<()>().await;
+        }
         let now = *faults.borrow();
         let sent = match now {
             Fault::Slow(pause) => {

@@ -2019,6 +2019,17 @@ export interface components {
             text?: string | null;
             /** @enum {string} */
             type: "command_received";
+            /** @description True where another replica than the owner acknowledged it: `command_accepted` or `command_refused` follows. */
+            waits?: boolean | null;
+        } | {
+            command_id: string;
+            /**
+             * Format: int64
+             * @description Of the `command_received`.
+             */
+            received_seq: number;
+            /** @enum {string} */
+            type: "command_accepted";
         } | {
             command_id: string;
             message: string;
