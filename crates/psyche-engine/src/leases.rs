@@ -15,12 +15,15 @@ const TAKE_AT_ONCE: usize = 32;
 pub(crate) async fn renew(inner: Arc<Inner>) {
     loop {
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(inner.options.renew_every) => {}
         }
         // A task that crashed serves nobody: without its lease another one takes the session up.
         inner.residents().retain(|_, resident| !resident.mailbox.is_closed());
-        let held: Vec<SessionId> = inner.residents().keys().copied().collect();
+        let mut held: Vec<SessionId> = inner.residents().keys().copied().collect();
+        // In an order that does not change from one run to the next: a simulation is to repeat itself.
+        held.sort_unstable();
         if held.is_empty() {
             continue;
         }
@@ -56,6 +59,7 @@ pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
             Err(error) => tracing::warn!(%error, "running sessions could not be looked for"),
         }
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
