@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 #[path = "../tests/simulation/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
 mod simulation;
 
 use std::collections::BTreeMap;
@@ -22,18 +23,25 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Processor time of this process, all threads, in seconds; to a hundredth.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: f64 = after_name.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
 fn main() -> ExitCode {
     let mut options = BTreeMap::new();
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
-        let value = args.next().and_then(|value| value.parse::<u64>().ok());
-        match (name.as_str(), value) {
-            ("--seeds" | "--from" | "--steps" | "--threads" | "--seed", Some(value)) => _ = options.insert(name, value),
-            _ => {
-                eprintln!("{USAGE}");
-                return ExitCode::from(2);
-            }
-        }
+        let known = ["--seeds", "--from", "--steps", "--threads", "--seed"].contains(&name.as_str());
+        let value = args.next().and_then(|value| value.parse::<u64>().ok()).filter(|_| known);
+        let Some(value) = value else {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        };
+        options.insert(name, value);
     }
     let option = |name: &str, default: u64| options.get(name).copied().unwrap_or(default);
     let steps = option("--steps", 200);
@@ -102,7 +110,8 @@ fn many(from: u64, seeds: u64, steps: u64, threads: u64) -> ExitCode {
         println!("{n:>10} {name}");
     }
     println!(
-        "{seeds} seeds, {all} steps ({steps} each under faults), {days:.1} simulated days, {took:.1} s on {threads} threads: {:.0} seeds/s, {failed} failed",
+        "{seeds} seeds, {all} steps ({steps} each under faults), {days:.1} simulated days, {took:.1} s on {threads} threads ({:.1} s of processor): {:.0} seeds/s, {failed} failed",
+        cpu_seconds(),
         seeds as f64 / took
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -61,12 +61,14 @@ fn the_same_seed_gives_the_same_world() {
 }
 
 #[test]
-fn where_no_fault_strikes_nothing_is_abandoned_and_all_is_paid_for() {
+fn where_no_fault_strikes_nobody_is_fenced_and_what_models_saw_is_paid_for_exactly() {
     let vader = Arc::new(Vader::new());
     for seed in 0..20 {
         let outcome = run(Plan { faults: false, ..Plan::new(seed, STEPS) }, &vader);
         assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}");
-        assert!(outcome.counts["turns committed"] > 5, "{:?}", outcome.counts);
+        let count = |what| outcome.counts.get(what).copied().unwrap_or_default();
+        assert!(count("turns committed") > 5, "{:?}", outcome.counts);
+        assert_eq!((count("fenced"), count("turns failed")), (0, 0), "seed {seed}: {:?}", outcome.counts);
     }
 }
 

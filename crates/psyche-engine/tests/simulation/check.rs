@@ -58,7 +58,7 @@ async fn session(world: &World, n: usize) -> Result<(), String> {
         answer(answered, &story)?;
     }
     commands(&story)?;
-    calls(&facts, n, &story, ledger.spent.tokens)?;
+    calls(&facts, (n, world.plan.faults), &story, ledger.spent.tokens)?;
     if world.plan.seed.is_multiple_of(RERUN_ONE_IN) {
         let mut rerun = Rerun::new(id, &world.vader);
         for record in story.records {
@@ -97,14 +97,18 @@ fn whole(session: SessionId, records: Vec<Record>, beliefs: &[(usize, Session)])
     }
 }
 
-/// I4: no append was taken of an owner that had been followed by another.
+/// I4: no append was taken of an owner that had been followed by another, and an epoch is one replica's.
 fn epochs(facts: &Facts, story: &Story) -> Result<(), String> {
-    let mut last = 0;
+    let (mut last, mut owners) = (0, BTreeMap::new());
     for taken in facts.taken.iter().filter(|taken| taken.session == story.session) {
         if taken.epoch < last {
             return Err(format!("I4: the append up to {} is of epoch {}, after one of {last}", taken.seq, taken.epoch));
         }
         last = taken.epoch;
+        let owner = *owners.entry(taken.epoch).or_insert(taken.replica);
+        if owner != taken.replica {
+            return Err(format!("I4: replicas {owner} and {} both append under epoch {last}", taken.replica));
+        }
     }
     Ok(())
 }
@@ -247,7 +251,7 @@ fn commands(story: &Story) -> Result<(), String> {
 }
 
 /// I6: what models saw was in the log before, one call an attempt, and is paid for.
-fn calls(facts: &Facts, session: usize, story: &Story, ledger: u64) -> Result<(), String> {
+fn calls(facts: &Facts, (session, faults): (usize, bool), story: &Story, ledger: u64) -> Result<(), String> {
     let mut begun: BTreeMap<_, u64> = BTreeMap::new();
     for event in &story.events {
         if let Payload::TurnStarted(started) = &event.payload {
@@ -270,6 +274,11 @@ fn calls(facts: &Facts, session: usize, story: &Story, ledger: u64) -> Result<()
     let spent = story.end.spent.tokens;
     if spent + story.end.reserved < seen {
         return Err(format!("I6: models saw {seen} tokens, the log has {spent} and {} reserved", story.end.reserved));
+    }
+    // Where no fault struck it is exactly that, but for calls under way.
+    let under_way = story.end.in_flight.len() as u64 * super::model::USAGE.total();
+    if !faults && !(spent..=spent + under_way).contains(&seen) {
+        return Err(format!("I6: models saw {seen} tokens, the log has {spent}"));
     }
     if ledger != spent {
         return Err(format!("I6: the ledger has {ledger} tokens, the log {spent}"));

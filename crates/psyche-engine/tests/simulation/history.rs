@@ -33,10 +33,11 @@ pub struct Asked {
     pub tokens: u64,
 }
 
-/// An append that the store took, with the epoch its writer believed in.
+/// An append that the store took, with its writer and the epoch that one believed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
     pub session: SessionId,
+    pub replica: usize,
     pub epoch: u64,
     pub seq: u64,
     /// Turns it commits.

@@ -143,7 +143,7 @@ impl World {
             directory: Arc::new(Directory { store: self.store.clone(), replica: Arc::clone(&replica) }),
             bus: Arc::new(SharedBus { bus: self.bus.clone(), replica: Arc::clone(&replica) }),
             clock: Arc::new(SimClock::new(&self.wire, dice, 600)),
-            models: Arc::new(Models::new(self.owners.len(), &replica, &self.history)),
+            models: Arc::new(Models::new(self.owners.len(), &replica, &self.history, self.plan.faults)),
             vader: Arc::clone(&self.vader),
             embedder: None,
         };
@@ -331,7 +331,7 @@ async fn create_sessions(world: &mut World, dice: &mut Dice) {
         directory: store,
         bus: Arc::new(world.bus.clone()),
         clock: Arc::new(SimClock::new(&wire, Dice::new(world.plan.seed, 4), 0)),
-        models: Arc::new(Models::new(world.owners.len(), &replica, &world.history)),
+        models: Arc::new(Models::new(world.owners.len(), &replica, &world.history, false)),
         vader: Arc::clone(&world.vader),
         embedder: None,
     };
@@ -353,12 +353,17 @@ async fn progress(world: &Arc<World>) {
         insisting.spawn(async move { (session, person.insist(PROGRESS).await) });
     }
     while let Some(Ok((session, took))) = insisting.join_next().await {
-        match took {
-            Some(took) => {
-                world.wire.count(if took < Duration::from_secs(13) { "progress < 13 s" } else { "progress < 30 s" })
+        let what = match took {
+            // A lease, the look for free sessions, and a turn.
+            Some(took) if took < Duration::from_secs(13) => "progress within 13 s",
+            Some(_) => "progress within 30 s",
+            None => {
+                let violation = format!("I9: {session} came to no new turn within {PROGRESS:?} of calm");
+                world.history.violated(violation);
+                continue;
             }
-            None => world.history.violated(format!("I9: {session} came to no new turn within {PROGRESS:?} of calm")),
-        }
+        };
+        world.wire.count(what);
     }
 }
 

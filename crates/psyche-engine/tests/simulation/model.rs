@@ -18,13 +18,16 @@ pub fn id_of(session: usize) -> String {
     format!("model-{session}")
 }
 
-const USAGE: Usage = Usage { prompt_tokens: 3, completion_tokens: 2 };
+/// What every call costs.
+pub const USAGE: Usage = Usage { prompt_tokens: 3, completion_tokens: 2 };
 
 pub struct Model {
     card: ModelCard,
     session: usize,
     replica: Arc<Replica>,
     history: Arc<History>,
+    /// At times it does not say what an answer has cost.
+    uncounted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,8 @@ impl Model {
     fn behaviour(&self) -> Behaviour {
         let wire = &self.replica.wire;
         if !wire.model_fails() {
-            return if wire.draw(|dice| dice.odds(1_000)) { Behaviour::SpeaksUncounted } else { Behaviour::Speaks };
+            let uncounted = self.uncounted && wire.draw(|dice| dice.odds(1_000));
+            return if uncounted { Behaviour::SpeaksUncounted } else { Behaviour::Speaks };
         }
         wire.count("model");
         wire.draw(|dice| {
@@ -119,7 +123,7 @@ impl LanguageModel for Model {
 pub struct Models(Vec<Arc<dyn LanguageModel>>);
 
 impl Models {
-    pub fn new(sessions: usize, replica: &Arc<Replica>, history: &Arc<History>) -> Self {
+    pub fn new(sessions: usize, replica: &Arc<Replica>, history: &Arc<History>, uncounted: bool) -> Self {
         let model = |session| {
             let id = id_of(session);
             let card = ModelCard {
@@ -132,7 +136,7 @@ impl Models {
                 prompt_style: PromptStyle::Full,
             };
             let (replica, history) = (Arc::clone(replica), Arc::clone(history));
-            Arc::new(Model { card, session, replica, history }) as Arc<dyn LanguageModel>
+            Arc::new(Model { card, session, replica, history, uncounted }) as Arc<dyn LanguageModel>
         };
         Self((0..sessions).map(model).collect())
     }

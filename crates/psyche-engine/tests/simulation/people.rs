@@ -25,7 +25,7 @@ pub struct Person {
 }
 
 /// What a person wants, and words by which its effect can be told.
-fn wish(dice: &mut Dice, words: &str) -> (Action, Option<String>) {
+fn wish(dice: &mut Dice, words: &str, stops: bool) -> (Action, Option<String>) {
     let words = words.to_owned();
     let told = Some(words.clone());
     match dice.below(100) {
@@ -37,7 +37,7 @@ fn wish(dice: &mut Dice, words: &str) -> (Action, Option<String>) {
             let unit = if dice.odds(5_000) { StepUnit::Turn } else { StepUnit::Round };
             (Action::Step(StepArgs { unit }), None)
         }
-        48..51 => (Action::Stop(StopArgs::default()), None),
+        48..51 if stops => (Action::Stop(StopArgs::default()), None),
         51..53 => (Action::Reset(NoArgs {}), None),
         53..75 => (Action::Annotate(AnnotateArgs { seq: 1, text: words, tags: Vec::new() }), told),
         75..85 => (Action::Speak(SpeakArgs { text: words, to: None }), told),
@@ -55,7 +55,8 @@ impl Person {
         for n in 0.. {
             let (action, words) = match n {
                 0 => (Action::Start(NoArgs {}), None),
-                _ => wish(&mut self.dice, &format!("{} wants {n}", self.name)),
+                // A call that is cut short by a stop is paid for as if it had been made in full.
+                _ => wish(&mut self.dice, &format!("{} wants {n}", self.name), self.world.plan.faults),
             };
             self.ask(n, action, words).await;
             let pause = self.dice.ms(50, 4_000);

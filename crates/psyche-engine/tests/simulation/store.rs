@@ -116,7 +116,7 @@ impl EventLog for Log {
             match &result {
                 Ok(_) => {
                     if let Some(epoch) = epoch {
-                        history.taken(Taken { session, epoch, seq: last, commits });
+                        history.taken(Taken { session, replica, epoch, seq: last, commits });
                     } else {
                         wire.count("forwarded");
                     }
