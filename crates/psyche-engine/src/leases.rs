@@ -28,13 +28,16 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
     let mut pause = inner.options.renew_every;
     loop {
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
         pause = inner.options.renew_every;
         // A task that crashed serves nobody: without its lease another one takes the session up.
         inner.residents().retain(|_, resident| !resident.mailbox.is_closed());
-        let held: Vec<SessionId> = inner.residents().keys().copied().collect();
+        let mut held: Vec<SessionId> = inner.residents().keys().copied().collect();
+        // In an order that does not change from one run to the next: a simulation is to repeat itself.
+        held.sort_unstable();
         if held.is_empty() {
             renewed = Instant::now();
             continue;
@@ -121,6 +124,7 @@ pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
         // Engines that look at different moments share what a dead one has left.
         let spread = f64::from(inner.ports.clock.entropy()[0]) / 255.0;
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(every.mul_f64(0.75 + spread / 2.0)) => {}
         }
