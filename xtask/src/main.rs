@@ -2,6 +2,7 @@
 
 mod codegen;
 mod contract;
+mod deploy;
 mod exports;
 mod fuzz;
 mod guards;
@@ -32,6 +33,7 @@ cargo xtask <task>
   codegen   write openapi.json and the web app's types again
   contract  hold the running program against openapi.json with schemathesis
   exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
+  deploy    render and check deploy/, and make a cluster of its Redis
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   guards    take every guard out, one at a time, and see a test fail; a part of a name or row may follow
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Some("codegen") => codegen::write().map(|()| ExitCode::SUCCESS),
         Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
+        Some("deploy") => Ok(suites::deploy()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("guards") => guards::run(std::env::args().nth(2).as_deref()).map(|findings| report(&findings)),

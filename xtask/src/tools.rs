@@ -32,8 +32,13 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 3] =
-    [("chromium", "chromium"), ("soffice", "libreoffice-calc-nogui"), ("pdftotext", "poppler-utils")];
+const PACKAGES: [(&str, &str); 5] = [
+    ("chromium", "chromium"),
+    ("soffice", "libreoffice-calc-nogui"),
+    ("pdftotext", "poppler-utils"),
+    ("haproxy", "haproxy"),
+    ("redis-server", "redis-server"),
+];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
 pub fn prepare() -> Result<Vec<String>> {
