@@ -2,6 +2,7 @@
 
 mod codegen;
 mod contract;
+mod deploy;
 mod exports;
 mod fuzz;
 mod guards;
@@ -33,6 +34,7 @@ cargo xtask <task>
   contract  hold the running program against openapi.json with schemathesis
   chaos     put replicas under every fault, five rounds; another number may follow
   exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
+  deploy    render and check deploy/, and make a cluster of its Redis
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   guards    take every guard out, one at a time, and see a test fail; a part of a name or row may follow
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Some("chaos") => Ok(suites::chaos(std::env::args().nth(2).and_then(|rounds| rounds.parse().ok()).unwrap_or(5))),
         Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
+        Some("deploy") => Ok(suites::deploy()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("guards") => guards::run(std::env::args().nth(2).as_deref()).map(|findings| report(&findings)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, contract, exports, postgres, root, run, supply, tidy, tools};
+use crate::{codegen, contract, deploy, exports, postgres, root, run, supply, tidy, tools};
 
 /// What a suite came to.
 #[derive(Default)]
@@ -92,6 +92,10 @@ pub fn exports() -> ExitCode {
     only(exports_suite)
 }
 
+pub fn deploy() -> ExitCode {
+    only(deploy_suite)
+}
+
 pub fn supply_chain() -> ExitCode {
     only(supply_suite)
 }
@@ -119,6 +123,7 @@ pub fn test() -> Result<ExitCode> {
     rust_suite(&mut suites);
     contract_suite(&mut suites);
     exports_suite(&mut suites);
+    deploy_suite(&mut suites);
     suites.suite("generated files", || Ok(findings(&codegen::stale()?)));
     suites.suite("web check", || one(npm(&["run", "check"])));
     suites.suite("web unit tests", || counted(&web, "npm", &["test"], vitest));
@@ -164,6 +169,12 @@ fn contract_suite(suites: &mut Suites) {
 fn exports_suite(suites: &mut Suites) {
     let mut skipped = Vec::new();
     suites.suite("exports", || Ok(Tally { passed: exports::run(&mut skipped)?, failed: 0 }));
+    suites.skipped.extend(skipped);
+}
+
+fn deploy_suite(suites: &mut Suites) {
+    let mut skipped = Vec::new();
+    suites.suite("deploy", || Ok(Tally { passed: deploy::run(&mut skipped)?, failed: 0 }));
     suites.skipped.extend(skipped);
 }
 

@@ -32,10 +32,11 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("chromium", "chromium"),
     ("soffice", "libreoffice-calc-nogui"),
     ("pdftotext", "poppler-utils"),
+    ("haproxy", "haproxy"),
     ("redis-server", "redis-server"),
 ];
 

@@ -70,6 +70,8 @@ enum Command {
     Import(commands::import::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
+    /// Ask a running server whether it lives
+    Health(commands::health::Arguments),
     /// Print the effective configuration and where each value comes from
     Config(commands::config::Arguments),
     /// People with an account
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
                 Command::Export(arguments) => commands::export::run(&config, arguments).await,
                 Command::Import(arguments) => commands::import::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
+                Command::Health(arguments) => commands::health::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),
                 Command::User(command) => commands::user::run(&config, command).await,
                 Command::Audit(command) => commands::audit::run(&config, command).await,

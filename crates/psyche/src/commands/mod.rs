@@ -6,6 +6,7 @@ pub mod config;
 pub mod doctor;
 pub mod export;
 pub mod fork;
+pub mod health;
 pub mod import;
 pub mod interview;
 pub mod key;
