@@ -21,6 +21,8 @@ export const uiText = catalogue({
   loading: "Loading",
   password: "Password",
   passwordRule: "12 characters or more. A sentence works well; no other rules.",
+  passwordShort: "{n} characters or more, please.",
+  passwordLong: "{n} characters at most, please.",
   commands: "Commands",
   findCommand: "Find a command",
   typeCommand: "Type to find a command",
