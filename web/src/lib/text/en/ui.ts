@@ -14,7 +14,7 @@ export const uiText = catalogue({
   keys: "Keys",
   request: "request {id}",
   retry: "Retry",
-  again: "It can be tried again at {time}.",
+  again: "It can be tried again at {time}, in {wait}.",
   notYours: "Not for your role",
   asOf: "{what}: as of {time}",
   notLoaded: "{what} could not be loaded",
