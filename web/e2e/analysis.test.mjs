@@ -106,6 +106,41 @@ test("the self-test says what the server read", async () => {
   assert.deepEqual(await violations(page), []);
 });
 
+test("a model's second opinion: said what it costs, asked on request alone, and shown beside the rules", async () => {
+  const { page } = main;
+  const calls = [];
+  page.on("request", (request) => {
+    if (/analysis\/judge/u.test(request.url())) calls.push(request.url());
+  });
+  const judge = panel("A model’s second opinion");
+  await judge.getByText(/may take up to two minutes/).waitFor();
+  assert.deepEqual(calls, [], "it is asked before anybody wants it");
+  await judge.getByLabel("Utterances").fill("12");
+  await judge.getByText(/Asks the model 12 times/).waitFor();
+  await judge.getByRole("button", { name: "Ask the model" }).click();
+  await judge.getByText(/Spent: \d/).waitFor({ timeout: 60_000 });
+  assert.equal(calls.length, 1);
+  const each = judge.getByRole("group", { name: "Each rated utterance" });
+  assert.equal(await each.getByRole("row").count(), 13);
+  assert.deepEqual(await violations(page), []);
+  assert.equal(await scrollsSideways(page), false);
+  await page.screenshot({ path: `${PICTURES}analysis-judge.png` });
+});
+
+test("a judge who cannot be reached is said where it happened, and can be asked again", async () => {
+  const { page, quietly } = main;
+  const judge = panel("A model’s second opinion");
+  await quietly(async () => {
+    await page.route(/analysis\/judge/u, (route) => route.abort());
+    await judge.getByRole("button", { name: "Ask the model" }).click();
+    await judge.getByText("The model was not asked").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await page.unroute(/analysis\/judge/u);
+  });
+  await judge.getByRole("button", { name: "Retry" }).click();
+  await judge.getByText(/Spent: \d/).waitFor({ timeout: 60_000 });
+});
+
 test("many sessions: in the background, with progress, and the filter that finds none says so", async () => {
   const { page } = main;
   const history = panel("Over sessions");

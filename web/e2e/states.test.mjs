@@ -164,14 +164,14 @@ test("the list of sessions: populated, chosen, nothing found, failing, gone stal
           error: {
             code: 429,
             kind: "rate_limited",
-            message: "Too many requests; wait a little.",
+            message: "Too many requests.",
             request_id: "r-1",
           },
         },
       }),
     );
     await page.getByRole("dialog").getByRole("button", { name: "Download" }).click();
-    await page.getByText(/It can be tried again at \d\d:\d\d/u).waitFor();
+    await page.getByText(/It can be tried again at \d\d:\d\d:\d\d, in 30 min 0 s/u).waitFor();
     wrong.push(...(await look(page, "sessions-export-failing")));
     await page.unroute(/export/u);
   });

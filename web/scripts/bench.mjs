@@ -1,5 +1,6 @@
-// What the dashboard costs while events come: feeds 200 and 1,000 events a second through the real program into a real
-// browser. Usage: node scripts/bench.mjs [--seconds N] [--tab conversation]
+// What the dashboard costs: while 200 and 1,000 events a second come through the real program into a real browser, and
+// with a long session in it. Usage: node scripts/bench.mjs [--seconds N] [--tab conversation] [--rates 200,1000]
+// [--utterances 10000]; no rates or no utterances (0) leave that part out.
 // `PSYCHE_BIN` names the program, `CHROMIUM` the browser, `WEB_DIST` another build than the one inside the program.
 import { parseArgs } from "node:util";
 import { firstAdmin, PERSON, signInWith } from "../e2e/api.mjs";
@@ -7,15 +8,24 @@ import { launchBrowser, openPage } from "../e2e/browser.mjs";
 import { startPsyche, stopPsyche } from "../e2e/psyche.mjs";
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "20" }, tab: { type: "string", default: "conversation" } },
+  options: {
+    seconds: { type: "string", default: "20" },
+    tab: { type: "string", default: "conversation" },
+    rates: { type: "string", default: "200,1000" },
+    utterances: { type: "string", default: "10000" },
+  },
 });
 const SECONDS = Number(values.seconds);
-const RATES = [200, 1000];
+const RATES = values.rates.split(",").map(Number).filter(Boolean);
+const UTTERANCES = Number(values.utterances);
+const AGENTS = 5;
+const SEEKS = 100;
 /** How near to the wanted rate is near enough, and how often it is tried. */
 const NEAR = 0.08;
 const TRIES = 12;
-/** Promises of the design, for the rate of 200; the other row shows what is left. */
+/** Promises of the design, for the rate of 200 and for a long session. */
 const BUDGET = { p50: 25, p99: 100, script: 100, longPer10s: 1 };
+const LONG_BUDGET = { openMs: 1500, seekMax: 50, heapMB: 150 };
 
 const world = await startPsyche({ tables: '[models.default]\nprovider = "scripted"\nlatency_ms = 0\n' });
 const browser = await launchBrowser();
@@ -24,6 +34,7 @@ try {
   const rows = [];
   for (const rate of RATES) rows.push(await measure(admin, rate));
   report(rows);
+  if (UTTERANCES > 0) reportLong(await measureLong(admin));
 } finally {
   await browser.close();
   await stopPsyche(world);
@@ -46,15 +57,12 @@ async function measure(admin, rate) {
   await page.getByRole("heading", { name: "Sessions" }).waitFor();
   await page.goto(`${world.url}#/s/${session.session_id}/${values.tab}`);
   // Measured is what comes, not the arrival.
-  await page.waitForFunction(
-    () => document.querySelector("footer input[type=range]")?.disabled === false,
-    null,
-    { timeout: 60_000 },
-  );
+  await page.waitForFunction(whole, null, { timeout: 60_000 });
   await page.waitForTimeout(2000);
   await page.evaluate(watch);
   const devtools = await context.newCDPSession(page);
-  await devtools.send("Performance.enable");
+  // Time of the processor: what others take from it meanwhile is no cost of the page.
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
   const before = await reading(devtools);
   const first = await seq();
   await page.waitForTimeout(SECONDS * 1000);
@@ -84,6 +92,71 @@ async function measure(admin, rate) {
   return result;
 }
 
+/** A finished session of many utterances: how long until it is there, how long a seek takes, what it weighs. */
+async function measureLong(admin) {
+  const session = await admin.call("POST", "/sessions", {
+    name: `${UTTERANCES} utterances`,
+    session_type: "single_user",
+    seed: 7,
+    pacing_ms: 0,
+    max_rounds: UTTERANCES / AGENTS,
+  });
+  const path = `/sessions/${session.session_id}`;
+  await admin.call("POST", `${path}/commands`, { command: "start" });
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    if ((await admin.call("GET", path)).status === "stopped") break;
+  }
+  const { context, page, complaints } = await openPage(browser);
+  await signInWith(page, world.url, PERSON.username, PERSON.password);
+  await page.getByRole("heading", { name: "Sessions" }).waitFor();
+  const began = performance.now();
+  await page.goto(`${world.url}#/s/${session.session_id}/${values.tab}`);
+  await page.waitForFunction(() => document.querySelector("[data-message]") !== null);
+  const openMs = performance.now() - began;
+  await page.waitForFunction(whole, null, { timeout: 120_000 });
+  const wholeMs = performance.now() - began;
+  const seeks = await page.evaluate(seek, SEEKS);
+  const devtools = await context.newCDPSession(page);
+  const { heap } = await reading(devtools);
+  await context.close();
+  return {
+    openMs,
+    wholeMs,
+    seek50: percentile(seeks, 0.5),
+    seek95: percentile(seeks, 0.95),
+    seekMax: Math.max(...seeks),
+    heapMB: heap / 1e6,
+    complaints,
+  };
+}
+
+/** In the page: whether the whole history is here. */
+function whole() {
+  return document.querySelector("footer input[type=range]")?.disabled === false;
+}
+
+/** In the page: moves the playhead to and fro, and takes the time until each place is painted. */
+async function seek(many) {
+  const range = document.querySelector("footer input[type=range]");
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const times = [];
+  for (let at = 0; at < many; at += 1) {
+    // Far apart, each somewhere else, and not where a checkpoint lies.
+    range.value = String(1 + Math.floor(((at * 0.618) % 1) * (range.max - 1)));
+    await frame();
+    const { port1, port2 } = new MessageChannel();
+    const painted = new Promise((resolve) => (port1.onmessage = resolve));
+    const began = performance.now();
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+    // In a frame already: a task behind it begins once it is painted.
+    port2.postMessage(0);
+    await painted;
+    times.push(performance.now() - began);
+  }
+  return times;
+}
+
 /** Changes the pause between turns until about as many events come as are wanted. */
 async function steer(admin, path, rate, seq) {
   let { pacing_ms: pacing } = await admin.call("GET", path);
@@ -105,13 +178,17 @@ async function steer(admin, path, rate, seq) {
   return got;
 }
 
-/** In the page: how long after its event each message is painted, and every task that blocks the page. */
+/** In the page: how long after its event each message is on the screen, and every task that blocks the page. */
 function watch() {
   const bench = { delays: [], longTasks: [] };
   globalThis.bench = bench;
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) bench.longTasks.push(Math.round(entry.duration));
   }).observe({ type: "longtask" });
+  new PerformanceObserver((list) => {
+    for (const { renderTime, identifier } of list.getEntries())
+      bench.delays.push(performance.timeOrigin + renderTime - Date.parse(identifier));
+  }).observe({ type: "element" });
   const seen = new Set([...document.querySelectorAll("[data-message]")].map((row) => row.dataset.message));
   new MutationObserver((records) => {
     const fresh = records
@@ -120,19 +197,12 @@ function watch() {
       .flatMap((node) => [...node.querySelectorAll("[data-message]")])
       .filter((row) => !seen.has(row.dataset.message));
     if (fresh.length === 0) return;
-    const events = fresh.map((row) => {
+    for (const row of fresh) {
       seen.add(row.dataset.message);
-      return Date.parse(row.querySelector("time").dateTime);
-    });
-    // A task behind the next frame begins once that frame is painted.
-    requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        const painted = performance.timeOrigin + performance.now();
-        for (const at of events) bench.delays.push(painted - at);
-      };
-      port2.postMessage(0);
-    });
+      const words = row.querySelector(".words");
+      // The browser itself then tells when these words are first presented.
+      words.setAttribute("elementtiming", row.querySelector("time").dateTime);
+    }
   }).observe(document.body, { childList: true, subtree: true });
 }
 
@@ -164,9 +234,22 @@ ${row.rate} events/s wanted, ${row.events} came (${row.steered} without a reader
   heap               ${one(row.heapPerMinute)} MB/min, ${Math.round(row.heapPerEvent)} bytes an event that is kept
   rows in the page   ${row.rows}`);
     for (const complaint of row.complaints) console.log(`  complaint: ${complaint}`);
-    if (row.rate !== RATES[0]) continue;
+    if (row.rate !== 200) continue;
     for (const [name, most] of Object.entries(BUDGET)) {
       console.log(`  ${row[name] <= most ? "ok  " : "OVER"} ${name} ${one(row[name])} of ${most}`);
     }
+  }
+}
+
+function reportLong(row) {
+  const one = (value) => value.toFixed(1);
+  console.log(`
+a session of ${UTTERANCES} utterances
+  open               first words after ${one(row.openMs)} ms, all of it after ${one(row.wholeMs)} ms
+  seek               p50 ${one(row.seek50)} ms, p95 ${one(row.seek95)} ms, at most ${one(row.seekMax)} ms, of ${SEEKS}
+  heap               ${one(row.heapMB)} MB`);
+  for (const complaint of row.complaints) console.log(`  complaint: ${complaint}`);
+  for (const [name, most] of Object.entries(LONG_BUDGET)) {
+    console.log(`  ${row[name] <= most ? "ok  " : "OVER"} ${name} ${one(row[name])} of ${most}`);
   }
 }

@@ -289,9 +289,10 @@ for (const scheme of ["dark", "light"]) {
     });
   }
 }
+for (const scheme of ["dark", "light"]) await shot("sessions", { scheme, size: "large", hash: () => "#/" });
 for (const tab of TABS) {
   const hash = (id) => `#/s/${id}/${tab}`;
-  await shot(tab, { scheme: "dark", size: "large", hash });
+  for (const scheme of ["dark", "light"]) await shot(tab, { scheme, size: "large", hash });
   await shot(`${tab}-contrast`, { scheme: "light", size: "wide", hash, media: { contrast: "more" } });
   await shot(`${tab}-forced`, { scheme: "dark", size: "wide", hash, media: { forcedColors: "active" } });
 }

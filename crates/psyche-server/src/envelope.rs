@@ -140,7 +140,7 @@ async fn refused(app: &App, context: &Context, class: Class, allowance: &mut Opt
 /// The refusal of a request that comes too often; the first in a minute is recorded.
 pub async fn too_often(app: &App, context: &Context, user: Option<UserId>, wait: Duration) -> ApiError {
     let row = AuditDraft { user_id: user, ..context.row(app, AuditType::RateLimit, Outcome::Denied) };
-    let refusal = ApiError::too_many("Too many requests; wait a little.", (wait.as_secs_f64().ceil() as u64).max(1));
+    let refusal = ApiError::too_many("Too many requests.", (wait.as_secs_f64().ceil() as u64).max(1));
     app.record_now_and_then("told", context.address, row).await.err().unwrap_or(refusal)
 }
 

@@ -1,3 +1,5 @@
+import { uiText as t } from "$lib/text/en/ui";
+
 const LEAST = 12;
 const MOST = 128;
 
@@ -5,7 +7,7 @@ const MOST = 128;
 export function passwordFault(password: string): string | undefined {
   if (password === "") return undefined;
   const length = Array.from(password.normalize("NFKC")).length;
-  if (length < LEAST) return `${LEAST} characters or more, please.`;
-  if (length > MOST) return `${MOST} characters at most, please.`;
+  if (length < LEAST) return t.passwordShort({ n: LEAST });
+  if (length > MOST) return t.passwordLong({ n: MOST });
   return undefined;
 }

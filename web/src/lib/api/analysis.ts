@@ -10,6 +10,7 @@ export type Intervention = Schemas["Intervention"];
 export type SelfTests = Schemas["SelfTests"];
 export type HistoryJob = Schemas["HistoryJob"];
 export type History = Schemas["History"];
+export type Judgement = Schemas["Judgement"];
 export type HistoryRequest = Schemas["HistoryRequest"];
 
 export class AnalysisApi {
@@ -21,6 +22,9 @@ export class AnalysisApi {
   /** Of the events `from` to `to`; both ends open where absent. */
   session = (id: string, range: { from?: number | undefined; to?: number | undefined }) =>
     this.#client.call<Analysis>(`/sessions/${id}/analysis`, { query: range });
+  /** Calls a model for each utterance of a sample: it takes up to two minutes, and is paid from the session's budget. */
+  judge = (id: string, request: Schemas["JudgeRequest"]) =>
+    this.#client.call<Judgement>(`/sessions/${id}/analysis/judge`, { method: "POST", body: request });
   selfTest = () => this.#client.call<SelfTests>("/analysis/self-test");
   begin = (request: HistoryRequest) =>
     this.#client.call<HistoryJob>("/analysis/history", { method: "POST", body: request });

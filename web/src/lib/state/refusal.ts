@@ -4,7 +4,7 @@ import { mayAnnotate, whyNot, type RunCommand } from "./rules";
 import type { SessionStore } from "./session.svelte";
 
 export function refusal(store: SessionStore, command: RunCommand): string | undefined {
-  const rule = whyNot(command, store.live?.status ?? null, signIn.user, store.session);
+  const rule = whyNot(command, store.status, signIn.user, store.session);
   if (rule !== undefined) return rule;
   return store.playhead === null ? undefined : "You are looking at the past. Follow live to act.";
 }

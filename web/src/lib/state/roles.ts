@@ -3,6 +3,7 @@
  * The cells are those of the server's own table, and a test holds them against it.
  */
 import type { Role } from "$lib/api/identity";
+import { rolesText as t } from "$lib/text/en/roles";
 
 export const ROLES = ["observer", "researcher", "admin"] as const satisfies readonly Role[];
 
@@ -25,26 +26,20 @@ const right = (title: string, rows: string[], observer: Cell, researcher: Cell, 
 });
 
 export const RIGHTS: readonly Right[] = [
-  right("Their own profile, devices, export and erasure", ["own_account"], "yes", "yes", "yes"),
-  right("See casts and models", ["cast_view", "model_view"], "yes", "yes", "yes"),
-  right("Read and follow sessions", ["session_read"], "OPV", "OPV", "OPV!N"),
-  right("Annotate sessions", ["session_annotate"], "OP", "OP", "OP!VN"),
-  right("Make sessions", ["session_create"], "-", "yes", "yes"),
-  right("Fork sessions", ["session_fork"], "-", "OPV", "OPV!N"),
-  right("Start, pause and stop sessions, inject stimuli", ["session_control"], "-", "OP", "OP!VN"),
-  right("The same where others may only watch", ["session_control_observed"], "-", "O", "!OPVN"),
+  right(t.rights.own, ["own_account"], "yes", "yes", "yes"),
+  right(t.rights.view, ["cast_view", "model_view"], "yes", "yes", "yes"),
+  right(t.rights.read, ["session_read"], "OPV", "OPV", "OPV!N"),
+  right(t.rights.annotate, ["session_annotate"], "OP", "OP", "OP!VN"),
+  right(t.rights.create, ["session_create"], "-", "yes", "yes"),
+  right(t.rights.fork, ["session_fork"], "-", "OPV", "OPV!N"),
+  right(t.rights.control, ["session_control"], "-", "OP", "OP!VN"),
+  right(t.rights.controlObserved, ["session_control_observed"], "-", "O", "!OPVN"),
+  right(t.rights.configure, ["session_configure", "session_share", "session_delete"], "-", "O", "O!PVN"),
+  right(t.rights.export, ["session_export"], "-", "OP", "OPV!N"),
+  right(t.rights.casts, ["cast_edit", "model_test"], "-", "yes", "yes"),
+  right(t.rights.monitor, ["system_monitor"], "-", "-", "yes"),
   right(
-    "Configure, share and delete sessions",
-    ["session_configure", "session_share", "session_delete"],
-    "-",
-    "O",
-    "O!PVN",
-  ),
-  right("Export sessions", ["session_export"], "-", "OP", "OPV!N"),
-  right("Make and edit casts, test models", ["cast_edit", "model_test"], "-", "yes", "yes"),
-  right("Watch the system's health", ["system_monitor"], "-", "-", "yes"),
-  right(
-    "Users, roles, blocked addresses, alerts, audit, settings",
+    t.rights.administer,
     ["user_admin", "security_admin", "audit_read", "system_config"],
     "-",
     "-",
@@ -54,14 +49,14 @@ export const RIGHTS: readonly Right[] = [
 
 /** How far a right reaches for somebody with this role. */
 export function reachWords(cell: Cell, role: Role): string {
-  if (cell === "-") return "no";
-  if (cell === "yes") return "yes";
-  if (cell.includes("N")) return "all; on record where it is not theirs";
+  if (cell === "-") return t.no;
+  if (cell === "yes") return t.yes;
+  if (cell.includes("N")) return t.all;
   // Observers make no sessions: what they have is what they were let in to.
   const owns = role !== "observer";
-  if (cell === "O") return "their own";
-  if (cell === "OP") return owns ? "their own, and as a participant" : "as a participant";
-  return owns ? "their own, and what is shared with them" : "what is shared with them";
+  if (cell === "O") return t.own;
+  if (cell === "OP") return owns ? t.ownAndPart : t.part;
+  return owns ? t.ownAndShared : t.shared;
 }
 
 /** The ways to a right, as letters that can be compared. */

@@ -24,6 +24,8 @@ import { Playback } from "./playback.svelte";
 import { hear, settle, type Speaking } from "./speaking";
 
 const RATE_WINDOW_MS = 1000;
+/** Five times a second is as often as a figure beside the words can be read. */
+const CALM_MS = 200;
 
 export interface SessionOptions {
   api: Api;
@@ -37,6 +39,8 @@ export class SessionStore {
   readonly #connection: Connection;
   readonly #batcher = new Batcher<ServerFrame>((batch) => this.#take(batch));
   #clock: ReturnType<typeof setInterval> | undefined;
+  #calming: ReturnType<typeof setTimeout> | undefined;
+  #calmedMs = 0;
   #received = 0;
   #closed = false;
   #noted: { of: unknown; count: number } = { of: null, count: 0 };
@@ -79,6 +83,7 @@ export class SessionStore {
   });
   /** State of the newest event. */
   readonly live = $derived.by((): Now | null => this.log?.of.head ?? null);
+  readonly status = $derived.by(() => this.live?.status ?? null);
   readonly marks = $derived.by(() => this.log?.of.columns.marks ?? []);
   readonly markCount = $derived.by(() => this.log?.of.columns.marks.length ?? 0);
   /** The last place that is shown: the playhead's, or infinitely late. */
@@ -88,6 +93,9 @@ export class SessionStore {
       ? Math.max(0, (this.marks[0]?.seq ?? 1) - 1)
       : this.log.of.endOfMark(this.playhead - 1);
   });
+  /** State of the newest event, and who speaks, a moment ago: for what stands beside the words and is glanced at. */
+  calm = $state.raw<Now | null>(null);
+  heard = $state.raw<Speaking>({});
   /** State at the playhead. */
   readonly now = $derived.by((): Now | null => this.log?.of.at(this.until) ?? null);
   readonly complete = $derived.by(() => this.log?.of.complete ?? false);
@@ -124,6 +132,7 @@ export class SessionStore {
     removeEventListener("online", this.#online);
     removeEventListener("offline", this.#offline);
     clearInterval(this.#clock);
+    clearTimeout(this.#calming);
     this.#connection.close();
     this.#batcher.clear();
   }
@@ -225,6 +234,9 @@ export class SessionStore {
     }
     this.speaking = speaking;
     if (grown) this.#grew();
+    const wait = this.#calmedMs + CALM_MS - Date.now();
+    if (wait <= 0) this.#calm();
+    else this.#calming ??= setTimeout(() => this.#calm(), wait);
   }
 
   #grew(): void {
@@ -241,6 +253,14 @@ export class SessionStore {
     // With a cast, the first agent is the cast's own object: another object, another cast.
     const sameCast = this.cast === null || agents[0] === this.agents[0];
     if (!same || !sameCast) this.agents = agents;
+  }
+
+  #calm(): void {
+    clearTimeout(this.#calming);
+    this.#calming = undefined;
+    this.#calmedMs = Date.now();
+    this.calm = this.#log?.head ?? null;
+    this.heard = this.speaking;
   }
 
   #begin(session: Session, frame: Extract<ServerFrame, { type: "snapshot" }>): void {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { around, FIRST, follow, following, KEPT, MOST, newer, older, STEP, type Rows } from "./window";
+import { around, FIRST, follow, following, kept, MOST, newer, older, SHED, STEP, type Rows } from "./window";
 
 const count = ({ start, end }: Rows, length: number) => (end ?? length) - start;
 
@@ -32,11 +32,18 @@ it("goes back to the first row and forth to the last, never with too many, and l
 });
 
 it("keeps its rows while new ones come, until there are too many", () => {
-  expect(follow({ start: 60, end: null }, 100)).toEqual({ start: 60, end: null });
-  expect(follow({ start: 60, end: null }, 60 + KEPT + 5)).toEqual({ start: 65, end: null });
+  const full = { start: 60, end: null };
+  expect(follow(full, 84 - 1, 12)).toEqual(full);
+  // Then some go at once, and the others stay for a while.
+  expect(follow(full, 84, 12)).toEqual({ start: 72, end: null });
+  expect(follow(full, 84 + SHED - 1, 12)).toEqual({ start: 72, end: null });
   // The playhead went back.
-  expect(follow({ start: 900, end: null }, 50)).toEqual({ start: 50 - FIRST, end: null });
-  expect(follow({ start: 900, end: null }, 3)).toEqual({ start: 0, end: null });
+  expect(follow({ start: 900, end: null }, 50, 48)).toEqual({ start: 50 - FIRST, end: null });
+  expect(follow({ start: 900, end: null }, 3, 48)).toEqual({ start: 0, end: null });
+});
+
+it("keeps more than a screen, of whatever height", () => {
+  for (const height of [0, 650, 1200, 2000]) expect(kept(height) * 80).toBeGreaterThan(height);
 });
 
 it.each([

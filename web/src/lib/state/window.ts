@@ -10,8 +10,10 @@ export const FEW = 12;
 /** … and once the playhead rests; then so many more at a time. There are never more than `MOST`. */
 export const FIRST = 36;
 export const STEP = 40;
-/** While the end is followed, rows above a screen are laid out again with every new one: few are kept. */
-export const KEPT = 48;
+/** Rows that go at a time while the end is followed: whatever goes above makes all that stay be painted again. */
+export const SHED = 12;
+/** No row that fills a screen is lower. */
+const LOWEST_PX = 80;
 export const MOST = 160;
 
 export function following(length: number, rows = FIRST): Rows {
@@ -31,10 +33,16 @@ export function newer({ start, end }: Rows, length: number): Rows {
   return { start: Math.max(start, to - MOST), end: to >= length ? null : to };
 }
 
+/** Rows that are kept while the end is followed: a screen and a half of them. Each costs something at every frame. */
+export function kept(heightPx: number): number {
+  return Math.max(FEW, Math.ceil((1.5 * heightPx) / LOWEST_PX));
+}
+
 /** While the end is followed, the list grows at its end and gives up rows at its start. */
-export function follow({ start }: Rows, length: number): Rows {
+export function follow({ start }: Rows, length: number, keep: number): Rows {
   const from = start > length ? length - FIRST : start;
-  return { start: Math.max(0, from, length - KEPT), end: null };
+  const most = Math.floor((length - keep) / SHED) * SHED;
+  return { start: Math.max(0, from, most), end: null };
 }
 
 /** Rows with `index` among them, as far from both ends as can be. */

@@ -120,5 +120,6 @@ export const conversationText = catalogue({
   reset: "Reset",
 
   speakingNow: "Speaking now",
+  doing: { speaking: "speaking", thinking: "thinking", waiting: "waiting" },
   turns: "{n|# turn|# turns}",
 });

@@ -33,7 +33,7 @@ export const timelineText = catalogue({
     "The new session shares everything up to turn {turn}, and goes on by itself. This one is not touched.",
   forkFailed: "The fork was not made",
   forkHalf: "The fork was made, but what should follow was not done",
-  forkName: "{name}, from turn {turn}",
+  forkName: "{name}, fork at turn {turn}",
   name: "Name",
   stimulus: "Stimulus",
   stimulusHint: "What happens in this branch and did not happen in the other. Empty: nothing.",
