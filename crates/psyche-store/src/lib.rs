@@ -15,6 +15,8 @@ mod journal;
 mod keyring;
 pub mod memory;
 pub mod postgres;
+mod restored;
+pub mod rows;
 pub mod sqlite;
 mod sums;
 mod trail;

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use psyche_bus::redis::{self, Redis};
 use psyche_bus::{LocalBus, LocalEphemeral};
+use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
 use psyche_core::measure::Vader;
 use psyche_core::port::{
     AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog, ProviderDefinition,
 };
-use psyche_core::{Timestamp, UserId};
+use psyche_core::{TenantId, Timestamp, UserId};
 use psyche_engine::Ports;
 use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
 use psyche_store::Access;
 use psyche_store::memory::MemoryStore;
 use psyche_store::postgres::{self, PostgresStore};
-use psyche_store::sqlite::{self, Lost, SqliteStore};
+use psyche_store::rows::{Beside, Copied, Rows, Told};
+use psyche_store::sqlite::{self, Backup, Files, Lost, Restored, SqliteStore};
 
 use crate::config::Config;
+
+const NOT_KEPT: &str = "a store in memory ends with its process: there is nothing to copy, nor to copy to";
 
 /// The store, whichever it is.
 pub enum Store {
@@ -124,6 +128,87 @@ impl Store {
         }
     }
 
+    /// All content, as it is now; what lies in memory goes nowhere.
+    pub async fn rows(&self) -> Result<Rows> {
+        match self {
+            Self::Memory(_) => bail!(NOT_KEPT),
+            Self::Sqlite(store) => Ok(store.rows()),
+            Self::Postgres(store) => Ok(store.rows().await?),
+        }
+    }
+
+    /// Takes in the content of another store and verifies it, all or nothing.
+    pub async fn fill(&self, rows: Rows, told: Told) -> Result<Copied> {
+        match self {
+            Self::Memory(_) => bail!(NOT_KEPT),
+            Self::Sqlite(store) => Ok(store.fill(rows, told).await?),
+            Self::Postgres(store) => Ok(store.fill(rows, told).await?),
+        }
+    }
+
+    /// Makes a backup of everything in a file; works beside a running server.
+    pub async fn back_up(
+        &self,
+        config: &Config,
+        file: &Path,
+        force: bool,
+        clock: Arc<dyn Clock>,
+        told: Told,
+    ) -> Result<Copied> {
+        let options = backup_options(config, file, clock)?;
+        // Before the content: it then has all that these files tell of.
+        let files = Files::read(&self.beside()?)?;
+        let rows = self.rows().await?;
+        let written = tokio::task::spawn_blocking(move || Backup::write(&options, rows, &files, force, &told));
+        Ok(written.await.context("the backup crashed")??)
+    }
+
+    /// Restores a backup into the configured store, which nobody else has open, with a row of the audit trail. Content goes
+    /// only where `over` says so.
+    pub async fn restore(
+        config: &Config,
+        file: &Path,
+        over: bool,
+        clock: Arc<dyn Clock>,
+        told: Told,
+    ) -> Result<(Timestamp, Restored)> {
+        let options = backup_options(config, file, Arc::clone(&clock))?;
+        let backup = Backup::open(&options)?;
+        let row = AuditDraft {
+            tenant: TenantId::DEFAULT,
+            event_type: AuditType::ConfigChanged,
+            severity: Severity::High,
+            at: clock.now(),
+            user_id: None,
+            session_id: None,
+            request_id: "command-line".to_owned(),
+            outcome: Outcome::Success,
+            personal: Personal::default(),
+            details: serde_json::json!({ "restored": "a backup", "made_at": backup.made_at.to_string() }),
+        };
+        if let Some(path) = config.store().strip_prefix("sqlite:") {
+            let options = sqlite::Options { path: PathBuf::from(path), ..options };
+            return Ok((backup.made_at, sqlite::restore(options, &backup, over, row, told).await?));
+        }
+        match Self::open(config, Access::ReadWrite, false, clock).await? {
+            Self::Postgres(store) => {
+                let restored = store.restore(&backup, over, row, told).await;
+                store.close();
+                Ok((backup.made_at, restored?))
+            }
+            Self::Memory(_) | Self::Sqlite(_) => bail!(NOT_KEPT),
+        }
+    }
+
+    /// The files that belong to the database.
+    pub fn beside(&self) -> Result<Beside> {
+        match self {
+            Self::Memory(_) => bail!(NOT_KEPT),
+            Self::Sqlite(store) => Ok(store.beside()),
+            Self::Postgres(store) => Ok(store.beside()),
+        }
+    }
+
     /// Whether what is stored outlives the process.
     pub fn is_kept(&self) -> bool {
         !matches!(self, Self::Memory(_))
@@ -146,6 +231,15 @@ impl Store {
             Self::Postgres(store) => Some(store.wrap_anew().await?),
         })
     }
+}
+
+/// How a backup is made and opened. Its keys are wrapped by the master key, which must be here and is never made for it.
+fn backup_options(config: &Config, file: &Path, clock: Arc<dyn Clock>) -> Result<sqlite::Options> {
+    let keys = master_keys(config, clock.as_ref(), false).context(
+        "a backup opens only with the master key of the time when it was made: put it there, or give `master_key`",
+    )?;
+    let options = sqlite::Options::new(file, keys.current, clock);
+    Ok(sqlite::Options { master_key_before: keys.before, ..options })
 }
 
 /// Nothing was ever stored where the configuration points.

@@ -338,6 +338,14 @@ impl Config {
         self.text("store").map_or_else(file, str::to_owned)
     }
 
+    /// The same configuration with another store.
+    pub fn with_store(&self, url: &str) -> Result<Self> {
+        let key = known("store")?;
+        let mut config = self.clone();
+        config.put(key, parse(key, url)?, "flag");
+        Ok(config)
+    }
+
     /// The same without the password that a URL may hold.
     pub fn store_shown(&self) -> String {
         without_password(&self.store())

@@ -68,6 +68,12 @@ enum Command {
     Export(commands::export::Arguments),
     /// Make a session from a jsonl export
     Import(commands::import::Arguments),
+    /// Write everything to one file, beside a running server; the master key is not in it
+    Backup(commands::backup::Arguments),
+    /// Put a backup in the place of what is stored; the server is stopped meanwhile
+    Restore(commands::restore::Arguments),
+    /// Copy everything from one store into an empty other one, and prove it whole there
+    Migrate(commands::migrate::Arguments),
     /// Check every dependency: what is wrong and how to mend it
     Doctor(commands::doctor::Arguments),
     /// Ask a running server whether it lives
@@ -115,6 +121,9 @@ fn main() -> ExitCode {
                 Command::Analyse(arguments) => commands::analyse::run(&config, arguments).await,
                 Command::Export(arguments) => commands::export::run(&config, arguments).await,
                 Command::Import(arguments) => commands::import::run(&config, arguments).await,
+                Command::Backup(arguments) => commands::backup::run(&config, arguments).await,
+                Command::Restore(arguments) => commands::restore::run(&config, arguments).await,
+                Command::Migrate(arguments) => commands::migrate::run(&config, arguments).await,
                 Command::Doctor(arguments) => commands::doctor::run(&config, arguments).await,
                 Command::Health(arguments) => commands::health::run(&config, arguments).await,
                 Command::Config(arguments) => commands::config::run(&config, &arguments),

@@ -171,3 +171,67 @@ fn a_conversation_whose_program_was_killed_goes_on() {
     let verify = home.psyche(&["verify"]);
     assert!(verify.status.success(), "{}", text(&verify.stdout));
 }
+
+#[test]
+fn everything_moves_there_and_back_and_comes_back_from_a_backup() {
+    let home = Home::new();
+    let config = home.data.path().join("psyche.toml");
+    std::fs::write(&config, MODEL).unwrap();
+    let said = |output: &Output| {
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    };
+    said(&home.psyche(&["run", "--model", "scripted", "--rounds", "2", "--seed", "3"]));
+    let mut create = home.command(&["user", "create", "ben", "--role", "admin"]);
+    let mut create = create.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut create.stdin.take().unwrap(), b"a long and quiet river\n").unwrap();
+    assert!(create.wait().unwrap().success());
+    let before = said(&home.psyche(&["verify"]));
+    let words = said(&home.psyche(&["replay"]));
+
+    let onto_itself = home.psyche(&["migrate"]);
+    assert!(text(&onto_itself.stderr).contains("onto itself"), "{}", text(&onto_itself.stderr));
+    let moved = said(&home.psyche(&["migrate", "--to", &home.url]));
+    assert!(moved.contains("1 sessions with") && !moved.contains("hush"), "{moved}");
+    let again = home.psyche(&["migrate", "--to", &home.url]);
+    assert!(!again.status.success() && text(&again.stderr).contains("not empty"), "{}", text(&again.stderr));
+    // Beside the file that was there before, whose marks are no matter of this one's.
+    let back = format!("sqlite:{}", home.data.path().join("back.db").display());
+    said(&home.psyche(&["migrate", "--from", &home.url, "--to", &back]));
+    for store in [&home.url, &back] {
+        let store = format!("store={store}");
+        assert_eq!(said(&home.psyche(&["--set", &store, "verify"])), before);
+        assert_eq!(said(&home.psyche(&["--set", &store, "replay"])), words);
+        assert!(said(&home.psyche(&["--set", &store, "audit", "verify"])).contains("whole"));
+    }
+
+    // A running server is in the way of a migration, and not of a backup.
+    std::fs::write(&config, format!("store = \"{}\"\n{MODEL}", home.url)).unwrap();
+    let server = home.serving();
+    let busy = home.psyche(&["migrate", "--to", "sqlite:other/psyche.db"]);
+    assert!(text(&busy.stderr).contains("another psyche has this database open"), "{}", text(&busy.stderr));
+    let file = home.data.path().join("all.backup").display().to_string();
+    let backed_up = said(&home.psyche(&["backup", &file]));
+    assert!(backed_up.contains("The master key is not in it"), "{backed_up}");
+    let again = home.psyche(&["backup", &file]);
+    assert!(!again.status.success() && text(&again.stderr).contains("--force"), "{}", text(&again.stderr));
+    let busy = home.psyche(&["restore", &file, "--replace"]);
+    assert!(text(&busy.stderr).contains("while the server is stopped"), "{}", text(&busy.stderr));
+    drop(server);
+
+    for store in [&home.url, &back] {
+        let store = format!("store={store}");
+        let refused = home.psyche(&["--set", &store, "restore", &file]);
+        assert!(!refused.status.success() && text(&refused.stderr).contains("--replace"), "{}", text(&refused.stderr));
+        let restored = said(&home.psyche(&["--set", &store, "restore", &file, "--replace"]));
+        assert!(restored.contains("everybody signs in again"), "{restored}");
+        assert!(!store.contains("sqlite:") || restored.contains("back.db.before-"), "{restored}");
+        assert_eq!(said(&home.psyche(&["--set", &store, "verify"])), before);
+        assert_eq!(said(&home.psyche(&["--set", &store, "replay"])), words);
+    }
+    // Without the key a backup is nothing.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let lost = command(elsewhere.path(), &["restore", &file]).output().unwrap();
+    assert!(text(&lost.stderr).contains("only with the master key"), "{}", text(&lost.stderr));
+    assert!(!elsewhere.path().join("psyche.db").exists());
+}

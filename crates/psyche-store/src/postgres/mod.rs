@@ -24,6 +24,8 @@ mod log;
 mod members;
 mod open;
 mod records;
+mod restore;
+mod rows;
 mod schema;
 mod sealed;
 mod sessions;

@@ -11,6 +11,7 @@
 
 mod allowances;
 mod audit;
+pub(crate) mod backup;
 mod blocks;
 mod casts;
 mod directory;
@@ -28,6 +29,8 @@ mod open;
 mod readers;
 mod records;
 mod resets;
+pub(crate) mod restore;
+mod rows;
 mod schema;
 mod sealed;
 mod sessions;
@@ -55,7 +58,9 @@ use readers::Readers;
 use writer::{Write, Writer};
 
 pub use crate::Access;
+pub use backup::{Backup, BackupError, Files};
 pub use error::{Lost, OpenError};
+pub use restore::{Restored, restore};
 
 /// Keys that are wrapped anew in one transaction.
 const REWRAPPED: usize = 200;

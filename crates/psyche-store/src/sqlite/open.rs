@@ -65,7 +65,7 @@ pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
 }
 
 /// The database's path and what lies beside it.
-struct Place {
+pub struct Place {
     path: PathBuf,
     busy: std::time::Duration,
 }
@@ -77,15 +77,15 @@ struct Found {
 }
 
 impl Place {
-    fn of(path: PathBuf, busy: std::time::Duration) -> Self {
+    pub fn of(path: PathBuf, busy: std::time::Duration) -> Self {
         Self { path, busy }
     }
 
-    fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    fn high_water(&self) -> PathBuf {
+    pub fn high_water(&self) -> PathBuf {
         self.directory().join("high-water")
     }
 
@@ -97,7 +97,7 @@ impl Place {
         self.directory().join("erasures")
     }
 
-    fn lock(&self) -> Result<DirectoryLock, OpenError> {
+    pub fn lock(&self) -> Result<DirectoryLock, OpenError> {
         let directory = self.directory();
         fs::create_dir_all(directory).map_err(|e| io_error("make the directory", directory, e))?;
         let path = directory.join("lock");
@@ -313,7 +313,7 @@ fn accept(db: &mut Connection, lost: &[Lost]) -> rusqlite::Result<Marks> {
     Ok(marks)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

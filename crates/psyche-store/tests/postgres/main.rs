@@ -4,6 +4,8 @@
 
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod backups;
+mod moves;
 mod refusals;
 mod replicas;
 #[path = "../servers/postgres.rs"]

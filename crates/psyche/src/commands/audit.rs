@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Subcommand;
-use psyche_core::port::Clock;
+use psyche_core::port::{AuditCheck, Clock};
 use psyche_store::Access;
 
 use crate::backends::Store;
@@ -34,7 +34,11 @@ async fn verify(config: &Config) -> Result<bool> {
     let store = Store::open(config, Access::ReadOnly, false, clock).await?;
     let check = store.audit().verify().await;
     store.close().await;
-    let check = check?;
+    Ok(show(&check?))
+}
+
+/// Prints what a walk over the trail found; true when it is whole.
+pub fn show(check: &AuditCheck) -> bool {
     match check.rows {
         0 => println!("the audit trail has no rows"),
         rows => println!("{rows} rows, {} to {}", check.first_seq, check.last_seq),
@@ -49,5 +53,5 @@ async fn verify(config: &Config) -> Result<bool> {
     if check.problems.is_empty() {
         println!("whole");
     }
-    Ok(check.problems.is_empty())
+    check.problems.is_empty()
 }

@@ -2,6 +2,7 @@
 
 pub mod analyse;
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod export;
@@ -10,8 +11,10 @@ pub mod health;
 pub mod import;
 pub mod interview;
 pub mod key;
+pub mod migrate;
 pub mod model;
 pub mod replay;
+pub mod restore;
 pub mod run;
 pub mod serve;
 pub mod sessions;
