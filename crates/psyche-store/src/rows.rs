@@ -192,18 +192,9 @@ pub const TABLES: &[Table] = &[
     table(
         "refresh_token",
         "hash",
-        &[
-            c("hash", Kind::Bytes),
-            c("sign_in", Kind::Id),
-            c("spent_at", Kind::Big),
-            c("successor", Kind::Bytes),
-        ],
+        &[c("hash", Kind::Bytes), c("sign_in", Kind::Id), c("spent_at", Kind::Big), c("successor", Kind::Bytes)],
     ),
-    table(
-        "reset_token",
-        "user_id",
-        &[c("user_id", Kind::Id), c("hash", Kind::Bytes), c("expires_at", Kind::Big)],
-    ),
+    table("reset_token", "user_id", &[c("user_id", Kind::Id), c("hash", Kind::Bytes), c("expires_at", Kind::Big)]),
     table(
         "membership",
         "session_id, user_id",

@@ -28,11 +28,8 @@ impl PostgresStore {
         if is_content && !over {
             return Err(BackupError::NotEmpty);
         }
-        let present = if is_content {
-            Present::of(self.rows_of(asked().into_iter()).await?).await?
-        } else {
-            Present::default()
-        };
+        let present =
+            if is_content { Present::of(self.rows_of(asked().into_iter()).await?).await? } else { Present::default() };
         let kept = backup.unpack(&self.beside(), self.inner.clock.now())?;
         let content = present.restored(backup.rows());
         let telling = Self { inner: Arc::clone(&self.inner), audit: Arc::new(Mutex::new(vec![row])) };

@@ -94,7 +94,10 @@ pub async fn restore(
     drop(store);
     let wal = with_suffix(&staged, "-wal");
     if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
-        return Err(BackupError::Damaged { path: staged, what: "its write-ahead log could not be folded in".to_owned() });
+        return Err(BackupError::Damaged {
+            path: staged,
+            what: "its write-ahead log could not be folded in".to_owned(),
+        });
     }
 
     here.take_erasures(&beside.erasures).map_err(at(&here.erasures))?;

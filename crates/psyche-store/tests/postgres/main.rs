@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
 
+mod backups;
 #[path = "../conformance/mod.rs"]
 mod conformance;
-mod backups;
 mod moves;
 mod refusals;
 mod replicas;

@@ -213,9 +213,11 @@ async fn what_is_not_whole_or_not_empty_is_refused_and_nothing_is_written() {
     turn("UPDATE event SET body = replace(body, '\"n\":5', '\"n\":4') WHERE session_id = ?1 AND seq = 4");
     turn("UPDATE event_text SET sealed = zeroblob(60) WHERE session_id = ?1 AND seq = 2 AND idx = 0");
     refused("its seal is broken", session_id(2).to_string()).await;
-    turn("UPDATE event_text SET sealed = t.sealed FROM event_text AS t
+    turn(
+        "UPDATE event_text SET sealed = t.sealed FROM event_text AS t
           WHERE event_text.session_id = ?1 AND event_text.seq = 2 AND event_text.idx = 0
-            AND t.session_id = ?1 AND t.seq = 2 AND t.idx = 1");
+            AND t.session_id = ?1 AND t.seq = 2 AND t.idx = 1",
+    );
     refused("cannot be read", session_id(2).to_string()).await;
     turn("DELETE FROM event_text WHERE session_id = ?1");
     turn("DELETE FROM event WHERE session_id = ?1 AND seq = 5");
