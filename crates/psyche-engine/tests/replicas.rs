@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
 
+#[expect(dead_code, reason = "shared with other tests")]
 mod support;
 
 use std::sync::Arc;
@@ -206,7 +207,7 @@ async fn who_belongs_to_a_session_is_written_by_any_replica() {
 /// Erased at one replica, forgotten at the one that drives the session, without anybody telling it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_forgets_what_was_erased_elsewhere() {
-    let (world, owner, other) = two();
+    let (_world, owner, other) = two();
     let id = owner.create(paced()).await.unwrap().session_id;
     send(&owner, id, "hello", speak("My secret name is Rumpelstiltskin")).await.unwrap();
     assert!(owner.read(id, |s| format!("{s:?}").contains("Rumpelstiltskin")).await.unwrap());

@@ -58,7 +58,8 @@ impl Person {
                 // A call that is cut short by a stop is paid for as if it had been made in full.
                 _ => wish(&mut self.dice, &format!("{} wants {n}", self.name), self.world.plan.faults),
             };
-            self.ask(n, action, words).await;
+            // Boxed: an engine's whole way of a command is in it.
+            Box::pin(self.ask(n, action, words)).await;
             let pause = self.dice.ms(50, 4_000);
             self.world.wire.wait(pause).await;
             if self.world.wire.calm.is_cancelled() {

@@ -70,10 +70,13 @@ mod tests {
     use super::*;
     use crate::config::Sources;
 
+    /// Flags, and the address that follows or what the error says.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Result<&'a str, &'a str>);
+
     #[test]
     fn the_server_of_a_configuration_is_asked_where_it_can_be() {
         let tls = [("tls_cert", "a.pem"), ("tls_key", "b.pem")];
-        let cases: [(&[(&str, &str)], Result<&str, &str>); 6] = [
+        let cases: [Case<'_>; 6] = [
             (&[], Ok("http://127.0.0.1:8080")),
             (&[("listen", "0.0.0.0:80")], Ok("http://127.0.0.1:80")),
             (&[("listen", "[::]:80")], Ok("http://[::1]:80")),
