@@ -28,12 +28,11 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     output(Command::new(bin.join("hadolint")).arg(file("Containerfile")))?;
     println!("ok  Containerfile: hadolint has no complaint");
     let mut held = 2 + python(&bin, "compose", &[file("compose.yaml"), secrets.clone()])?;
-    held += match renderer() {
-        Some(renderer) => by_rendering(&renderer, &bin, &dir, &secrets)?,
-        None => {
-            skipped.push("rendering of deploy/kubernetes: no kubectl of 1.21 or later, and no kustomize".to_owned());
-            python(&bin, "files", &resources()?)?
-        }
+    held += if let Some(renderer) = renderer() {
+        by_rendering(&renderer, &bin, &dir, &secrets)?
+    } else {
+        skipped.push("rendering of deploy/kubernetes: no kubectl of 1.21 or later, and no kustomize".to_owned());
+        python(&bin, "files", &resources()?)?
     };
     held += by_haproxy(&dir, &secrets, skipped)?;
     held += by_redis(&dir, &secrets, skipped)?;
@@ -110,7 +109,7 @@ fn by_haproxy(dir: &Path, secrets: &Path, skipped: &mut Vec<String>) -> Result<u
 
 const NODES: usize = 6;
 /// How long a cluster may take to become whole.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn by_redis(dir: &Path, secrets: &Path, skipped: &mut Vec<String>) -> Result<u64> {
     if !tools::has("redis-server") {
