@@ -215,6 +215,10 @@ impl Task {
                     Err(error) => {
                         tracing::warn!(session = %self.id, %error, "a command waits for the store");
                         tokio::time::sleep(STORE_RETRY).await;
+                        // One before it may have been decided: what the session is now is looked at anew.
+                        if !closing {
+                            continue;
+                        }
                     }
                 }
             }
@@ -337,17 +341,16 @@ impl Task {
     async fn settle(&mut self) -> Result<(), End> {
         self.settle_at = None;
         loop {
-            let first = self.look(|s| s.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt)));
-            let Some((turn, attempt)) = first else {
-                self.outcomes.clear();
-                return Ok(());
+            let first = {
+                let state = peek(&self.state);
+                // Settled before, with the answer lost and found in the log since: nobody waits for such a result.
+                let awaited = |turn: &u64, attempt| state.in_flight.get(turn).is_some_and(|f| f.attempt == attempt);
+                self.outcomes.retain(|turn, outcome| awaited(turn, outcome.attempt));
+                state.in_flight.first_key_value().map(|(turn, f)| (*turn, f.attempt))
             };
+            let Some((turn, attempt)) = first else { return Ok(()) };
             let Some(outcome) = self.outcomes.get(&turn) else { return Ok(()) };
             let (command, retry_after) = match outcome.result.clone() {
-                _ if outcome.attempt != attempt => {
-                    self.outcomes.remove(&turn);
-                    continue;
-                }
                 Ok(reply) => (Command::Commit { turn, attempt, reply }, None),
                 Err((failure, retry_after)) => (Command::Fail { turn, attempt, failure }, retry_after),
             };

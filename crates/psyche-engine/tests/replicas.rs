@@ -228,8 +228,8 @@ async fn a_session_deleted_elsewhere_is_dropped() {
     send(&owner, id, "go", Action::Start(NoArgs {})).await.unwrap();
     other.delete(id).await.unwrap();
     for _ in 0..100 {
-        if owner.running() == 0 {
-            assert!(matches!(owner.read(id, |_| ()).await, Err(EngineError::NotFound)));
+        if matches!(owner.read(id, |_| ()).await, Err(EngineError::NotFound)) {
+            assert_eq!(owner.running(), 0);
             assert!(world.ports.log.head(id).await.unwrap().is_none());
             return;
         }

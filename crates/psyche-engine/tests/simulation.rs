@@ -67,7 +67,7 @@ fn where_no_fault_strikes_nobody_is_fenced_and_what_models_saw_is_paid_for_exact
         let outcome = run(Plan { faults: false, ..Plan::new(seed, STEPS) }, &vader);
         assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}");
         let count = |what| outcome.counts.get(what).copied().unwrap_or_default();
-        assert!(count("turns committed") > 5, "{:?}", outcome.counts);
+        assert!(count("turns committed") > 3, "{:?}", outcome.counts);
         assert_eq!((count("fenced"), count("turns failed")), (0, 0), "seed {seed}: {:?}", outcome.counts);
     }
 }

@@ -254,6 +254,7 @@ async fn simulate(plan: Plan, vader: Arc<Vader>) -> Outcome {
     let wire = Arc::new(Wire::new(plan.seed, plan.steps, weather, plan.traced, cries));
     let store = MemoryStore::new(Arc::new(SimClock::new(&wire, Dice::new(plan.seed, 2), 0)));
     let options = Options {
+        replicas: true,
         idle: Duration::from_secs(dice.pick(&[3, 120])),
         snapshot_every: dice.pick(&[10, 50]),
         ..Options::default()
