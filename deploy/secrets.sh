@@ -23,11 +23,12 @@ done
 make store <<END
 postgres://psyche:$(cat postgres_password)@postgres:5432/psyche?sslmode=disable
 END
+# `?plain`: nothing but the containers of one network, or pods that the policies let through, is between.
 make bus <<END
-redis://psyche:$(cat redis_password)@redis:6379
+redis://psyche:$(cat redis_password)@redis:6379?plain
 END
 make bus_cluster <<END
-redis+cluster://psyche:$(cat redis_password)@redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379
+redis+cluster://psyche:$(cat redis_password)@redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379?plain
 END
 
 hash() {

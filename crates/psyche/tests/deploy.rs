@@ -11,9 +11,6 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Settings that stand in `deploy/` for a version that can do more than this one.
-const NOT_YET: &[&str] = &["PSYCHE_CLUSTER"];
-
 /// Files whose settings come together in one process, the later ones over the earlier ones.
 const WAYS: [&[&str]; 3] = [
     &["deploy/Containerfile", "deploy/compose.yaml"],
@@ -155,12 +152,7 @@ fn the_program_takes_what_each_way_sets() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("psyche.toml"), read("deploy/kubernetes/base/psyche.toml")).unwrap();
     for way in WAYS {
-        let mut all = environment(way, secrets.path());
-        if !NOT_YET.is_empty() {
-            let refused = configuration(dir.path(), &all).expect_err("the program can do what NOT_YET names: empty it");
-            assert!(NOT_YET.iter().any(|name| refused.contains(&name["PSYCHE_".len()..].to_lowercase())), "{refused}");
-        }
-        all.retain(|name, _| !NOT_YET.contains(&name.as_str()));
+        let all = environment(way, secrets.path());
         let taken = configuration(dir.path(), &all).unwrap_or_else(|error| panic!("{way:?}: {error}"));
         for name in all.keys() {
             let key = name["PSYCHE_".len()..].trim_end_matches("_FILE").to_lowercase();
