@@ -27,6 +27,7 @@ bench: build weights ## measure what the project promises, in a release build
 	@echo "== measures of whole sessions"; target/release/examples/bench_analysis
 	@echo "== analysis"; target/release/examples/bench_session_analysis
 	@echo "== embedded model"; target/release/examples/bench data/models/SmolLM2-135M-Instruct.Q4_1.gguf
+	@echo "== one utterance in all"; target/release/examples/bench_utterance data/models/all-MiniLM-L6-v2.int8.onnx
 	@echo "== sentence encoder"; target/release/examples/bench_encoder data/models/all-MiniLM-L6-v2.int8.onnx
 
 bench-live: web ## measure live delivery against its floors, every row of its table
