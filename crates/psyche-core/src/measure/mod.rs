@@ -65,7 +65,7 @@ use std::collections::BTreeMap;
 use window::Window;
 
 /// Stored with every session: a change to any formula or constant of this module changes it.
-pub const MEASURES_VERSION: u16 = 2;
+pub const MEASURES_VERSION: u16 = 3;
 
 /// Utterances a gauge looks back on.
 pub const WINDOW: usize = 20;

@@ -4,6 +4,7 @@ use psyche_core::CommandId;
 use psyche_core::embedding::{Embedded, Embedding};
 use psyche_core::event::{EMBEDDING, Event, Payload};
 use psyche_core::measure::GaugeName;
+use psyche_core::measure::affect::AFFECT_VERSION;
 use psyche_core::record::Checker;
 use psyche_core::session::{Action, Command, SpeakArgs, UserCommand};
 use psyche_core::words::{Hash, Subject};
@@ -60,7 +61,7 @@ fn an_embedding_is_sealed_with_its_words_and_in_no_frame() {
             let affect = &frame["metadata"]["affect"];
             let (valence, agreement) = (affect["valence"].as_f64().unwrap(), affect["agreement"].as_f64().unwrap());
             assert!((-1.0..=1.0).contains(&valence) && (0.0..=1.0).contains(&agreement), "{affect}");
-            assert_eq!(affect["version"], 1);
+            assert_eq!(affect["version"], AFFECT_VERSION);
         }
     }
     assert_eq!(spoken, 11);
