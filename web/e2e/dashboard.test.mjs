@@ -137,7 +137,7 @@ test("a reload signs in silently, returns to the same place and shows the same m
   const { page } = main;
   const before = await seqs(page);
   await page.reload();
-  await spoken(page, Math.min(before.length, 20));
+  await spoken(page, Math.min(before.length, 10));
   const after = await seqs(page);
   assert.deepEqual(after, before.slice(-after.length));
 });
@@ -222,7 +222,7 @@ test("the server is killed and comes back: stale is shown, then everything is th
   const seen = await seqs(page);
   assert.equal(new Set(seen).size, seen.length, "a message is shown twice");
   await page.reload();
-  await spoken(page, Math.min(seen.length, 20));
+  await spoken(page, Math.min(seen.length, 10));
   const after = await seqs(page);
   assert.deepEqual(after, seen.slice(-after.length));
 });

@@ -12,8 +12,8 @@ export const FIRST = 36;
 export const STEP = 40;
 /** Rows that go at a time while the end is followed: whatever goes above makes all that stay be painted again. */
 export const SHED = 12;
-/** No row that fills a screen is lower. */
-const LOWEST_PX = 80;
+/** No row is lower, with the gap above it: a note of one line. */
+const LOWEST_PX = 40;
 export const MOST = 160;
 
 export function following(length: number, rows = FIRST): Rows {
@@ -33,9 +33,9 @@ export function newer({ start, end }: Rows, length: number): Rows {
   return { start: Math.max(start, to - MOST), end: to >= length ? null : to };
 }
 
-/** Rows that are kept while the end is followed: a screen and a half of them. Each costs something at every frame. */
+/** Rows that are kept while the end is followed: what fills a screen for sure. Each costs something at every frame. */
 export function kept(heightPx: number): number {
-  return Math.max(FEW, Math.ceil((1.5 * heightPx) / LOWEST_PX));
+  return Math.max(FEW, Math.ceil(heightPx / LOWEST_PX));
 }
 
 /** While the end is followed, the list grows at its end and gives up rows at its start. */
