@@ -44,6 +44,7 @@ struct Check {
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let mut checks = vec![directory(&config.data_dir()), disk(&config.data_dir()), store(config).await];
+    checks.extend(bus(config).await);
     checks.extend(certificate(config));
     checks.extend(models(config).await);
     checks.push(encoder(config));
@@ -132,6 +133,16 @@ async fn store(config: &Config) -> Check {
     match page {
         Ok(_) => check(what, Verdict::Good, format!("{url} opens and answers")),
         Err(error) => check(what, Verdict::Bad, format!("{url}: {error}")),
+    }
+}
+
+/// Whether the bus between replicas can be reached. psyche works without, only slower.
+async fn bus(config: &Config) -> Option<Check> {
+    let shown = config.rows().into_iter().find(|row| row.key == "bus")?.value;
+    match backends::reach_bus(config, &(Arc::new(SystemClock::new()) as _)).await {
+        Ok(true) => Some(check("bus", Verdict::Good, format!("{shown} answers"))),
+        Ok(false) => None,
+        Err(error) => Some(check("bus", Verdict::Warning, format!("{shown} does not answer: {error:#}"))),
     }
 }
 
