@@ -192,18 +192,9 @@ pub const TABLES: &[Table] = &[
     table(
         "refresh_token",
         "hash",
-        &[
-            c("hash", Kind::Bytes),
-            c("sign_in", Kind::Id),
-            c("spent_at", Kind::Big),
-            c("successor", Kind::Bytes),
-        ],
+        &[c("hash", Kind::Bytes), c("sign_in", Kind::Id), c("spent_at", Kind::Big), c("successor", Kind::Bytes)],
     ),
-    table(
-        "reset_token",
-        "user_id",
-        &[c("user_id", Kind::Id), c("hash", Kind::Bytes), c("expires_at", Kind::Big)],
-    ),
+    table("reset_token", "user_id", &[c("user_id", Kind::Id), c("hash", Kind::Bytes), c("expires_at", Kind::Big)]),
     table(
         "membership",
         "session_id, user_id",
@@ -553,5 +544,24 @@ impl Beside {
         let mut file = OpenOptions::new().create(true).append(true).open(&self.checkpoints)?;
         file.write_all(lacking.as_bytes())?;
         file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_lost_or_gained_rows_on_the_way_is_named() {
+        let (setting, told): (_, Told) = (table_of("setting"), Arc::new(|_| {}));
+        let row = || vec![Value::Text("key".to_owned()), Value::Blob(vec![1])];
+        let mut counts = Counts::default();
+        counts.add(&Batch { table: setting, rows: vec![row(), row()] }, &told);
+        counts.add(&Batch { table: setting, rows: vec![row()] }, &told);
+        counts.check(setting, 3).unwrap();
+        for found in [2, 4] {
+            assert!(counts.check(setting, found).unwrap_err().to_string().contains("setting"), "{found}");
+        }
+        assert!(counts.check(table_of("event"), 1).is_err());
     }
 }

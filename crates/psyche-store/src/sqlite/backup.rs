@@ -99,7 +99,13 @@ pub struct Backup {
 
 impl Backup {
     /// Makes the file `options.path` of these rows. Blocks. Nothing of that name is replaced but with `force`.
-    pub fn write(options: &Options, rows: Rows, files: &Files, force: bool, told: &Told) -> Result<Copied, BackupError> {
+    pub fn write(
+        options: &Options,
+        rows: Rows,
+        files: &Files,
+        force: bool,
+        told: &Told,
+    ) -> Result<Copied, BackupError> {
         let path = &options.path;
         if !force && path.exists() {
             return Err(BackupError::Exists(path.clone()));
@@ -193,16 +199,11 @@ pub fn replace(from: &Path, to: &Path, now: Timestamp) -> Result<Option<PathBuf>
     Ok(kept)
 }
 
-fn make(
-    part: &Path,
-    options: &Options,
-    mut content: Rows,
-    files: &Files,
-    told: &Told,
-) -> Result<Copied, BackupError> {
+fn make(part: &Path, options: &Options, mut content: Rows, files: &Files, told: &Told) -> Result<Copied, BackupError> {
     // Made before SQLite opens it, so that nobody else can ever read it.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map_err(at(part))?;
-    let mut db = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut db =
+        Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // What breaks off is removed: only the whole file is synced.
     db.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
     db.pragma_update(None, "synchronous", "OFF")?;
@@ -242,9 +243,13 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// The name under which a restore keeps what was there.
+/// The name under which a restore keeps what was there; none that is taken, whatever the clock says.
 pub fn aside(path: &Path, now: Timestamp) -> PathBuf {
-    with_suffix(path, &format!(".before-{}", now.micros()))
+    let mut name = with_suffix(path, &format!(".before-{}", now.micros()));
+    while name.exists() {
+        name = with_suffix(&name, "+");
+    }
+    name
 }
 
 pub fn sync_directory_of(path: &Path) -> Result<(), BackupError> {

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
 
+mod backups;
 #[path = "../conformance/mod.rs"]
 mod conformance;
-mod backups;
+mod encrypted;
+mod failover;
 mod moves;
 mod refusals;
 mod replicas;
