@@ -4,7 +4,6 @@
 
 mod conformance;
 #[path = "servers/redis.rs"]
-#[expect(dead_code, reason = "the tests of the program need more of it")]
 mod server;
 
 use std::sync::Arc;

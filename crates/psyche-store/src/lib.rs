@@ -11,6 +11,7 @@ mod columns;
 mod cursor;
 mod erasure;
 mod guard;
+mod high_water;
 mod journal;
 mod keyring;
 pub mod memory;

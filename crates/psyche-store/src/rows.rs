@@ -536,13 +536,33 @@ impl Beside {
         };
         let ours = read(&self.checkpoints)?;
         let known: BTreeSet<&str> = ours.lines().collect();
+        let theirs = read(from)?;
         let lacking: String =
-            read(from)?.lines().filter(|line| !known.contains(line)).map(|line| format!("{line}\n")).collect();
+            theirs.lines().filter(|line| !known.contains(line)).flat_map(|line| [line, "\n"]).collect();
         if lacking.is_empty() {
             return Ok(());
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&self.checkpoints)?;
         file.write_all(lacking.as_bytes())?;
         file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_lost_or_gained_rows_on_the_way_is_named() {
+        let (setting, told): (_, Told) = (table_of("setting"), Arc::new(|_| {}));
+        let row = || vec![Value::Text("key".to_owned()), Value::Blob(vec![1])];
+        let mut counts = Counts::default();
+        counts.add(&Batch { table: setting, rows: vec![row(), row()] }, &told);
+        counts.add(&Batch { table: setting, rows: vec![row()] }, &told);
+        counts.check(setting, 3).unwrap();
+        for found in [2, 4] {
+            assert!(counts.check(setting, found).unwrap_err().to_string().contains("setting"), "{found}");
+        }
+        assert!(counts.check(table_of("event"), 1).is_err());
     }
 }

@@ -229,6 +229,25 @@ fn everything_moves_there_and_back_and_comes_back_from_a_backup() {
         assert_eq!(said(&home.psyche(&["--set", &store, "verify"])), before);
         assert_eq!(said(&home.psyche(&["--set", &store, "replay"])), words);
     }
+    // Killed at any point, a restore leaves what was there or what was to come.
+    for store in [&home.url, &back] {
+        let store = format!("store={store}");
+        let one = said(&home.psyche(&["--set", &store, "verify"]));
+        said(&home.psyche(&["--set", &store, "run", "--model", "scripted", "--rounds", "1", "--seed", "4"]));
+        let two = said(&home.psyche(&["--set", &store, "verify"]));
+        assert_eq!(two.lines().count(), 2, "{two}");
+        for moment in [1, 10, 30, 60, 100, 150, 220, 300] {
+            let mut restore = home.command(&["--set", &store, "restore", &file, "--replace"]);
+            let mut restore = Running(restore.stdout(Stdio::null()).spawn().unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(moment));
+            restore.0.kill().unwrap();
+            restore.0.wait().unwrap();
+            let found = said(&home.psyche(&["--set", &store, "verify"]));
+            assert!(found == one || found == two, "after {moment} ms: {found}");
+        }
+        said(&home.psyche(&["--set", &store, "restore", &file, "--replace"]));
+        assert_eq!(said(&home.psyche(&["--set", &store, "verify"])), one);
+    }
     // Without the key a backup is nothing.
     let elsewhere = tempfile::tempdir().unwrap();
     let lost = command(elsewhere.path(), &["restore", &file]).output().unwrap();

@@ -7,12 +7,13 @@
 //! snapshot with the reason. One statement does it, and of several replicas one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use deadpool_postgres::{ClientWrapper, GenericClient};
 use psyche_core::ids::SessionId;
 use psyche_core::port::{Clock, Head};
-use tokio_postgres::{Client, GenericClient as _, Transaction};
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -61,9 +62,10 @@ impl Acknowledged {
     }
 
     /// Holds the file's marks against the database, and goes on with it.
-    pub async fn begin(&self, client: &mut Client, path: PathBuf) -> Result<(), BeginError> {
+    pub async fn begin(&self, client: &mut ClientWrapper, path: PathBuf) -> Result<(), BeginError> {
         let mut marks = high_water::load(&path)?.marks;
-        marks.extend(compare(client, &marks).await?);
+        let raised = compare(client, &marks).await?;
+        marks.extend(raised);
         high_water::rewrite(&path, &marks)?;
         let file = HighWater::start(path, marks)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
@@ -71,7 +73,7 @@ impl Acknowledged {
     }
 
     /// Holds what was acknowledged lately against a new connection.
-    pub async fn check(&self, client: &mut Client) -> Result<(), Fault> {
+    pub async fn check(&self, client: &mut ClientWrapper) -> Result<(), Fault> {
         let marks: Marks = {
             let now = self.clock.monotonic_ms();
             let mut recent = self.recent();
@@ -91,9 +93,18 @@ impl Acknowledged {
     }
 }
 
+/// Why what was acknowledged could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
 /// Raises the generation of each session that is behind its mark, or reads differently there. Returns where those are now.
 /// A generation beyond the mark's tells that it was done already, or that the past was changed with intent.
-async fn compare(client: &mut Client, marks: &Marks) -> Result<Marks, Fault> {
+async fn compare(client: &mut ClientWrapper, marks: &Marks) -> Result<Marks, Fault> {
     if marks.is_empty() {
         return Ok(Marks::new());
     }
@@ -129,4 +140,11 @@ async fn compare(client: &mut Client, marks: &Marks) -> Result<Marks, Fault> {
         tracing::error!(%lost, "PostgreSQL has lost what it had acknowledged; the session goes on under a new generation");
     }
     Ok(raised)
+}
+
+/// The row of lists names the generation too.
+async fn rewrite_row(db: &impl GenericClient, session: SessionId, generation: u32) -> Result<(), Fault> {
+    let Some(mut row) = sessions::find(db, session).await? else { return Ok(()) };
+    row.summary.generation = generation;
+    sessions::update(db, session, &Columns::of(&row.summary)?).await
 }

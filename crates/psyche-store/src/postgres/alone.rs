@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket, tls::NoTlsStream};
+use tokio_postgres::{Client, Connection, Socket};
 
 use super::OpenError;
+use super::connection::Target;
+use super::tls::Encrypted;
 
 /// Any number that no other program uses for its own lock; the second half tells schemas apart.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1886613871, hashtext(current_schema()))";
@@ -16,17 +18,17 @@ const LOCK: &str = "SELECT pg_try_advisory_lock(1886613871, hashtext(current_sch
 /// Pause before a lost lock is asked for again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-type Wire = Connection<Socket, NoTlsStream>;
+type Wire = Connection<Socket, Encrypted>;
 
 /// Takes the lock, and takes it again whenever the connection was lost. Dropping the set gives it back.
-pub async fn hold(config: Config) -> Result<JoinSet<()>, OpenError> {
+pub async fn hold(target: Target) -> Result<JoinSet<()>, OpenError> {
     let mut task = JoinSet::new();
-    let Some((client, wire)) = lock(&config).await? else { return Err(OpenError::InUse) };
-    task.spawn(keep(config, client, wire));
+    let Some((client, wire)) = lock(&target).await? else { return Err(OpenError::InUse) };
+    task.spawn(keep(target, client, wire));
     Ok(task)
 }
 
-async fn keep(config: Config, mut client: Client, mut wire: Wire) {
+async fn keep(target: Target, mut client: Client, mut wire: Wire) {
     loop {
         let end = wire.await;
         drop(client);
@@ -34,7 +36,7 @@ async fn keep(config: Config, mut client: Client, mut wire: Wire) {
         let mut told = false;
         (client, wire) = loop {
             tokio::time::sleep(AGAIN).await;
-            match lock(&config).await {
+            match lock(&target).await {
                 Ok(Some(held)) => break held,
                 Ok(None) if !told => {
                     tracing::error!("another psyche uses the database too: stop one of them");
@@ -49,8 +51,8 @@ async fn keep(config: Config, mut client: Client, mut wire: Wire) {
 }
 
 /// The lock and the connection that holds it; nothing when somebody else has it.
-async fn lock(config: &Config) -> Result<Option<(Client, Wire)>, OpenError> {
-    let (client, mut wire) = config.connect(NoTls).await?;
+async fn lock(target: &Target) -> Result<Option<(Client, Wire)>, OpenError> {
+    let (client, mut wire) = target.connect().await?;
     let asked = client.query_one(LOCK, &[]);
     let row = tokio::select! {
         row = asked => row?,

@@ -60,7 +60,11 @@ impl PostgresStore {
     }
 
     async fn try_erase(&self, entry: &Entry) -> Result<Vec<SessionId>, Fault> {
-        Ok(transact!(self, |write| erase(write, entry).await))
+        let touched = transact!(self, |write| erase(write, entry).await);
+        for session in &touched {
+            self.note_head(*session).await;
+        }
+        Ok(touched)
     }
 }
 

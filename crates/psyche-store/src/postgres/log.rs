@@ -26,18 +26,30 @@ impl PostgresStore {
         guard::chain(Hash::ZERO, &new.records, true)?;
         let head = guard::first_head(&new.records)?;
         transact!(self, |write| create(write, &new, &head).await);
+        self.note_head(new.row.summary.session_id).await;
         Ok(())
     }
 
     async fn forked(&self, new: &NewFork) -> Result<(), Fault> {
         let columns = Columns::of(&new.row.summary)?;
         transact!(self, |write| forks::fork(write, new, &columns).await);
+        self.note_head(new.row.summary.session_id).await;
         Ok(())
     }
 
     async fn appended(&self, append: &Append) -> Result<Head, Fault> {
         guard::chain(append.expected, &append.records, append.epoch.is_some())?;
-        records::append(&self.client().await?, self.keys(), append).await
+        let head = records::append(&self.client().await?, self.keys(), append).await?;
+        self.inner.acknowledged.note(append.session, Some(&head));
+        Ok(head)
+    }
+
+    /// Notes a head that a committed transaction has changed. Where it cannot be asked for, the next append notes it.
+    pub(super) async fn note_head(&self, session: SessionId) {
+        let head = async { records::head(&self.client().await?, session).await };
+        if let Ok(Some((head, _))) = head.await {
+            self.inner.acknowledged.note(session, Some(&head));
+        }
     }
 
     async fn saved(&self, session: SessionId, snapshot: &Snapshot) -> Result<(), Fault> {
@@ -47,6 +59,7 @@ impl PostgresStore {
 
     async fn deleted(&self, session: SessionId) -> Result<(), Fault> {
         transact!(self, |write| erasure::delete(write, session).await);
+        self.inner.acknowledged.note(session, None);
         Ok(())
     }
 
@@ -72,6 +85,11 @@ impl EventLog for PostgresStore {
     async fn head(&self, session: SessionId) -> Result<Option<Head>, StoreError> {
         let head = async { records::head(&self.client().await?, session).await };
         Ok(head.await?.map(|(head, _)| head))
+    }
+
+    async fn heads(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, Head)>, StoreError> {
+        let heads = async { records::heads(&self.client().await?, sessions).await };
+        Ok(heads.await?)
     }
 
     async fn claim(&self, session: SessionId, owner: OwnerId, ttl_ms: u64) -> Result<Claim, StoreError> {

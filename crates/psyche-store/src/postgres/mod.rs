@@ -5,10 +5,13 @@
 //! - The database's row locks and unique indexes decide between replicas, at READ COMMITTED; its clock decides leases.
 //! - Texts, snapshots and what names a person are sealed as in SQLite (docs/adr/0001). Rows refer to the key they are sealed
 //!   under, so that nothing is sealed under a key that another replica has just destroyed.
+//! - Every new connection is asked for what was acknowledged before: where the database has lost it (a failover), the
+//!   session gets a new generation.
 //! - The journal of erasures and the checkpoints of the audit trail lie outside the database, in the data directory of each
 //!   replica. Erasures are written to the database too: a restored backup lacks those that a journal has, and they are done
 //!   again at the start; a journal takes over what other replicas erased.
 
+mod acknowledged;
 mod allowances;
 mod alone;
 mod audit;
@@ -31,6 +34,7 @@ mod sealed;
 mod sessions;
 mod sign_ins;
 mod snapshots;
+mod tls;
 mod users;
 mod write;
 
@@ -49,6 +53,7 @@ use uuid::Uuid;
 
 use crate::Access;
 use crate::checkpoints::Checkpoints;
+use acknowledged::Acknowledged;
 use fault::Fault;
 use keys::Keys;
 use write::transact;
@@ -64,7 +69,8 @@ const REWRAPPED: usize = 200;
 /// How to open a store.
 #[derive(Clone)]
 pub struct Options {
-    /// `postgres://user:password@host:port/database`, with libpq's parameters.
+    /// `postgres://user:password@host:port/database`, with libpq's parameters. Without `sslmode` a server elsewhere is
+    /// spoken to under TLS alone.
     pub url: String,
     /// Wraps the keys of subjects. The same for all replicas.
     pub master_key: [u8; 32],
@@ -76,7 +82,7 @@ pub struct Options {
     pub access: Access,
     /// Refuse to open a database for writing that another program has open so, and have others refuse it.
     pub alone: bool,
-    /// Where the journal of erasures and the audit trail's checkpoints lie.
+    /// Where the journal of erasures, the high-water file and the audit trail's checkpoints lie.
     pub data_dir: PathBuf,
     /// Connections at most.
     pub connections: usize,
@@ -126,6 +132,8 @@ struct Inner {
     /// The journal of erasures.
     erasures: PathBuf,
     erased: Vec<(UserId, Timestamp)>,
+    /// What was acknowledged, held against every new connection.
+    acknowledged: Arc<Acknowledged>,
     /// Keeps other programs away, where that was asked for.
     alone: Mutex<JoinSet<()>>,
 }
@@ -146,6 +154,7 @@ impl PostgresStore {
     pub fn close(&self) {
         self.inner.alone.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.inner.pool.close();
+        self.inner.acknowledged.end();
     }
 
     /// Who was erased everywhere, and when, as it was known at the start. A restored database has lost their words again by

@@ -10,9 +10,9 @@ use psyche_core::port::StoreError;
 use psyche_core::time::Timestamp;
 use psyche_core::words::Subject;
 use tokio::task::JoinSet;
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 
+use super::acknowledged::{Acknowledged, BeginError};
 use super::fault::Fault;
 use super::keys::Keys;
 use super::{Inner, Options, PATIENCE, PostgresStore, alone, connection, schema};
@@ -25,13 +25,12 @@ use crate::journal::{self, Entry};
 pub enum OpenError {
     #[error("the URL of the store is not one of PostgreSQL: {0}. It reads postgres://user:password@host:port/database")]
     Url(String),
+    #[error("TLS to PostgreSQL cannot be set up: {0}")]
+    Tls(String),
     #[error(
-        "this version speaks no TLS with PostgreSQL, so passwords and rows would cross the network readable: name a server on \
-         this machine (a tunnel will do), or say `?sslmode=disable` in `store` if everything between is yours"
-    )]
-    NoTls,
-    #[error(
-        "PostgreSQL cannot be reached: {0}. Is it running, and are host, user, password and database of `store` right?"
+        "PostgreSQL cannot be reached: {0}. Is it running, and are host, user, password and database of `store` right? A \
+         server on another machine is spoken to under TLS alone: `sslrootcert=<file>` names who signs its certificate, and \
+         `sslmode=disable` is for a network that is yours alone"
     )]
     Unreachable(String),
     #[error(
@@ -88,8 +87,9 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     if options.access == Access::ReadWrite {
         std::fs::create_dir_all(data_dir).map_err(|source| OpenError::io(data_dir, source))?;
     }
-    let config = connection::config(&options.url, options.access, options.patience)?;
-    let pool = connection::pool(config.clone(), &options)?;
+    let target = connection::target(&options.url, options.access, options.patience)?;
+    let acknowledged = Arc::new(Acknowledged::new(Arc::clone(&options.clock)));
+    let pool = connection::pool(target.clone(), &options, Arc::clone(&acknowledged))?;
     let keys = Keys::new(options.master_key, options.master_key_before, Arc::clone(&options.clock));
     let mut client = connection::first(&pool).await?;
     match schema::version(&**client).await?.ok_or(OpenError::Foreign)? {
@@ -106,7 +106,7 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
         return Err(OpenError::WrongMasterKey);
     }
     let alone = match options.access {
-        Access::ReadWrite if options.alone => alone::hold(config).await?,
+        Access::ReadWrite if options.alone => alone::hold(target).await?,
         _ => JoinSet::new(),
     };
 
@@ -126,6 +126,13 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
             }
         }
     }
+    if options.access == Access::ReadWrite {
+        let high_water = data_dir.join("high-water");
+        acknowledged.begin(&mut client, high_water.clone()).await.map_err(|error| match error {
+            BeginError::Io(source) => OpenError::io(&high_water, source),
+            BeginError::Fault(fault) => fault.into(),
+        })?;
+    }
     drop(client);
 
     let erased = entries.iter().filter_map(|entry| match (entry.session, entry.subject) {
@@ -135,8 +142,8 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     let erased = erased.collect();
     let checkpoints = data_dir.join("audit-checkpoints");
     let checkpoint = Checkpoints::start(checkpoints.clone()).map_err(|source| OpenError::io(&checkpoints, source))?;
-    let inner =
-        Inner { pool, keys, clock: options.clock, checkpoints, checkpoint, erasures, erased, alone: Mutex::new(alone) };
+    let (clock, alone) = (options.clock, Mutex::new(alone));
+    let inner = Inner { pool, keys, clock, checkpoints, checkpoint, erasures, erased, acknowledged, alone };
     let store = PostgresStore { inner: Arc::new(inner), audit: Arc::default() };
     for entry in &undone {
         let touched = store.erase_entry(entry).await?;
@@ -149,8 +156,8 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
 }
 
 pub async fn is_new(url: &str) -> Result<bool, OpenError> {
-    let (client, wire) = connection::config(url, Access::ReadOnly, PATIENCE)?
-        .connect(NoTls)
+    let (client, wire) = connection::target(url, Access::ReadOnly, PATIENCE)?
+        .connect()
         .await
         .map_err(|error| OpenError::Unreachable(connection::told(&error)))?;
     let version = async move {

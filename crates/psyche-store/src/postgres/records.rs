@@ -46,6 +46,18 @@ pub async fn head(db: &impl GenericClient, session: SessionId) -> Result<Option<
     row.map(|row| Ok((head_of(&row)?, TenantId(row.get(5))))).transpose()
 }
 
+/// The heads of those of the sessions that there are, in one question.
+pub async fn heads(db: &impl GenericClient, sessions: &[SessionId]) -> Result<Vec<(SessionId, Head)>, Fault> {
+    let select = db
+        .prepare_cached(
+            "SELECT gen, last_seq, head_hash, epoch, owner, session_id FROM session_head WHERE session_id = ANY ($1)",
+        )
+        .await?;
+    let ids: Vec<Uuid> = sessions.iter().map(|session| session.0).collect();
+    let rows = db.query(&select, &[&ids]).await?;
+    rows.iter().map(|row| Ok((SessionId(row.get(5)), head_of(row)?))).collect()
+}
+
 /// The same, and nobody moves the head until the transaction ends. `lock` is `FOR UPDATE` or `FOR SHARE`.
 pub async fn held_head(
     db: &impl GenericClient,

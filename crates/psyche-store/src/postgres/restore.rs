@@ -7,9 +7,10 @@ use psyche_core::audit::AuditDraft;
 use super::fault::Fault;
 use super::write::transact;
 use super::{PostgresStore, rows};
+use crate::high_water;
 use crate::restored::{Present, asked};
 use crate::rows::{TABLES, Told};
-use crate::sqlite::backup::{Backup, BackupError};
+use crate::sqlite::backup::{Backup, BackupError, at};
 use crate::sqlite::restore::Restored;
 
 impl PostgresStore {
@@ -28,8 +29,13 @@ impl PostgresStore {
         if is_content && !over {
             return Err(BackupError::NotEmpty);
         }
-        let present =
+        let mut present =
             if is_content { Present::of(self.rows_of(asked().into_iter()).await?).await? } else { Present::default() };
+        // What clients hold of a database that is no more.
+        let path = self.inner.erasures.with_file_name("high-water");
+        for (session, mark) in high_water::load(&path).map_err(at(&path))?.marks {
+            present.seen(session, mark.generation);
+        }
         let kept = backup.unpack(&self.beside(), self.inner.clock.now())?;
         let content = present.restored(backup.rows());
         let telling = Self { inner: Arc::clone(&self.inner), audit: Arc::new(Mutex::new(vec![row])) };

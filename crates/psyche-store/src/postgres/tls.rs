@@ -23,6 +23,15 @@ use tokio_rustls::client;
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
+    /// For a server to which nobody speaks TLS: it would be given no trust.
+    pub fn unused() -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap_or_else(|_| unreachable!("this provider has suites for the versions of TLS"));
+        let nobody = config.with_root_certificates(RootCertStore::empty());
+        Self(Arc::new(nobody.with_no_client_auth()))
+    }
+
     /// Certificates are held against those in the file `roots`, else against those that this machine trusts. The error says
     /// what is wrong with them.
     pub fn new(roots: Option<&Path>) -> Result<Self, String> {

@@ -243,9 +243,13 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// The name under which a restore keeps what was there.
+/// The name under which a restore keeps what was there; none that is taken, whatever the clock says.
 pub fn aside(path: &Path, now: Timestamp) -> PathBuf {
-    with_suffix(path, &format!(".before-{}", now.micros()))
+    let mut name = with_suffix(path, &format!(".before-{}", now.micros()));
+    while name.exists() {
+        name = with_suffix(&name, "+");
+    }
+    name
 }
 
 pub fn sync_directory_of(path: &Path) -> Result<(), BackupError> {

@@ -19,7 +19,6 @@ mod erasure;
 mod error;
 mod fault;
 mod forks;
-mod high_water;
 mod keys;
 mod leases;
 mod lock;

@@ -16,7 +16,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params}
 use super::erasure;
 use super::error::{Lost, OpenError};
 use super::fault::Fault;
-use super::high_water::{self, Contents, HighWater, Mark, Marks};
 use super::keys::Keys;
 use super::lock::{DirectoryLock, LockError};
 use super::readers::{self, Readers};
@@ -25,6 +24,7 @@ use super::users;
 use super::writer::{Write, Writer};
 use super::{Access, Inner, Options, SqliteStore, schema};
 use crate::checkpoints::Checkpoints;
+use crate::high_water::{self, Contents, HighWater, Mark, Marks};
 use crate::journal::{self, Entry};
 
 /// Below this size the whole file is checked at every start.
@@ -157,7 +157,7 @@ impl Place {
         Ok(Found { version, lost })
     }
 
-    fn check_header(&self, size: u64) -> Result<(), OpenError> {
+    pub fn check_header(&self, size: u64) -> Result<(), OpenError> {
         let mut header = Vec::new();
         File::open(&self.path)
             .and_then(|file| file.take(100).read_to_end(&mut header))

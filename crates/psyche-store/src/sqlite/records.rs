@@ -11,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
 use super::fault::{Fault, is_taken};
-use super::high_water::Mark;
 use super::keys::Keys;
 use super::writer::Write;
 use crate::guard;
+use crate::high_water::Mark;
 use crate::keyring::scope;
 use crate::seal::{Key, about_masked, about_text};
 

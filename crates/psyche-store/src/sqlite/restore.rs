@@ -10,12 +10,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use psyche_core::audit::AuditDraft;
+use psyche_core::ids::SessionId;
 use psyche_core::port::{AuditLog as _, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::backup::{Backup, BackupError, aside, at, replace, sync_directory_of};
 use super::open::{Place, with_suffix};
-use super::{Options, SqliteStore, high_water, rows, schema};
+use super::{Options, SqliteStore, rows, schema};
+use crate::high_water;
 use crate::restored::{Present, asked};
 use crate::rows::{Beside, Copied, Rows, Told};
 
@@ -51,14 +53,13 @@ pub async fn restore(
     let now = options.clock.now();
     let high_water = place.high_water();
     let marks = high_water::load(&high_water).map_err(at(&high_water))?.marks;
-    let found = look(&options).await?;
+    let found = look(&place, &options).await?;
     if !over && !matches!(found, Found::Nothing) {
         return Err(BackupError::NotEmpty);
     }
     let (mut present, is_content, is_asked) = match found {
-        Found::Nothing => (Present::default(), false, false),
         Found::Content(present) => (present, true, true),
-        Found::Unreadable => (Present::default(), false, false),
+        Found::Nothing | Found::Unreadable => (Present::default(), false, false),
     };
     for (session, mark) in &marks {
         present.seen(*session, mark.generation);
@@ -73,32 +74,11 @@ pub async fn restore(
     backup.unpack(&beside, now)?;
     let staged = staging.join("psyche.db");
     let inside = Options { path: staged.clone(), ..options.clone() };
-    let store = SqliteStore::open(inside.clone())?;
-    let copied = store.fill(present.restored(backup.rows()), told).await?;
-    let gone = store.write(move |write| {
-        // The high-water file here knows of sessions that the backup does not have: their loss is meant.
-        let sql = "INSERT OR IGNORE INTO deleted_session SELECT ?1 WHERE NOT EXISTS
-                   (SELECT 1 FROM session_head WHERE session_id = ?1)";
-        for session in known {
-            write.db.execute(sql, params![session.0])?;
-        }
-        Ok(())
-    });
-    gone.await?;
-    store.record(vec![row]).await?;
-    store.close().await;
-    drop(store);
-    // Opened as at a start: what was erased since the backup is erased again.
-    let store = SqliteStore::open(inside)?;
-    store.close().await;
-    drop(store);
-    let wal = with_suffix(&staged, "-wal");
-    if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
-        return Err(BackupError::Damaged {
-            path: staged,
-            what: "its write-ahead log could not be folded in".to_owned(),
-        });
+    let made = make(inside, present.restored(backup.rows()), known, row, told).await;
+    if made.is_err() {
+        clear(&staging)?;
     }
+    let copied = made?;
 
     here.take_erasures(&beside.erasures).map_err(at(&here.erasures))?;
     let mut kept: Vec<PathBuf> = replace(&beside.checkpoints, &here.checkpoints, now)?.into_iter().collect();
@@ -120,11 +100,50 @@ pub async fn restore(
     Ok(Restored { copied, asked: is_asked, kept })
 }
 
+/// Makes the new database and closes it.
+async fn make(
+    options: Options,
+    content: Rows,
+    known: Vec<SessionId>,
+    row: AuditDraft,
+    told: Told,
+) -> Result<Copied, BackupError> {
+    let path = options.path.clone();
+    let store = SqliteStore::open(options.clone())?;
+    let copied = store.fill(content, told).await?;
+    let gone = store.write(move |write| {
+        // The high-water file here knows of sessions that the backup does not have: their loss is meant.
+        let sql = "INSERT OR IGNORE INTO deleted_session SELECT ?1 WHERE NOT EXISTS
+                   (SELECT 1 FROM session_head WHERE session_id = ?1)";
+        for session in known {
+            write.db.execute(sql, params![session.0])?;
+        }
+        Ok(())
+    });
+    gone.await?;
+    store.record(vec![row]).await?;
+    store.close().await;
+    drop(store);
+    // Opened as at a start: what was erased since the backup is erased again.
+    let store = SqliteStore::open(options)?;
+    store.close().await;
+    drop(store);
+    if fs::metadata(with_suffix(&path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        return Err(BackupError::Damaged { path, what: "its write-ahead log could not be folded in".to_owned() });
+    }
+    Ok(copied)
+}
+
 /// Looks at the database in the place, and folds its log of writes into it.
-async fn look(options: &Options) -> Result<Found, BackupError> {
+async fn look(place: &Place, options: &Options) -> Result<Found, BackupError> {
     let path = &options.path;
-    if fs::metadata(path).map_or(0, |meta| meta.len()) == 0 {
+    let size = fs::metadata(path).map_or(0, |meta| meta.len());
+    if size == 0 {
         return Ok(Found::Nothing);
+    }
+    // SQLite takes what is shorter than a page for empty, and removes the log of writes beside it.
+    if place.check_header(size).is_err() {
+        return Ok(Found::Unreadable);
     }
     let read = || -> rusqlite::Result<(String, Connection)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

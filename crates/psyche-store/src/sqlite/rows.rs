@@ -7,10 +7,11 @@ use psyche_core::words::Hash;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::SqliteStore;
 use super::fault::Fault;
 use super::keys::Keys;
 use super::records::{self, head_of, mark_of};
-use super::{SqliteStore, high_water};
+use crate::high_water::Marks;
 use crate::rows::{Beside, Copied, Counts, RECORDS, Rows, Sender, Step, TABLES, Table, Told, broken, content_of};
 use crate::rows::{ended, not_empty};
 
@@ -21,7 +22,11 @@ impl SqliteStore {
         Rows::new(|to, reader| {
             reader.spawn(async move {
                 // Whoever takes the rows is told by `send`; a store that is closed sends none, which is told too.
-                let _ = store.read_with(move |db, _| Ok(send(db, to, TABLES.iter()))).await;
+                let sending = store.read_with(move |db, _| {
+                    send(db, to, TABLES.iter());
+                    Ok(())
+                });
+                let _ = sending.await;
             });
         })
     }
@@ -148,8 +153,32 @@ fn verify_log(db: &Connection, keys: &Keys, session: SessionId, head: (u64, Hash
 }
 
 /// The heads of all sessions.
-fn marks(db: &Connection) -> rusqlite::Result<high_water::Marks> {
+fn marks(db: &Connection) -> rusqlite::Result<Marks> {
     let mut heads = db.prepare("SELECT gen, last_seq, head_hash, epoch, owner, session_id FROM session_head")?;
     let rows = heads.query_map([], |row| Ok((SessionId(row.get(5)?), mark_of(&head_of(row)?))))?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::sqlite::schema;
+
+    /// What is forgotten here would be in no backup.
+    #[test]
+    fn every_column_of_the_schema_moves_but_those_a_store_keeps_about_itself() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db, 0).unwrap();
+        let sql = "SELECT t.name || '.' || c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+                   WHERE t.type = 'table' AND t.name NOT IN ('schema_version', 'probe', 'deleted_session')";
+        let stored: BTreeSet<String> =
+            db.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let moved = TABLES.iter().flat_map(|table| {
+            let own = table.columns.iter().filter(|column| column.told_by.is_none()).map(|column| column.name);
+            own.chain(table.emptied.iter().copied()).map(move |column| format!("{}.{column}", table.name))
+        });
+        assert_eq!(stored, moved.collect());
+    }
 }

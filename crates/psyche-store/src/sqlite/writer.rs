@@ -23,10 +23,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::fault::{Fault, closed};
-use super::high_water::{HighWater, Mark};
 use super::keys::Keys;
 use super::lock::DirectoryLock;
 use crate::checkpoints::{Checkpoint, Checkpoints};
+use crate::high_water::{HighWater, Mark};
 
 /// Operations that may wait; beyond it callers wait to be let in.
 const QUEUE: usize = 256;
@@ -421,7 +421,7 @@ mod tests {
     use psyche_core::port::Clock;
 
     use super::*;
-    use crate::sqlite::high_water::Marks;
+    use crate::high_water::Marks;
 
     struct Still;
 

@@ -28,6 +28,11 @@ pub async fn a_lease_is_held_renewed_and_given_back<S: Store>(store: &Arc<S>) {
     assert_eq!(claim(store.as_ref(), one, me, HOUR).await.epoch, 2);
     assert_eq!(claim(store.as_ref(), two, other, HOUR).await.epoch, 1);
 
+    let mut heads = store.heads(&[two, session_id(9), one]).await.unwrap();
+    heads.sort_by_key(|(session, _)| *session);
+    let seen: Vec<_> = heads.iter().map(|(session, head)| (*session, head.epoch, head.owner, head.seq)).collect();
+    assert_eq!(seen, [(one, 2, Some(me), 1), (two, 1, Some(other), 1)], "of those that there are");
+
     let both = [one, two];
     assert_eq!(store.renew(me, &both, 2 * HOUR).await.unwrap(), [one]);
     match store.claim(one, other, HOUR).await.unwrap() {

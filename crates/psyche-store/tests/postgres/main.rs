@@ -5,6 +5,8 @@
 mod backups;
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod encrypted;
+mod failover;
 mod moves;
 mod refusals;
 mod replicas;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use psyche_core::audit::AuditType;
-use psyche_core::port::{AuditFilter, AuditLog as _, Directory as _, Role};
+use psyche_core::port::{AuditFilter, AuditLog, Directory as _, Role};
 
 use crate::conformance::audit::draft;
 use crate::conformance::build::{TENANT, new_sign_in, sign_in_id, user, user_id};
@@ -146,7 +146,7 @@ async fn rows_of_version_one_are_sealed_at_the_next_start() {
     let found = store.user_by_name(TENANT, "leonora").await.unwrap().unwrap();
     assert_eq!((found.user_id, found.display_name.as_str()), (user_id(1), "Leonora C."));
     assert_eq!(store.sign_in(sign_in_id(1)).await.unwrap().unwrap().user_agent, "Netscape");
-    assert!(store.rows(TENANT, AuditFilter::default(), 1).await.unwrap().is_empty());
+    assert!(AuditLog::rows(&store, TENANT, AuditFilter::default(), 1).await.unwrap().is_empty());
     store.close().await;
     let db = rusqlite::Connection::open(dir.path().join("psyche.db")).unwrap();
     let plain: String =

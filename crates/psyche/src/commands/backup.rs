@@ -35,6 +35,9 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     bar.finish_and_clear();
     store.close().await;
     let Copied { sessions, events, .. } = copied?;
+    for lost in store.lost() {
+        eprintln!("psyche: {lost}, before this backup");
+    }
     println!("{}: {sessions} sessions with {events} events, each log verified", arguments.file.display());
     println!("The master key is not in it, and without it nobody can read the words: keep a copy of it elsewhere.");
     Ok(ExitCode::SUCCESS)

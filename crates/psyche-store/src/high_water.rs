@@ -1,8 +1,8 @@
 //! The high-water file: how far each session's log was known to be durable, kept outside the database.
 //!
 //! SQLite drops committed transactions without a word when the file system loses or changes a byte of its WAL, and its
-//! own integrity check then says "ok". So the heads of changed sessions are written here too, once a second and at
-//! close, and compared at the next start.
+//! own integrity check then says "ok"; a standby of PostgreSQL that takes over may lack the last ones. So the heads of
+//! changed sessions are written here too, once a second and at close, and compared at the next start.
 //!
 //! A text file of lines `m <session> <gen> <seq> <hash> <sum>`, `d <session> <sum>` for a deleted session, and
 //! `clean <sum>` as the last line after an orderly close. `<sum>` is the start of the SHA-256 of the rest of the line. A
