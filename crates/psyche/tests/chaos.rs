@@ -57,8 +57,9 @@ async fn any_replica_serves_any_reader_and_any_command() {
     sleep(Duration::from_secs(3)).await;
     readers.begin_gap();
     sleep(Duration::from_secs(3)).await;
-    figure("live at another replica, latest", readers.latest());
-    assert!(readers.latest() < Duration::from_millis(900), "{:?}: over the bus it is sooner", readers.latest());
+    let late = readers.late();
+    figure("live at another replica, p99 and latest", late);
+    assert!(late.0 < Duration::from_millis(450), "{late:?}: over the bus it is sooner than by the log");
 
     // A command at the other replica is decided by the owner.
     let commands = format!("/sessions/{id}/commands");
@@ -263,8 +264,9 @@ async fn without_redis_everything_goes_on_a_little_later() {
     assert!(ready.status().is_success());
 
     sleep(down.saturating_sub(begun.elapsed())).await;
-    figure("latest live event without Redis", readers.latest());
-    assert!(readers.latest() < Duration::from_millis(1_500), "{:?}", readers.latest());
+    let late = readers.late();
+    figure("live without Redis, p99 and latest", late);
+    assert!(late.0 < Duration::from_secs(1), "{late:?}");
     for (replica, before) in lab.replicas.iter().zip(lines) {
         let told = lines_of(&replica.told(), before);
         figure("lines of log meanwhile", told);
@@ -274,7 +276,7 @@ async fn without_redis_everything_goes_on_a_little_later() {
     sleep(Duration::from_secs(6)).await;
     readers.begin_gap();
     sleep(Duration::from_secs(3)).await;
-    figure("latest live event with Redis again", readers.latest());
+    figure("live with Redis again, p99 and latest", readers.late());
     assert_eq!(lab.get_as("", 0, "/health").await.1["components"]["bus"]["status"], json!("healthy"));
     let acknowledged = speakers.stop().await;
     lab.prove(0, &sessions, readers, &acknowledged).await;
