@@ -193,7 +193,6 @@ async fn a_replica_may_die_at_any_statement_of_a_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "`make chaos` runs it: half a minute"]
 async fn an_owner_that_was_paused_is_fenced() {
     let lab = Lab::new(2).await;
     let sessions = sessions(&lab, 4).await;
