@@ -72,10 +72,10 @@ fn where_no_fault_strikes_nobody_is_fenced_and_what_models_saw_is_paid_for_exact
     }
 }
 
-/// Of a hundred worlds some must fail, with that in what they say.
+/// Of a thousand worlds some must fail, with that in what they say.
 fn must_be_found(flaw: Flaw, says: &str) {
     let vader = Arc::new(Vader::new());
-    let found = (0..100).any(|seed| {
+    let found = (0..1_000).any(|seed| {
         let outcome = run(Plan { flaw, ..Plan::new(seed, STEPS) }, &vader);
         outcome.violations.iter().any(|violation| violation.contains(says))
     });

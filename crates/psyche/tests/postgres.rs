@@ -195,8 +195,10 @@ fn everything_moves_there_and_back_and_comes_back_from_a_backup() {
     assert!(moved.contains("1 sessions with") && !moved.contains("hush"), "{moved}");
     let again = home.psyche(&["migrate", "--to", &home.url]);
     assert!(!again.status.success() && text(&again.stderr).contains("not empty"), "{}", text(&again.stderr));
-    // Beside the file that was there before, whose marks are no matter of this one's.
-    let back = format!("sqlite:{}", home.data.path().join("back.db").display());
+    // In a directory of its own: what lies beside a database tells of that one alone.
+    let beside = home.data.path().join("back");
+    std::fs::create_dir(&beside).unwrap();
+    let back = format!("sqlite:{}", beside.join("back.db").display());
     said(&home.psyche(&["migrate", "--from", &home.url, "--to", &back]));
     for store in [&home.url, &back] {
         let store = format!("store={store}");

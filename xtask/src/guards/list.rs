@@ -441,7 +441,7 @@ pub const GUARDS: &[Guard] = &[
     Guard {
         row: "I4", name: "an owner that cannot renew gives its sessions up",
         file: "crates/psyche-engine/src/leases.rs",
-        code: "if ⟦inner.options.replicas && renewed.elapsed() >= Duration::from_millis(inner.options.lease_ms / 5 * 4)⟧ {",
+        code: "if ⟦inner.options.replicas && renewed.elapsed() >= Duration::from_millis(inner.options.lease_ms / 5 * 4)⟧\n",
         without: "false",
         tests: &["an_owner_cut_off_from_the_database_fences_itself"],
     },

@@ -78,7 +78,9 @@ async fn sessions_of_a_user_share_one_budget_and_never_pass_it() {
     // It is as spent after a restart, and an own budget of the person goes before that of everybody.
     let engine = self::engine(&world, options);
     assert_eq!(run_out(&world, &engine, &sessions[..1], "again").await, [Some(Payer::User)]);
-    assert_eq!(spent(&store).await, first);
+    // What the others' turns still held at the end is free now, and may be enough for a turn more.
+    let again = spent(&store).await;
+    assert!((first..=30_000).contains(&again), "{again} after {first}");
     store.set_budget(TenantId::DEFAULT, Some(PERSON), Some(tokens(40_000))).await.unwrap();
     assert_eq!(run_out(&world, &engine, &sessions[..2], "more").await, [Some(Payer::User); 2]);
     let second = spent(&store).await;

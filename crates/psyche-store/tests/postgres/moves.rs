@@ -260,9 +260,9 @@ async fn what_breaks_off_leaves_the_target_empty() {
     }));
     let error = target.fill(broken, silent()).await.unwrap_err().to_string();
     assert!(error.contains("the disk is gone"), "{error}");
-    let closed = source.rows();
-    source.close().await;
-    let closed = target.fill(closed, silent()).await;
+    // At once: a store that is closed waits for whoever reads it.
+    let rows = source.rows();
+    let ((), closed) = tokio::join!(source.close(), target.fill(rows, silent()));
     assert!(closed.is_ok() || all(target.rows().await.unwrap()).await.len() == 1, "all or nothing");
     let after_close = target.fill(source.rows(), silent()).await;
     let error = after_close.unwrap_err().to_string();
