@@ -8,7 +8,8 @@ use psyche_core::session::{EXPIRED, SessionStatus};
 use psyche_core::{SessionId, TenantId, UserId};
 use tokio::sync::oneshot;
 
-use crate::{EngineError, Inner, Mail, Order, peek, task};
+use crate::task::{self, Place};
+use crate::{EngineError, Inner, Mail, Order, peek};
 
 /// Expirations that a listener may be behind.
 pub(crate) const REMEMBERED: usize = 1_024;
@@ -73,10 +74,11 @@ async fn asleep(inner: &Inner, untouched_ms: u64) -> Result<Vec<SessionId>, Stor
 }
 
 async fn expire(inner: &Arc<Inner>, session: SessionId, untouched_ms: u64) -> Result<Option<Expired>, EngineError> {
-    let resident = match task::resident(inner, session).await {
+    let resident = match task::place(inner, session).await {
+        Ok(Place::Here(resident)) => resident,
         // Another replica drives it and looks after it; or it is gone.
-        Err(EngineError::Unavailable(_) | EngineError::NotFound) => return Ok(None),
-        other => other?,
+        Ok(Place::Elsewhere(_)) | Err(EngineError::Unavailable(_) | EngineError::NotFound) => return Ok(None),
+        Err(other) => return Err(other),
     };
     let (answer, expired) = oneshot::channel();
     if resident.mailbox.send(Mail::Order(Order::Expire(untouched_ms, answer))).await.is_err()

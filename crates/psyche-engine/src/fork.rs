@@ -1,14 +1,12 @@
 //! Forks: another session goes on with the past of one, from any of its events (docs/adr/0005-forks.md).
 
-use std::collections::BTreeMap;
-
 use psyche_core::event::{Changes, Event, Payload};
 use psyche_core::port::{NewFork, Parent, SessionSummary, StoreError};
-use psyche_core::session::{Command, Fork, Inputs, Session, Settled};
+use psyche_core::session::{Command, Fork, Session, Settled};
 use psyche_core::speech;
-use psyche_core::words::Salts;
 use psyche_core::{SessionId, TenantId, UserId};
 
+use crate::step::step;
 use crate::{Engine, EngineError, Ports, load};
 
 /// Records that one append may hold beyond the place of a fork.
@@ -54,7 +52,7 @@ impl Engine {
     }
 
     async fn decide_fork(&self, from: SessionId, draft: &ForkDraft) -> Result<(NewFork, Session), EngineError> {
-        let Ports { log, clock, vader, .. } = &self.inner.ports;
+        let Ports { log, clock, .. } = &self.inner.ports;
         let head = log.head(from).await?.ok_or(EngineError::NotFound)?;
         if draft.at_seq == 0 || draft.at_seq > head.seq {
             let message = format!("the log has events 1 to {}", head.seq);
@@ -73,15 +71,8 @@ impl Engine {
             changes,
             settled,
         };
-        let salts = Salts::fresh(clock.entropy());
-        let mut inputs = Inputs { now: clock.now(), salts, vader, embedded: None, prompts: BTreeMap::new() };
         let parent = fork.parent.clone();
-        let payloads = session.decide(&Command::Fork(Box::new(fork)), &mut inputs)?;
-        let events = session.stamp(payloads, inputs.now);
-        let records = session.records(&events, 0);
-        for (record, event) in records.iter().zip(&events) {
-            session.apply_record(record, event);
-        }
+        let records = step(&self.inner.ports, &mut session, 0, &Command::Fork(Box::new(fork)), None)?.records;
         Ok((NewFork { row: session.row(TenantId::DEFAULT), parent, records }, session))
     }
 

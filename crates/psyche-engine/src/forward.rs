@@ -3,7 +3,6 @@
 //! One log, no second queue: `command_received` is appended without owning the session, and the owner says with
 //! `command_accepted` or `command_refused` what came of it. Nothing else is said between engines that matters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use futures_util::StreamExt as _;
 use psyche_core::SessionId;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{Append, AppendError, EventLog, News};
-use psyche_core::session::{Command, Inputs, Refusal, RefusalKind, Session, UserCommand};
-use psyche_core::words::Salts;
+use psyche_core::session::{Command, Refusal, RefusalKind, Session, SessionStatus, UserCommand};
 use tokio::time::Instant;
 
+use crate::step::{Step, step};
 use crate::task::{self, same_command};
 use crate::{EngineError, Inner, load, quotas};
 
@@ -30,12 +29,12 @@ pub(crate) async fn forward(inner: &Arc<Inner>, id: SessionId, command: UserComm
     let mut news = inner.ports.bus.subscribe(id);
     let seq = match beside(inner, id, &Command::Forward(command.clone())).await {
         Ok(events) => events.first().map_or(0, |event| event.seq),
-        Err(Beside::Taken(seq)) => return same_command(inner.ports.log.as_ref(), id, &command, seq).await,
+        Err(Beside::Taken(at)) => return same_command(inner.ports.log.as_ref(), id, &command, at).await,
         Err(Beside::Engine(EngineError::Refused(refusal))) => {
             // What was done already may well be impossible now.
             let found = inner.ports.log.find_command(id, command.id.as_str()).await?;
             let Some(seq) = found else { return Err(refusal.into()) };
-            return same_command(inner.ports.log.as_ref(), id, &command, seq).await;
+            return same_command(inner.ports.log.as_ref(), id, &command, (seq, refusal.status)).await;
         }
         Err(Beside::Engine(error)) => return Err(error),
     };
@@ -93,8 +92,8 @@ async fn go_on(log: &dyn EventLog, mut session: Session) -> Result<Session, Engi
 
 /// Why something could not be appended beside the owner.
 pub(crate) enum Beside {
-    /// The command was received before, as this event.
-    Taken(u64),
+    /// The command was received before, as this event; the session's status.
+    Taken((u64, SessionStatus)),
     Engine(EngineError),
 }
 
@@ -117,25 +116,12 @@ pub(crate) async fn beside(inner: &Inner, id: SessionId, command: &Command) -> R
         if let Command::Forward(user) = command {
             quotas::room_in(&inner.options, &session, &user.action)?;
         }
-        let mut inputs = Inputs {
-            now: ports.clock.now(),
-            salts: Salts::fresh(ports.clock.entropy()),
-            vader: &ports.vader,
-            embedded: None,
-            prompts: BTreeMap::new(),
-        };
-        let payloads = session.decide(command, &mut inputs)?;
-        if payloads.is_empty() {
-            return Ok(Vec::new());
-        }
-        let events = session.stamp(payloads, inputs.now);
-        let records = session.records(&events, 0);
-        let expected = session.hash;
         let mut next = session.clone();
-        for (record, event) in records.iter().zip(&events) {
-            next.apply_record(record, event);
+        let Step { events, records, .. } = step(ports, &mut next, 0, command, None)?;
+        if events.is_empty() {
+            return Ok(events);
         }
-        let summary = Some(next.summary());
+        let (expected, summary) = (session.hash, Some(next.summary()));
         match ports.log.append(Append { session: id, epoch: None, expected, records, summary, charge: None }).await {
             Ok(head) => {
                 let (generation, seq) = (head.generation, head.seq);
@@ -143,7 +129,7 @@ pub(crate) async fn beside(inner: &Inner, id: SessionId, command: &Command) -> R
                 return Ok(events);
             }
             Err(AppendError::Stale(_)) => known = Some(session),
-            Err(AppendError::CommandTaken { seq }) => return Err(Beside::Taken(seq)),
+            Err(AppendError::CommandTaken { seq }) => return Err(Beside::Taken((seq, session.status))),
             Err(error) => return Err(error.into()),
         }
     }

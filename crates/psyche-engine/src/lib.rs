@@ -14,6 +14,7 @@ mod people;
 mod quotas;
 mod rerun;
 mod retry;
+mod step;
 mod task;
 
 use std::collections::HashMap;
@@ -77,7 +78,7 @@ pub struct Options {
     pub renew_every: Duration,
     /// How often to look for sessions that nobody drives; `None`: never, for a program that came for one session.
     pub claim_every: Option<Duration>,
-    /// Whether other engines share the log: what they append is looked for, and commands for their sessions are passed on.
+    /// Whether others may append to the log: that is looked for, and commands for sessions of other engines are passed on.
     pub replicas: bool,
     /// A session that is not running leaves memory after this long without a command.
     pub idle: Duration,
@@ -407,9 +408,8 @@ impl Engine {
     /// Exactly what the agent saw that spoke the utterance `seq`.
     pub async fn context(&self, session: SessionId, seq: u64) -> Result<Context, EngineError> {
         let log = self.inner.ports.log.as_ref();
-        let record =
-            log.read(session, seq.saturating_sub(1), 1).await?.into_iter().next().ok_or(EngineError::NotFound)?;
-        let Payload::AgentMessage(message) = Event::decode(&record)?.payload else { return Err(EngineError::NotFound) };
+        let spoken = load::event(log, session, seq).await?.ok_or(EngineError::NotFound)?;
+        let Payload::AgentMessage(message) = spoken.payload else { return Err(EngineError::NotFound) };
         let (turn, attempt) = (message.metadata.turn, message.metadata.attempt);
         let started = load::find_turn(log, session, seq, turn, attempt).await?.ok_or(EngineError::NotFound)?;
         let before = self.at(session, started.seq - 1).await?;

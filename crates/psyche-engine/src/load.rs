@@ -83,6 +83,12 @@ pub fn fold(session: &mut Option<Session>, id: SessionId, record: &Record) -> Re
     Ok(())
 }
 
+/// One event of a log, when it is there.
+pub async fn event(log: &dyn EventLog, id: SessionId, seq: u64) -> Result<Option<Event>, StoreError> {
+    let record = log.read(id, seq.saturating_sub(1), 1).await?.into_iter().next();
+    record.map(|record| Event::decode(&record).map_err(|e| StoreError::Corrupt(e.to_string()))).transpose()
+}
+
 /// A snapshot of a state.
 pub fn snapshot(session: &Session) -> Result<Snapshot, serde_json::Error> {
     let Session { generation, seq, hash, .. } = *session;

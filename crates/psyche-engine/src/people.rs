@@ -1,15 +1,13 @@
 //! Who belongs to a session, written into its log.
 
-use std::collections::BTreeMap;
-
 use psyche_core::SessionId;
 use psyche_core::port::Relation;
 use psyche_core::record::Record;
-use psyche_core::session::{Command, Inputs, Relate, Session};
-use psyche_core::words::Salts;
+use psyche_core::session::{Command, Relate, Session};
 use tokio::sync::oneshot;
 
 use crate::forward::{self, Beside};
+use crate::step::step;
 use crate::task::{self, Place};
 use crate::{Engine, EngineError, Mail, Order};
 
@@ -45,15 +43,7 @@ impl Engine {
         // Without an account, as in tests and on the command line, there is nobody to name.
         let Some(user) = ports.directory.user(owner).await? else { return Ok(None) };
         let relate = Relate { user_id: owner, username: user.username, relation: Relation::Owner, by: owner };
-        let salts = Salts::fresh(ports.clock.entropy());
-        let mut inputs =
-            Inputs { now: ports.clock.now(), salts, vader: &ports.vader, embedded: None, prompts: BTreeMap::new() };
-        let payloads = session.decide(&Command::Relate(relate), &mut inputs)?;
-        let events = session.stamp(payloads, inputs.now);
-        let records = session.records(&events, 0);
-        for (record, event) in records.iter().zip(&events) {
-            session.apply_record(record, event);
-        }
+        let records = step(ports, session, 0, &Command::Relate(relate), None)?.records;
         Ok(records.into_iter().next())
     }
 }

@@ -20,8 +20,7 @@ use psyche_core::port::{
 };
 use psyche_core::prompt::Prompt;
 use psyche_core::record::Record;
-use psyche_core::session::{Command, Halt, Inputs, ModelFacts, Refusal, Session, SessionStatus};
-use psyche_core::words::Salts;
+use psyche_core::session::{Command, Halt, ModelFacts, Refusal, Session, SessionStatus};
 use psyche_core::{SessionId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -30,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budgets::Holder;
 use crate::generation::{Call, Outcome};
+use crate::step::{self, Step};
 use crate::{EngineError, Inner, Mail, Order, Resident, budgets, load, peek, quotas, retry};
 
 /// Commands that may wait for the task.
@@ -44,16 +44,6 @@ pub(crate) enum Place {
     Here(Resident),
     /// By another engine, until that moment of the database's clock at least.
     Elsewhere(Timestamp),
-}
-
-/// The task of a session, for what no other engine can do.
-pub(crate) async fn resident(inner: &Arc<Inner>, id: SessionId) -> Result<Resident, EngineError> {
-    match place(inner, id).await? {
-        Place::Here(resident) => Ok(resident),
-        Place::Elsewhere(until) => {
-            Err(EngineError::Unavailable(format!("another replica drives this session until {until}")))
-        }
-    }
 }
 
 /// The task of a session; started, with the lease claimed and the log folded, when there is none anywhere.
@@ -401,23 +391,9 @@ impl Task {
         }
     }
 
-    /// Decides a command on a state and folds what follows; a refusal changes nothing.
+    /// Decides a command under this owner's epoch.
     fn step(&self, next: &mut Session, command: &Command, embedded: Option<Embedded>) -> Result<Step, Refusal> {
-        let ports = &self.inner.ports;
-        let mut inputs = Inputs {
-            now: ports.clock.now(),
-            salts: Salts::fresh(ports.clock.entropy()),
-            vader: &ports.vader,
-            embedded,
-            prompts: BTreeMap::new(),
-        };
-        let payloads = next.decide(command, &mut inputs)?;
-        let events = next.stamp(payloads, inputs.now);
-        let records = next.records(&events, self.epoch);
-        for (record, event) in records.iter().zip(&events) {
-            next.apply_record(record, event);
-        }
-        Ok(Step { events, records, prompts: inputs.prompts })
+        step::step(&self.inner.ports, next, self.epoch, command, embedded)
     }
 
     /// What is to be stored after `expected` so that the session stands at `next`.
@@ -519,9 +495,7 @@ impl Task {
     /// Commands that other engines have acknowledged, in their order.
     async fn decide_waiting(&mut self) -> Result<(), AppendError> {
         while let Some(seq) = self.look(|s| s.waiting.first_key_value().map(|(seq, _)| *seq)) {
-            let records = self.inner.ports.log.read(self.id, seq - 1, 1).await?;
-            let event = records.first().map(Event::decode).transpose();
-            let event = event.map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            let event = load::event(self.inner.ports.log.as_ref(), self.id, seq).await?;
             let Some(Payload::CommandReceived(received)) = event.map(|event| event.payload) else {
                 return Err(StoreError::Corrupt(format!("event {seq} is not the command that waits")).into());
             };
@@ -673,13 +647,6 @@ async fn heard(news: &mut Option<NewsStream>, state: &RwLock<Session>) {
             }
         }
     }
-}
-
-/// What a command leads to, not stored yet.
-struct Step {
-    events: Vec<Event>,
-    records: Vec<Record>,
-    prompts: BTreeMap<u64, Prompt>,
 }
 
 /// Events that are stored, and the prompts of the turns they start.

@@ -84,7 +84,7 @@ async fn admit(
         Ok((_, caller)) => caller,
         Err(error) => return Err(not_signed_in(app, context, error).await),
     };
-    let allowance = app.rates.user(app.ports.counters.as_ref(), caller.user_id, app.ports.clock.monotonic_ms()).await;
+    let allowance = app.rates.user(caller.user_id, app.ports.clock.monotonic_ms()).await;
     if let Some(wait) = allowance.wait {
         return Err(too_often(app, context, Some(caller.user_id), wait).await);
     }
@@ -123,7 +123,7 @@ async fn not_signed_in(app: &App, context: &Context, error: ApiError) -> ApiErro
     if error.kind != ErrorKind::Unauthenticated {
         return error;
     }
-    let allowance = app.arrives(Class::Anonymous, context.address).await;
+    let allowance = app.rates.arrives(Class::Anonymous, context.address, app.ports.clock.monotonic_ms()).await;
     if let Some(wait) = allowance.and_then(|allowance| allowance.wait) {
         return too_often(app, context, None, wait).await;
     }

@@ -17,13 +17,12 @@ use crate::blocks::Blocks;
 use crate::client::bucket;
 use crate::error::Answer;
 use crate::histories::Histories;
-use crate::limits::Allowance;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
 use crate::passwords::Hasher;
-use crate::rates::{Class, Rates};
+use crate::rates::Rates;
 use crate::retention::Jobs;
 use crate::tokens::Keys;
 
@@ -100,11 +99,6 @@ impl App {
             Ok(1) => self.record(vec![row]).await,
             _ => Ok(()),
         }
-    }
-
-    /// Counts a request against what its client may ask.
-    pub async fn arrives(&self, class: Class, address: IpAddr) -> Option<Allowance> {
-        self.rates.arrives(self.ports.counters.as_ref(), class, address, self.ports.clock.monotonic_ms()).await
     }
 
     /// Whether a job that one of all replicas should do is this one's, for that long. Without what they share each does it.

@@ -132,7 +132,7 @@ async fn refused(app: &App, context: &Context, class: Class, allowance: &mut Opt
         let message = "This address failed to sign in too often and is blocked for a while. An admin can lift that.";
         return Some(ApiError::new(ErrorKind::Forbidden, message));
     }
-    *allowance = app.arrives(class, context.address).await;
+    *allowance = app.rates.arrives(class, context.address, app.ports.clock.monotonic_ms()).await;
     let wait = allowance.as_ref()?.wait?;
     Some(too_often(app, context, None, wait).await)
 }

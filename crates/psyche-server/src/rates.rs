@@ -1,6 +1,7 @@
 //! Which bucket a request takes from, and what its answer says of it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use psyche_core::UserId;
@@ -12,6 +13,8 @@ use crate::options::Limits;
 
 /// All buckets.
 pub struct Rates {
+    /// Counts for all replicas together, where there are several.
+    shared: Arc<dyn EphemeralStore>,
     anonymous: Buckets<IpAddr>,
     users: Buckets<UserId>,
     sign_ins: Buckets<IpAddr>,
@@ -50,8 +53,9 @@ impl Class {
 }
 
 impl Rates {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, shared: Arc<dyn EphemeralStore>) -> Self {
         Self {
+            shared,
             anonymous: Buckets::new("anonymous", limits.anonymous),
             users: Buckets::new("users", limits.users),
             sign_ins: Buckets::new("sign-ins", limits.sign_ins),
@@ -62,13 +66,7 @@ impl Rates {
     }
 
     /// `None`: not limited, or not yet.
-    pub async fn arrives(
-        &self,
-        shared: &dyn EphemeralStore,
-        class: Class,
-        address: IpAddr,
-        now_ms: u64,
-    ) -> Option<Allowance> {
+    pub async fn arrives(&self, class: Class, address: IpAddr, now_ms: u64) -> Option<Allowance> {
         let buckets = match class {
             Class::File | Class::Bearer => return None,
             // Probes come from what watches this one.
@@ -77,15 +75,15 @@ impl Rates {
             Class::Socket => &self.sockets,
             Class::Anonymous => &self.anonymous,
         };
-        Some(buckets.take_shared(shared, bucket(address), now_ms).await)
+        Some(buckets.take_shared(self.shared.as_ref(), bucket(address), now_ms).await)
     }
 
-    pub async fn user(&self, shared: &dyn EphemeralStore, user: UserId, now_ms: u64) -> Allowance {
-        self.users.take_shared(shared, user, now_ms).await
+    pub async fn user(&self, user: UserId, now_ms: u64) -> Allowance {
+        self.users.take_shared(self.shared.as_ref(), user, now_ms).await
     }
 
-    pub async fn export(&self, shared: &dyn EphemeralStore, user: UserId, now_ms: u64) -> Allowance {
-        self.exports.take_shared(shared, user, now_ms).await
+    pub async fn export(&self, user: UserId, now_ms: u64) -> Allowance {
+        self.exports.take_shared(self.shared.as_ref(), user, now_ms).await
     }
 }
 

@@ -78,7 +78,7 @@ impl Server {
             analyses: Analyses::default(),
             histories: Histories::default(),
             blocks: Blocks::default(),
-            rates: Rates::new(&options.limits),
+            rates: Rates::new(&options.limits, Arc::clone(&ports.counters)),
             me: ports.clock.uuid(),
             device_key: sign(&Hash::of(&options.jwt_secrets[0]).0, &[b"psyche.devices"]).0,
             jobs: Jobs::default(),

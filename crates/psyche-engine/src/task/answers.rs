@@ -153,26 +153,25 @@ impl Task {
         if seq > self.look(|s| s.seq) {
             self.catch_up().await.map_err(EngineError::from)?;
         }
-        Ok(same_command(self.inner.ports.log.as_ref(), self.id, command, seq).await?)
+        let status = self.look(|s| s.status);
+        Ok(same_command(self.inner.ports.log.as_ref(), self.id, command, (seq, status)).await?)
     }
 }
 
-/// Whether the event `seq` has received this very command.
+/// Whether the event `seq` has received this very command. A refusal tells the session's status.
 pub(crate) async fn same_command(
     log: &dyn EventLog,
     id: SessionId,
     command: &UserCommand,
-    seq: u64,
+    (seq, status): (u64, SessionStatus),
 ) -> Result<u64, EngineError> {
-    let records = log.read(id, seq - 1, 1).await?;
-    match records.first().map(Event::decode).transpose()?.map(|e| e.payload) {
+    match load::event(log, id, seq).await?.map(|e| e.payload) {
         Some(Payload::CommandReceived(received))
             if received.actor == command.actor.to_string() && received.command == command.action.name() =>
         {
             Ok(seq)
         }
         _ => {
-            let status = load::load(log, id, u64::MAX).await?.session.status;
             let message = format!("the command id {} was used for another command, event {seq}", command.id);
             Err(EngineError::Refused(Refusal { kind: RefusalKind::Conflict, status, field: None, message }))
         }

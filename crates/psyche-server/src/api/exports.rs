@@ -128,7 +128,7 @@ pub async fn export(
 
 /// Takes from the exports a person has in an hour, and records this one; nothing is given out without.
 pub async fn counted(app: &App, context: &Context, caller: &Caller, row: AuditDraft) -> Answer<()> {
-    let allowance = app.rates.export(app.ports.counters.as_ref(), caller.user_id, app.ports.clock.monotonic_ms()).await;
+    let allowance = app.rates.export(caller.user_id, app.ports.clock.monotonic_ms()).await;
     if let Some(wait) = allowance.wait {
         return Err(too_often(app, context, Some(caller.user_id), wait).await);
     }

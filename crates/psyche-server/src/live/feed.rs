@@ -239,25 +239,21 @@ impl Feed {
 
     fn tell_presence(&self) {
         self.people_changed.store(false, Ordering::Relaxed);
-        let mut people: BTreeMap<String, Value> = BTreeMap::new();
-        for person in self.elsewhere().values().flat_map(|(_, people)| people) {
-            people.insert(person["user_id"].to_string(), person.clone());
-        }
-        let here = self.here();
-        people.extend(here.into_iter().map(|person| (person["user_id"].to_string(), person)));
+        let (elsewhere, here) = (self.elsewhere(), self.people());
+        let there = elsewhere.values().flat_map(|(_, people)| people);
+        // Who is in both counts once, as they are here.
+        let all = there.chain(here.values().map(|(_, person)| person));
+        let people: BTreeMap<Option<&str>, &Value> = all.map(|person| (person["user_id"].as_str(), person)).collect();
         let users: Vec<_> = people.values().take(views::NAMED).collect();
         let frame = json!({"type": "presence", "session_id": self.session, "users": users, "count": people.len()});
         self.channel.lane.set(Slot::Presence, &frame.to_string());
     }
 
-    fn here(&self) -> Vec<Value> {
-        self.people().values().map(|(_, person)| person.clone()).collect()
-    }
-
     /// Tells other replicas who has the session open here.
     pub fn tell_replicas(&self, app: &Shared) {
         if app.options.replicas {
-            let present = Live::Present { replica: app.me, people: self.here() };
+            let people = self.people().values().map(|(_, person)| person.clone()).collect();
+            let present = Live::Present { replica: app.me, people };
             app.ports.bus.publish(self.session, News::Live(Arc::new(present)));
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_core::audit::{AuditDraft, AuditType, Severity};
 use psyche_core::port::{Clock, NewSession, SessionRow};
 use psyche_core::words::Salts;
 use psyche_core::{SessionId, TenantId, UserId};
@@ -72,19 +72,13 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     let id = SessionId(clock.uuid());
     let Import { records, summary, added, origin } = read(&arguments.file, id, owner, clock.as_ref())?;
     let (events, name) = (summary.seq, summary.name.clone());
+    let details = serde_json::json!({
+        "imported": origin, "events": events, "added": added, "log_hash": records.last().map(|r| r.hash),
+    });
     let row = AuditDraft {
-        tenant: TenantId::DEFAULT,
-        event_type: AuditType::SessionCreated,
-        severity: Severity::Low,
-        at: clock.now(),
         user_id: Some(owner),
         session_id: Some(id),
-        request_id: "command-line".to_owned(),
-        outcome: Outcome::Success,
-        personal: Personal::default(),
-        details: serde_json::json!({
-            "imported": origin, "events": events, "added": added, "log_hash": records.last().map(|r| r.hash),
-        }),
+        ..super::row(clock.as_ref(), AuditType::SessionCreated, Severity::Low, details)
     };
     store.audit().record(vec![row]).await?;
     store.log().create(NewSession { row: SessionRow { tenant: TenantId::DEFAULT, summary }, records }).await?;

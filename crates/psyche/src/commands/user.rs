@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
-use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_core::audit::{AuditDraft, AuditType, Personal, Severity};
 use psyche_core::port::{Clock, NewUser, Role, User, UserStatus};
 use psyche_core::{TenantId, UserId};
 use psyche_server::passwords;
@@ -60,17 +60,11 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode> {
     let password = password.trim_end_matches(['\n', '\r']);
     let user = account(config, clock.as_ref(), &username, &email, password, role)?;
     let id = user.user_id;
+    let details = serde_json::json!({"message": "An account was made on the machine itself.", "role": role});
     let row = AuditDraft {
-        tenant: TenantId::DEFAULT,
-        event_type: AuditType::PermissionChanged,
-        severity: Severity::High,
-        at: clock.now(),
         user_id: Some(id),
-        session_id: None,
-        request_id: "command-line".to_owned(),
-        outcome: Outcome::Success,
         personal: Personal { username: Some(username.clone()), ip_address: None },
-        details: serde_json::json!({"message": "An account was made on the machine itself.", "role": role}),
+        ..super::row(clock.as_ref(), AuditType::PermissionChanged, Severity::High, details)
     };
     let directory = store.audit().directory_with(vec![row]);
     let outcome = directory.create_user(NewUser { user, only_first_admin: false }).await;
