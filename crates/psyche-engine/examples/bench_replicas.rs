@@ -194,11 +194,7 @@ fn statement(shape: usize) -> String {
         of_head("summary"),
         of_head("tags"),
         if commits { of_head("tenant") } else { "NULL::uuid".to_owned() },
-        if commits {
-            "(SELECT array_agg(user_id ORDER BY user_id) FROM allowance)".to_owned()
-        } else {
-            "'{}'::uuid[]".to_owned()
-        },
+        if commits { "(SELECT array_agg(DISTINCT user_id) FROM spent)".to_owned() } else { "'{}'::uuid[]".to_owned() },
         "100::bigint".to_owned(),
         "0::double precision".to_owned(),
     ];

@@ -35,9 +35,7 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
         pause = inner.options.renew_every;
         // A task that crashed serves nobody: without its lease another one takes the session up.
         inner.residents().retain(|_, resident| !resident.mailbox.is_closed());
-        let mut held: Vec<SessionId> = inner.residents().keys().copied().collect();
-        // In an order that does not change from one run to the next: a simulation is to repeat itself.
-        held.sort_unstable();
+        let held = held(&inner);
         if held.is_empty() {
             renewed = Instant::now();
             continue;
@@ -65,6 +63,13 @@ pub(crate) async fn renew(inner: Arc<Inner>) {
     }
 }
 
+/// In an order that does not change from one run to the next: a simulation is to repeat itself.
+fn held(inner: &Inner) -> Vec<SessionId> {
+    let mut held: Vec<SessionId> = inner.residents().keys().copied().collect();
+    held.sort_unstable();
+    held
+}
+
 fn fence(inner: &Inner, lost: impl IntoIterator<Item = SessionId>) {
     let residents = inner.residents();
     for resident in lost.into_iter().filter_map(|id| residents.get(&id)) {
@@ -77,10 +82,11 @@ fn fence(inner: &Inner, lost: impl IntoIterator<Item = SessionId>) {
 pub(crate) async fn follow(inner: Arc<Inner>) {
     loop {
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
-        let held: Vec<SessionId> = inner.residents().keys().copied().collect();
+        let held = held(&inner);
         if held.is_empty() {
             continue;
         }

@@ -60,6 +60,8 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Columns that SQLite has from its first version on and that are empty ever since.
     pub emptied: &'static [&'static str],
+    /// The view in PostgreSQL that adds up what is kept in several rows there.
+    pub in_all: Option<&'static str>,
 }
 
 const fn c(name: &'static str, kind: Kind) -> Column {
@@ -71,7 +73,7 @@ const fn told(name: &'static str, kind: Kind, by: &'static str) -> Column {
 }
 
 const fn table(name: &'static str, key: &'static str, columns: &'static [Column]) -> Table {
-    Table { name, key, columns, emptied: &[] }
+    Table { name, key, columns, emptied: &[], in_all: None }
 }
 
 /// All content, each table after those it refers to. Left out is what a store keeps about itself: the version of its
@@ -173,6 +175,7 @@ pub const TABLES: &[Table] = &[
             c("sealed", Kind::Bytes),
         ],
         emptied: &["username", "display_name", "email", "preferences"],
+        in_all: None,
     },
     Table {
         name: "sign_in",
@@ -188,6 +191,7 @@ pub const TABLES: &[Table] = &[
             c("sealed", Kind::Bytes),
         ],
         emptied: &["device", "ip", "user_agent"],
+        in_all: None,
     },
     table(
         "refresh_token",
@@ -251,10 +255,10 @@ pub const TABLES: &[Table] = &[
         "id",
         &[c("id", Kind::Small), c("seq", Kind::Big), c("mac", Kind::Bytes), c("signature", Kind::Bytes)],
     ),
-    table(
-        "allowance",
-        "tenant, user_id",
-        &[
+    Table {
+        name: "allowance",
+        key: "tenant, user_id",
+        columns: &[
             c("tenant", Kind::Id),
             c("user_id", Kind::Holder),
             c("limited", Kind::Flag),
@@ -263,7 +267,9 @@ pub const TABLES: &[Table] = &[
             c("tokens", Kind::Big),
             c("cost", Kind::Real),
         ],
-    ),
+        emptied: &[],
+        in_all: Some("allowance_in_all"),
+    },
     table(
         "sealed_value",
         "tenant, kind, id",

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use psyche_bus::redis::{self, Redis};
 use psyche_bus::{LocalBus, LocalEphemeral};
-use psyche_core::audit::{AuditDraft, AuditType, Outcome, Personal, Severity};
+use psyche_core::audit::{AuditType, Severity};
 use psyche_core::measure::Vader;
 use psyche_core::port::{
     AuditLog, Bus, Clock, Directory, EphemeralStore, EventLog, LanguageModel, ModelCatalog, ProviderDefinition,
 };
-use psyche_core::{TenantId, Timestamp, UserId};
+use psyche_core::{Timestamp, UserId};
 use psyche_engine::Ports;
 use psyche_llm::MiniLm;
 use psyche_llm::registry::{Deps, Models};
@@ -21,6 +21,7 @@ use psyche_store::postgres::{self, PostgresStore};
 use psyche_store::rows::{Beside, Copied, Rows, Told};
 use psyche_store::sqlite::{self, Backup, Files, Lost, Restored, SqliteStore};
 
+use crate::commands;
 use crate::config::Config;
 
 const NOT_KEPT: &str = "a store in memory ends with its process: there is nothing to copy, nor to copy to";
@@ -174,18 +175,8 @@ impl Store {
     ) -> Result<(Timestamp, Restored)> {
         let options = backup_options(config, file, Arc::clone(&clock))?;
         let backup = Backup::open(&options)?;
-        let row = AuditDraft {
-            tenant: TenantId::DEFAULT,
-            event_type: AuditType::ConfigChanged,
-            severity: Severity::High,
-            at: clock.now(),
-            user_id: None,
-            session_id: None,
-            request_id: "command-line".to_owned(),
-            outcome: Outcome::Success,
-            personal: Personal::default(),
-            details: serde_json::json!({ "restored": "a backup", "made_at": backup.made_at.to_string() }),
-        };
+        let details = serde_json::json!({ "restored": "a backup", "made_at": backup.made_at.to_string() });
+        let row = commands::row(clock.as_ref(), AuditType::ConfigChanged, Severity::High, details);
         if let Some(path) = config.store().strip_prefix("sqlite:") {
             let options = sqlite::Options { path: PathBuf::from(path), ..options };
             return Ok((backup.made_at, sqlite::restore(options, &backup, over, row, told).await?));

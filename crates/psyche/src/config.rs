@@ -346,6 +346,13 @@ impl Config {
         Ok(config)
     }
 
+    /// The same for a program that shares the store with nobody, replicas included.
+    pub fn alone(&self) -> Result<Self> {
+        let mut config = self.clone();
+        config.put(known("cluster")?, toml::Value::Boolean(false), "command");
+        Ok(config)
+    }
+
     /// The same without the password that a URL may hold.
     pub fn store_shown(&self) -> String {
         without_password(&self.store())

@@ -69,6 +69,10 @@ async fn any_replica_serves_any_reader_and_any_command() {
     let again = lab.post(0, &commands, &json!({"command_id": "p", "command": "pause"})).await.unwrap();
     assert_eq!(paused["seq"], again["seq"]);
     assert_eq!(lab.owner(&id), owner);
+    // A turn under way is spoken to its end before.
+    while lab.get_as(&lab.token, 1, &format!("/sessions/{id}")).await.1["status"] != "paused" {
+        sleep(Duration::from_millis(20)).await;
+    }
     lab.post(1, &commands, &json!({"command": "resume"})).await.unwrap();
 
     // An answer is given once, whichever replica is asked again.
@@ -113,6 +117,12 @@ async fn any_replica_serves_any_reader_and_any_command() {
     let presence =
         tokio::time::timeout(Duration::from_secs(10), both).await.expect("otto is seen from the other replica");
     figure("who is here, over two replicas", &presence["users"]);
+
+    // Whoever moves everything has to be alone.
+    let target = format!("sqlite:{}", lab.replicas[0].data.join("moved.db").display());
+    let moved = lab.replicas[0].command(&["migrate", "--to", &target]).output().unwrap();
+    let told = String::from_utf8_lossy(&moved.stderr);
+    assert!(!moved.status.success() && told.contains("another psyche has this database open"), "{told}");
 
     // Wrong passwords count together: five tries, wherever they are made.
     let wrong = json!({"username": "nobody", "password": "wrong wrong wrong"});
@@ -161,6 +171,9 @@ async fn a_killed_owner_is_replaced_and_nothing_is_lost_or_doubled() {
     lab.prove(0, &sessions, readers, &acknowledged).await;
 }
 
+/// Of the statement that claims a session.
+const CLAIM: &str = "epoch = epoch + 1";
+
 /// A replica dies at a statement: before the database hears it, or when it is done and the replica does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_may_die_at_any_statement_of_a_turn() {
@@ -169,20 +182,31 @@ async fn a_replica_may_die_at_any_statement_of_a_turn() {
     let readers = Readers::follow(&lab, &sessions, 1);
     let speakers = Speakers::start(&lab, &sessions);
     lab.goes_on(&sessions).await;
-    let words = ["turn_committed", "turn_started", "command_received", "epoch = epoch + 1", "INSERT INTO snapshot"];
+    let words = ["turn_committed", "turn_started", "command_received", CLAIM, "INSERT INTO snapshot"];
     let points = words.into_iter().flat_map(|word| [(word, true), (word, false)]);
     let mut died = 0;
     for (n, (word, answered)) in points.take(times(1, 10)).enumerate() {
         let n = n % 2;
+        let (left, right) = lab.replicas.split_at_mut(1);
+        let (here, other) = if n == 0 { (&mut left[0], &mut right[0]) } else { (&mut right[0], &mut left[0]) };
+        // Sessions are claimed when the other one leaves.
+        let leaves = async {
+            if word == CLAIM {
+                other.leave().await;
+                other.start();
+            }
+        };
         // Statements are said by name once they are known, so that those of a new connection are heard.
-        if !lab.replicas[n].to_postgres.spring(Trap { word, answered }).await {
-            lab.replicas[n].to_postgres.release();
+        let (heard, ()) = tokio::join!(here.to_postgres.spring(Trap { word, answered }), leaves);
+        if !heard {
+            here.to_postgres.release();
             figure("not heard within 20 s", word);
             continue;
         }
         died += 1;
-        lab.replicas[n].kill();
-        lab.replicas[n].to_postgres.release();
+        here.kill();
+        here.to_postgres.release();
+        lab.ready(1 - n).await;
         figure("turns again after dying at", (word, answered, lab.goes_on(&sessions).await));
         lab.replicas[n].start();
         lab.ready(n).await;

@@ -2,7 +2,7 @@
 //!
 //! A failover to a standby that lacks the last commits, or a database that was restored, ends logs before events that
 //! somebody has seen. So the heads that were acknowledged are remembered, in memory and in a high-water file in the data
-//! directory (as SQLite's: batched, synced), and every new connection is asked for them before anything is done with it. A
+//! directory ([`FILE`]; as SQLite's: batched, synced), and every new connection is asked for them before anything is done with it. A
 //! session whose log ends before, or reads differently, gets a new generation: its owner reads it anew, clients get a
 //! snapshot with the reason. One statement does it, and of several replicas one.
 
@@ -22,6 +22,9 @@ use super::{column, number, sessions, small};
 use crate::columns::Columns;
 use crate::high_water::{self, HighWater, Mark, Marks};
 use crate::sqlite::Lost;
+
+/// The high-water file's name in the data directory. A store in SQLite may lie there too, with one of its own.
+pub const FILE: &str = "acknowledged";
 
 /// How long what was acknowledged is held against new connections. No standby that is promoted is further behind.
 const RECENT_MS: u64 = 3_600_000;

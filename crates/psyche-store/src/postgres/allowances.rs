@@ -1,4 +1,5 @@
-//! Budgets and what was spent of them. Appends charge within their own statement (`records.rs`).
+//! Budgets and what was spent of them. Appends charge within their own statement (`records.rs`). A connection counts in a
+//! part of its own, as far as there are enough: nobody waits for another's commit.
 
 use deadpool_postgres::GenericClient;
 use psyche_core::ids::{TenantId, UserId};
@@ -15,7 +16,8 @@ pub fn row_of(user: Option<UserId>) -> Uuid {
 }
 
 pub async fn find(db: &impl GenericClient, tenant: TenantId, user: Option<UserId>) -> Result<Allowance, Fault> {
-    let sql = "SELECT limited, max_tokens, max_cost, tokens, cost FROM allowance WHERE tenant = $1 AND user_id = $2";
+    let sql = "SELECT limited, max_tokens, max_cost, tokens, cost FROM allowance_in_all
+               WHERE tenant = $1 AND user_id = $2";
     let select = db.prepare_cached(sql).await?;
     let Some(row) = db.query_opt(&select, &[&tenant.0, &row_of(user)]).await? else { return Ok(Allowance::default()) };
     let most = row.get::<_, Option<i64>>(1).map(|tokens| number(tokens, "budget")).transpose()?;
@@ -50,9 +52,9 @@ pub async fn charge(db: &impl GenericClient, charge: &Charge) -> Result<(), Faul
     let Spent { tokens, cost } = charge.counted();
     let upsert = db
         .prepare_cached(
-            "INSERT INTO allowance AS a (tenant, user_id, limited, tokens, cost) VALUES ($1, $2, false, $3, $4)
-             ON CONFLICT (tenant, user_id) DO UPDATE
-             SET tokens = a.tokens + excluded.tokens, cost = a.cost + excluded.cost",
+            "INSERT INTO spent AS s (tenant, user_id, part, tokens, cost) VALUES ($1, $2, pg_backend_pid() % 64, $3, $4)
+             ON CONFLICT (tenant, user_id, part) DO UPDATE
+             SET tokens = s.tokens + excluded.tokens, cost = s.cost + excluded.cost",
         )
         .await?;
     for user in [Some(charge.user), None] {
@@ -63,5 +65,6 @@ pub async fn charge(db: &impl GenericClient, charge: &Charge) -> Result<(), Faul
 
 pub async fn delete(db: &impl GenericClient, user: UserId) -> Result<(), Fault> {
     db.execute("DELETE FROM allowance WHERE user_id = $1", &[&user.0]).await?;
+    db.execute("DELETE FROM spent WHERE user_id = $1", &[&user.0]).await?;
     Ok(())
 }

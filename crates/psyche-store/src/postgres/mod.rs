@@ -13,7 +13,6 @@
 
 mod acknowledged;
 mod allowances;
-mod alone;
 mod audit;
 mod casts;
 mod connection;
@@ -23,6 +22,7 @@ mod fault;
 mod forks;
 mod keys;
 mod leases;
+mod lock;
 mod log;
 mod members;
 mod open;
@@ -80,7 +80,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Read only, the database itself refuses every write.
     pub access: Access,
-    /// Refuse to open a database for writing that another program has open so, and have others refuse it.
+    /// Refuse to open a database for writing that another program has open so, and have others refuse it. Otherwise it is
+    /// shared with those that share it, and refused beside one that is alone.
     pub alone: bool,
     /// Where the journal of erasures, the high-water file and the audit trail's checkpoints lie.
     pub data_dir: PathBuf,
@@ -134,8 +135,8 @@ struct Inner {
     erased: Vec<(UserId, Timestamp)>,
     /// What was acknowledged, held against every new connection.
     acknowledged: Arc<Acknowledged>,
-    /// Keeps other programs away, where that was asked for.
-    alone: Mutex<JoinSet<()>>,
+    /// Keeps those away who want to be alone, and everybody where that was asked for.
+    lock: Mutex<JoinSet<()>>,
 }
 
 impl PostgresStore {
@@ -152,7 +153,7 @@ impl PostgresStore {
 
     /// Ends the connections and gives the database back.
     pub fn close(&self) {
-        self.inner.alone.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.inner.pool.close();
         self.inner.acknowledged.end();
     }

@@ -12,10 +12,10 @@ use psyche_core::words::Subject;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::acknowledged::{Acknowledged, BeginError};
+use super::acknowledged::{self, Acknowledged, BeginError};
 use super::fault::Fault;
 use super::keys::Keys;
-use super::{Inner, Options, PATIENCE, PostgresStore, alone, connection, schema};
+use super::{Inner, Options, PATIENCE, PostgresStore, connection, lock, schema};
 use crate::Access;
 use crate::checkpoints::Checkpoints;
 use crate::journal::{self, Entry};
@@ -34,8 +34,8 @@ pub enum OpenError {
     )]
     Unreachable(String),
     #[error(
-        "another psyche has this database open: stop that process first, or use a command that only reads. Several at once \
-         need a bus between them"
+        "another psyche has this database open: stop every one first, or use a command that only reads. Several at once are \
+         replicas, which each say `cluster = true`"
     )]
     InUse,
     #[error("there is no psyche data in this database yet: start `psyche serve` on it once")]
@@ -88,8 +88,8 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
         std::fs::create_dir_all(data_dir).map_err(|source| OpenError::io(data_dir, source))?;
     }
     let target = connection::target(&options.url, options.access, options.patience)?;
-    let acknowledged = Arc::new(Acknowledged::new(Arc::clone(&options.clock)));
-    let pool = connection::pool(target.clone(), &options, Arc::clone(&acknowledged))?;
+    let known = Arc::new(Acknowledged::new(Arc::clone(&options.clock)));
+    let pool = connection::pool(target.clone(), &options, Arc::clone(&known))?;
     let keys = Keys::new(options.master_key, options.master_key_before, Arc::clone(&options.clock));
     let mut client = connection::first(&pool).await?;
     match schema::version(&**client).await?.ok_or(OpenError::Foreign)? {
@@ -105,9 +105,9 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     if !keys.fit(&client).await? {
         return Err(OpenError::WrongMasterKey);
     }
-    let alone = match options.access {
-        Access::ReadWrite if options.alone => alone::hold(target).await?,
-        _ => JoinSet::new(),
+    let lock = match options.access {
+        Access::ReadWrite => lock::hold(target, options.alone).await?,
+        Access::ReadOnly => JoinSet::new(),
     };
 
     let erasures = data_dir.join("erasures");
@@ -127,8 +127,8 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
         }
     }
     if options.access == Access::ReadWrite {
-        let high_water = data_dir.join("high-water");
-        acknowledged.begin(&mut client, high_water.clone()).await.map_err(|error| match error {
+        let high_water = data_dir.join(acknowledged::FILE);
+        known.begin(&mut client, high_water.clone()).await.map_err(|error| match error {
             BeginError::Io(source) => OpenError::io(&high_water, source),
             BeginError::Fault(fault) => fault.into(),
         })?;
@@ -142,8 +142,8 @@ pub async fn open(options: Options) -> Result<PostgresStore, OpenError> {
     let erased = erased.collect();
     let checkpoints = data_dir.join("audit-checkpoints");
     let checkpoint = Checkpoints::start(checkpoints.clone()).map_err(|source| OpenError::io(&checkpoints, source))?;
-    let (clock, alone) = (options.clock, Mutex::new(alone));
-    let inner = Inner { pool, keys, clock, checkpoints, checkpoint, erasures, erased, acknowledged, alone };
+    let (clock, lock) = (options.clock, Mutex::new(lock));
+    let inner = Inner { pool, keys, clock, checkpoints, checkpoint, erasures, erased, acknowledged: known, lock };
     let store = PostgresStore { inner: Arc::new(inner), audit: Arc::default() };
     for entry in &undone {
         let touched = store.erase_entry(entry).await?;

@@ -185,10 +185,10 @@ WITH moved AS (
     UPDATE session SET status = $24, name_folded = $25, last_activity = $26, summary = $27, tags = $28
     FROM moved WHERE session_id = $1 AND $27::text IS NOT NULL
 ), charged AS (
-    INSERT INTO allowance AS a (tenant, user_id, limited, tokens, cost)
-    SELECT $29::uuid, payer, false, $31::bigint, $32::double precision
+    INSERT INTO spent AS s (tenant, user_id, part, tokens, cost)
+    SELECT $29::uuid, payer, pg_backend_pid() % 64, $31::bigint, $32::double precision
     FROM moved, unnest($30::uuid[]) WITH ORDINALITY AS p (payer, n) ORDER BY n
-    ON CONFLICT (tenant, user_id) DO UPDATE SET tokens = a.tokens + excluded.tokens, cost = a.cost + excluded.cost
+    ON CONFLICT (tenant, user_id, part) DO UPDATE SET tokens = s.tokens + excluded.tokens, cost = s.cost + excluded.cost
 )
 SELECT gen, last_seq, head_hash, epoch, owner FROM moved";
 

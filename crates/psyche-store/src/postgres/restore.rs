@@ -6,7 +6,7 @@ use psyche_core::audit::AuditDraft;
 
 use super::fault::Fault;
 use super::write::transact;
-use super::{PostgresStore, rows};
+use super::{PostgresStore, acknowledged, rows};
 use crate::high_water;
 use crate::restored::{Present, asked};
 use crate::rows::{TABLES, Told};
@@ -32,7 +32,7 @@ impl PostgresStore {
         let mut present =
             if is_content { Present::of(self.rows_of(asked().into_iter()).await?).await? } else { Present::default() };
         // What clients hold of a database that is no more.
-        let path = self.inner.erasures.with_file_name("high-water");
+        let path = self.inner.erasures.with_file_name(acknowledged::FILE);
         for (session, mark) in high_water::load(&path).map_err(at(&path))?.marks {
             present.seen(session, mark.generation);
         }
@@ -51,7 +51,7 @@ async fn replace(
     told: &Told,
 ) -> Result<crate::rows::Copied, Fault> {
     // That erasures were done is true of what goes, not of what comes.
-    let tables: Vec<&str> = TABLES.iter().map(|table| table.name).chain(["erasure"]).collect();
+    let tables: Vec<&str> = TABLES.iter().map(|table| table.name).chain(["erasure", "spent"]).collect();
     write.db.batch_execute(&format!("TRUNCATE {}", tables.join(", "))).await?;
     rows::fill(write, content, told).await
 }

@@ -84,7 +84,8 @@ async fn send_table(db: &impl GenericClient, to: &mut Sender, table: &'static Ta
         })
         .collect();
     let none: [&str; 0] = [];
-    let sql = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.key);
+    let from = table.in_all.unwrap_or(table.name);
+    let sql = format!("SELECT {} FROM {from} ORDER BY {}", columns.join(", "), table.key);
     let stored = db.query_raw(&sql, none).await?;
     let mut stored = std::pin::pin!(stored);
     while let Some(row) = stored.try_next().await? {

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_log_and_directory.sql"),
     include_str!("../../migrations/postgres/0002_identity.sql"),
     include_str!("../../migrations/postgres/0003_budgets.sql"),
+    include_str!("../../migrations/postgres/0004_spent.sql"),
 ];
 
 /// The newest version this program knows.

@@ -59,8 +59,8 @@ async fn what_is_missing_at_the_start_begins_a_new_generation_once() {
     store.close();
     drop(store);
     assert_eq!(reopened(&url, dir.path()).await, [1, 1], "nothing is missing");
-    let marks = dir.path().join("high-water");
-    std::fs::copy(&marks, other.path().join("high-water")).unwrap();
+    let marks = dir.path().join("acknowledged");
+    std::fs::copy(&marks, other.path().join("acknowledged")).unwrap();
 
     lose(&url, session_id(1), 2);
     assert_eq!(reopened(&url, dir.path()).await, [2, 1]);

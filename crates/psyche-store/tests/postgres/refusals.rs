@@ -86,6 +86,31 @@ async fn who_only_reads_cannot_write_and_keeps_nobody_away() {
 }
 
 #[tokio::test]
+async fn nobody_is_alone_beside_replicas_and_no_replica_beside_who_is_alone() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let url = server().database().unwrap();
+    let shared = |n: usize| PostgresStore::open(options(&url, dirs[n].path()));
+    let sole = || PostgresStore::open(Options { alone: true, ..options(&url, dirs[2].path()) });
+    let (a, b) = (shared(0).await.unwrap(), shared(1).await.unwrap());
+    for replica in [a, b] {
+        let refused = sole().await.unwrap_err();
+        assert!(matches!(refused, OpenError::InUse), "{refused}");
+        replica.close();
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let alone = loop {
+        match sole().await {
+            Ok(alone) => break alone,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    let refused = shared(0).await.unwrap_err();
+    assert!(matches!(refused, OpenError::InUse), "{refused}");
+    alone.close();
+}
+
+#[tokio::test]
 async fn a_restored_backup_is_erased_again_before_it_serves() {
     let dir = tempfile::tempdir().unwrap();
     let url = server().database().unwrap();

@@ -29,6 +29,7 @@ pub struct Arguments {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
+    let config = &config.alone()?;
     let named = |url: Option<&String>| url.map_or_else(|| Ok(config.clone()), |url| config.with_store(url));
     let (from, to) = (named(arguments.from.as_ref())?, named(arguments.to.as_ref())?);
     if from.store() == to.store() {

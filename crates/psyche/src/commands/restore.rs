@@ -26,6 +26,7 @@ pub struct Arguments {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
+    let config = &config.alone()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let bar = progress(0, "events copied and verified");
     let position = bar.clone();

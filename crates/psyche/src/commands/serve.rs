@@ -179,7 +179,8 @@ fn engine_options(config: &Config) -> Result<Options> {
     let user_budget =
         Budget { tokens: limit("user_budget_tokens").map(|tokens| tokens as u64), cost: limit("user_budget_cost") };
     Ok(Options {
-        replicas: config.flag("cluster"),
+        // A log in a database elsewhere may be added to by others, were it a statement of its own that comes late.
+        replicas: config.store().starts_with("postgres"),
         expire_after,
         user_budget,
         sessions_per_user: config.count("max_sessions_per_user"),
@@ -328,5 +329,6 @@ mod tests {
         assert_eq!(changed.user_budget, Budget { tokens: Some(5000), cost: Some(0.5) });
         let changed = options_of(&[("max_sessions_per_user", "2"), ("max_events_per_session", "300")]);
         assert_eq!((changed.sessions_per_user, changed.events_per_session), (2, 300));
+        assert!(options_of(&[("store", "postgres://localhost/psyche")]).replicas);
     }
 }

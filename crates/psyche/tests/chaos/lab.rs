@@ -34,13 +34,13 @@ pub struct Replica {
     pub address: String,
     pub to_postgres: Proxy,
     pub to_redis: Proxy,
-    data: PathBuf,
+    pub data: PathBuf,
     database: String,
     child: Option<Child>,
 }
 
 impl Replica {
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_psyche"));
         let store = format!("store=postgres://psyche@127.0.0.1:{}/{}", self.to_postgres.port, self.database);
         let bus = format!("bus=redis://127.0.0.1:{}", self.to_redis.port);

@@ -1,0 +1,2 @@
+-- Nothing to do: its one writer counts what was spent in the rows of `allowance`, and nobody waits for them. The twin of
+-- this file has parts of those rows, for the many writers of PostgreSQL.
