@@ -69,10 +69,13 @@ async function measure(admin, rate) {
   const came = (await seq()) - first;
   const seen = await page.evaluate(() => globalThis.bench);
   const after = await reading(devtools);
+  const rows = await page.locator("[data-message]").count();
+  await context.close();
+  const floor = await measureFloor(admin, session.session_id);
   await admin.call("POST", `${path}/commands`, { command: "stop" });
   const time = (after.at - before.at) / 1000;
   const heapMB = (after.heap - before.heap) / 1e6;
-  const result = {
+  return {
     rate,
     steered: Math.round(got),
     events: Math.round(came / time),
@@ -85,11 +88,57 @@ async function measure(admin, rate) {
     longest: Math.max(0, ...seen.longTasks),
     heapPerMinute: (heapMB * 60) / time,
     heapPerEvent: (heapMB * 1e6) / Math.max(1, came),
-    rows: await page.locator("[data-message]").count(),
+    rows,
+    floor,
     complaints,
   };
+}
+
+/** The same events in a page of nothing but lines of text: what this browser makes of them at best. */
+async function measureFloor(admin, session) {
+  const { context, page } = await openPage(browser);
+  await page.goto(world.url);
+  await page.evaluate(bare, { session, token: admin.token });
+  await page.waitForTimeout(2000);
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  const before = await reading(devtools);
+  await page.evaluate(() => (globalThis.bench.delays.length = globalThis.bench.arrivals.length = 0));
+  await page.waitForTimeout(SECONDS * 1000);
+  const { delays, arrivals } = await page.evaluate(() => globalThis.bench);
+  const after = await reading(devtools);
   await context.close();
-  return result;
+  return {
+    p50: percentile(delays, 0.5),
+    p99: percentile(delays, 0.99),
+    arrival50: percentile(arrivals, 0.5),
+    arrival99: percentile(arrivals, 0.99),
+    tasks: ((after.TaskDuration - before.TaskDuration) * 1e6) / (after.at - before.at),
+  };
+}
+
+/** In the page: takes the place of the dashboard, and writes each message as a line when it comes. */
+function bare({ session, token }) {
+  const bench = { delays: [], arrivals: [] };
+  globalThis.bench = bench;
+  new PerformanceObserver((list) => {
+    for (const { renderTime, identifier } of list.getEntries())
+      bench.delays.push(performance.timeOrigin + renderTime - Date.parse(identifier));
+  }).observe({ type: "element" });
+  const lines = document.createElement("main");
+  document.body.replaceChildren(lines);
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/${session}`, "psyche.v1");
+  socket.onopen = () => socket.send(JSON.stringify({ type: "auth", token, subscribe: {} }));
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if (event.type !== "agent_message") return;
+    bench.arrivals.push(Date.now() - Date.parse(event.timestamp));
+    const line = document.createElement("p");
+    line.textContent = event.content;
+    line.setAttribute("elementtiming", event.timestamp);
+    lines.prepend(line);
+    while (lines.children.length > 40) lines.lastChild.remove();
+  };
 }
 
 /** A finished session of many utterances: how long until it is there, how long a seek takes, what it weighs. */
@@ -228,11 +277,12 @@ function report(rows) {
   for (const row of rows) {
     console.log(`
 ${row.rate} events/s wanted, ${row.events} came (${row.steered} without a reader)
-  event to paint     p50 ${one(row.p50)} ms, p99 ${one(row.p99)} ms, of ${row.painted} messages
-  script             ${one(row.script)} ms/s, all tasks ${one(row.tasks)} ms/s
-  long tasks         ${one(row.longPer10s)} per 10 s, the longest ${row.longest} ms
-  heap               ${one(row.heapPerMinute)} MB/min, ${Math.round(row.heapPerEvent)} bytes an event that is kept
-  rows in the page   ${row.rows}`);
+  event to paint       p50 ${one(row.p50)} ms, p99 ${one(row.p99)} ms, of ${row.painted} messages
+  a page of bare text  p50 ${one(row.floor.p50)} ms, p99 ${one(row.floor.p99)} ms (of which until it arrives ${one(row.floor.arrival50)} and ${one(row.floor.arrival99)}), tasks ${one(row.floor.tasks)} ms/s
+  script               ${one(row.script)} ms/s, all tasks ${one(row.tasks)} ms/s
+  long tasks           ${one(row.longPer10s)} per 10 s, the longest ${row.longest} ms
+  heap                 ${one(row.heapPerMinute)} MB/min, ${Math.round(row.heapPerEvent)} bytes an event that is kept
+  rows in the page     ${row.rows}`);
     for (const complaint of row.complaints) console.log(`  complaint: ${complaint}`);
     if (row.rate !== 200) continue;
     for (const [name, most] of Object.entries(BUDGET)) {

@@ -62,3 +62,31 @@ it("forgets what was queued when it is cleared", () => {
   frames[0]?.();
   expect(batches).toEqual([]);
 });
+
+it("delivers at once after a rest, and with the next frame in a stream", async () => {
+  const frames: FrameRequestCallback[] = [];
+  vi.stubGlobal("requestAnimationFrame", (work: FrameRequestCallback) => frames.push(work));
+  let now = 1_000_000;
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  const batches: number[][] = [];
+  const batcher = new Batcher<number>((batch) => batches.push(batch));
+  batcher.push(1);
+  batcher.push(2);
+  expect(batches).toEqual([]);
+  await vi.waitFor(() => expect(batches).toEqual([[1, 2]]));
+  expect(frames).toHaveLength(0);
+
+  now += 1;
+  batcher.push(3);
+  expect(frames).toHaveLength(1);
+  frames[0]?.(now);
+  expect(batches).toEqual([[1, 2], [3]]);
+
+  now += 100;
+  batcher.push(4);
+  batcher.clear();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(batches).toHaveLength(2);
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});

@@ -1,9 +1,9 @@
 /**
- * Collects frames and hands them over once per animation frame (trailing edge), so that the page paints at most
- * once however fast events come. A hidden page has no animation frames; there a slow timer keeps the queue short.
+ * Collects frames and hands them over before the page is painted, however fast they come. A hidden page has no animation
+ * frames; there a slow timer keeps the queue short.
  */
 export interface Scheduler {
-  /** Calls back at the next frame; returns how to cancel it. */
+  /** Calls back soon, once; returns how to cancel it. */
   (flush: () => void): () => void;
 }
 
@@ -13,7 +13,7 @@ export class Batcher<T> {
 
   constructor(
     readonly deliver: (batch: T[]) => void,
-    readonly schedule: Scheduler = nextFrame,
+    readonly schedule: Scheduler = soon,
   ) {}
 
   push(item: T): void {
@@ -38,6 +38,26 @@ export class Batcher<T> {
 }
 
 const HIDDEN_FLUSH_MS = 250;
+/** After this long without a delivery the next one is made at once. */
+const REST_MS = 4;
+
+let last = -Infinity;
+
+/**
+ * At once after a rest, so that the next frame only has to paint; a stream without rests goes once per frame. At once is
+ * a task of its own: what came in the same breath is taken along.
+ */
+function soon(flush: () => void): () => void {
+  const work = () => {
+    last = performance.now();
+    flush();
+  };
+  if (performance.now() - last < REST_MS || document.hidden) return nextFrame(work);
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = work;
+  port2.postMessage(null);
+  return () => port1.close();
+}
 
 function nextFrame(flush: () => void): () => void {
   // Both: a page hidden after the request would otherwise never be called back.
