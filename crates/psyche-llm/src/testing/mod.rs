@@ -10,7 +10,7 @@ use psyche_core::port::{
 use psyche_core::words::Hash;
 use psyche_core::{AgentId, Timestamp};
 
-pub use self::server::{Behaviour, MockServer, Seen, refusing_base_url};
+pub use self::server::{Behaviour, MockServer, refusing_base_url};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Default)]

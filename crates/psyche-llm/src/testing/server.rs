@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::config::{ModelConfig, Provider};
+use psyche_llm::config::{ModelConfig, Provider};
 
 /// How one request is answered.
 #[derive(Clone, Debug)]

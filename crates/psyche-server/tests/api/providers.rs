@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex};
 use psyche_core::TenantId;
 use psyche_core::port::{Directory as _, LanguageModel, ModelCatalog, ProviderDefinition, Role};
 use psyche_llm::registry::{Deps, Models};
-use psyche_llm::testing::{Behaviour, FixedClock, MockServer};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
+
+#[path = "../../../psyche-llm/src/testing/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests of models need more of it")]
+mod testing;
+
+use testing::{Behaviour, FixedClock, MockServer};
 
 /// The real registry, which remembers the keys it was given.
 struct Catalog(Models, Mutex<Vec<Option<String>>>);
