@@ -32,12 +32,13 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("chromium", "chromium"),
     ("soffice", "libreoffice-calc-nogui"),
     ("pdftotext", "poppler-utils"),
     ("haproxy", "haproxy"),
     ("redis-server", "redis-server"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.

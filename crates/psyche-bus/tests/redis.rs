@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, in its helpers too")]
 
 mod conformance;
+mod elsewhere;
 #[path = "servers/redis.rs"]
 mod server;
 
@@ -153,7 +154,11 @@ async fn hears(from: &RedisBus, to: &mut NewsStream, id: SessionId) -> News {
 }
 
 async fn two_replicas_hear_each_other(url: &str) {
-    let (one, two) = (replica(url), replica(url));
+    two_replicas_of(|| replica(url)).await;
+}
+
+async fn two_replicas_of(replica: impl Fn() -> Redis) {
+    let (one, two) = (replica(), replica());
     until(&one, true).await;
     until(&two, true).await;
     let (here, there) = (one.bus(), two.bus());

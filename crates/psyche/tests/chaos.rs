@@ -375,6 +375,55 @@ async fn while_the_database_is_away_nothing_is_lost_and_everything_resumes_alone
         mend(&lab);
         figure("turns again after", (fault, lab.goes_on(&sessions).await));
     }
+    // As a standby is that was not promoted.
+    let read_only = |on: &str| {
+        let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {on}");
+        lab.postgres.run("postgres", &sql).unwrap();
+        lab.postgres.run("postgres", "SELECT pg_reload_conf()").unwrap();
+    };
+    read_only("on");
+    sleep(seconds(2, 15)).await;
+    let refused = lab.post(0, "/sessions", &json!({"name": "Never", "session_type": "single_user"})).await.unwrap_err();
+    assert!(refused.starts_with("503"), "{refused}");
+    assert_eq!(lab.get_as(&lab.token, 0, &format!("/sessions/{}", sessions[0])).await.0, 200, "it can be read");
+    read_only("off");
+    figure("turns again after", ("read only", lab.goes_on(&sessions).await));
+    let acknowledged = speakers.stop().await;
+    lab.prove(0, &sessions, readers, &acknowledged).await;
+}
+
+/// Leases go by the database's clock, and how long something lasts by one that never jumps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_that_are_ten_minutes_apart_and_jump_change_nothing() {
+    let mut lab = Lab::new(2).await;
+    lab.replicas[1].leave().await;
+    lab.replicas[1].clock_is("+600");
+    lab.replicas[1].start();
+    lab.ready(1).await;
+    let sessions = sessions(&lab, 4).await;
+    let readers = Readers::follow(&lab, &sessions, 1);
+    let speakers = Speakers::start(&lab, &sessions);
+    for clock in ["+600", "-600", "+0", "-600", "+600"].into_iter().take(times(2, 5)) {
+        let owners: Vec<String> = sessions.iter().map(|id| lab.owner(id)).collect();
+        lab.replicas[1].clock_is(clock);
+        lab.goes_on(&sessions).await;
+        for n in 0..2 {
+            let token = lab.sign_in(n).await;
+            for at in 0..2 {
+                assert_eq!(lab.get_as(&token, at, "/auth/me").await.0, 200, "from {n}, at {at}, by {clock} s");
+            }
+        }
+        sleep(seconds(2, 5)).await;
+        lab.goes_on(&sessions).await;
+        assert_eq!(owners, sessions.iter().map(|id| lab.owner(id)).collect::<Vec<_>>(), "nobody lost a lease");
+    }
+    // And a takeover comes when it would have come.
+    lab.replicas[0].kill();
+    let took = lab.goes_on(&sessions).await;
+    figure("takeover by a replica ten minutes away", took);
+    assert!(took < Duration::from_secs(14), "{took:?}");
+    lab.replicas[0].start();
+    lab.ready(0).await;
     let acknowledged = speakers.stop().await;
     lab.prove(0, &sessions, readers, &acknowledged).await;
 }

@@ -58,10 +58,11 @@ fn config(url: &str, access: Access, patience: Duration) -> Result<(Config, Opti
     }
     let ms = patience.as_millis();
     let given = config.get_options().unwrap_or_default();
-    let read_only = if access == Access::ReadOnly { "on" } else { "off" };
+    // Who writes takes it as it is: a database may be closed to writes by whoever looks after it.
+    let read_only = if access == Access::ReadOnly { "-c default_transaction_read_only=on" } else { "" };
     let settings = format!(
-        "-c statement_timeout={ms} -c idle_in_transaction_session_timeout={ms} -c default_transaction_read_only={read_only} \
-         -c default_transaction_isolation=read\\ committed {given}"
+        "-c statement_timeout={ms} -c idle_in_transaction_session_timeout={ms} \
+         -c default_transaction_isolation=read\\ committed {read_only} {given}"
     );
     config.options(settings);
     Ok((config, roots))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +17,9 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::postgres::Postgres;
 use crate::proxy::{Fault, Proxy};
 use crate::redis::Redis;
+
+/// Of the Debian package `faketime`.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 pub const PASSWORD: &str = "a long and quiet river";
 
@@ -54,8 +57,26 @@ impl Replica {
         }
         command.env("PSYCHE_MASTER_KEY", "5a".repeat(32)).env("PSYCHE_JWT_SECRET", "5a".repeat(32));
         command.env("PSYCHE_ADMIN_USERNAME", "mira").env("PSYCHE_ADMIN_PASSWORD", PASSWORD);
+        let clock = self.clock();
+        if clock.exists() {
+            assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is missing: install the Debian package faketime");
+            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", clock);
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command.args(arguments);
         command
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.data.with_extension("clock")
+    }
+
+    /// Sets its wall clock so many seconds away from the true time; noticed at once by whoever was started after the first
+    /// time.
+    pub fn clock_is(&self, seconds: &str) {
+        let new = self.data.with_extension("clock-new");
+        std::fs::write(&new, format!("{seconds}\n")).unwrap();
+        std::fs::rename(new, self.clock()).unwrap();
     }
 
     pub fn start(&mut self) {
