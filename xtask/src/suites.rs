@@ -67,7 +67,17 @@ pub fn chaos(rounds: usize) -> ExitCode {
     only(|suites| {
         for round in 1..=rounds {
             suites.suite(&format!("chaos {round} of {rounds}"), || {
-                let arguments = ["nextest", "run", "--locked", "--workspace", "--test", "chaos", "--no-fail-fast"];
+                let arguments = [
+                    "nextest",
+                    "run",
+                    "--locked",
+                    "--workspace",
+                    "--test",
+                    "chaos",
+                    "--no-fail-fast",
+                    "--profile",
+                    "chaos",
+                ];
                 counted_with(&root(), "cargo", &arguments, &[("PSYCHE_TEST_CHAOS", "1")], nextest)
             });
         }

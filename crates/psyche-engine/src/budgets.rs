@@ -17,10 +17,20 @@ use psyche_core::{SessionId, TenantId, UserId, event};
 /// What model calls under way may come to, by who makes them.
 #[derive(Default)]
 pub(crate) struct Budgets {
-    held: Mutex<HashMap<Holder, (UserId, Spent)>>,
-    /// Held while the directory is asked: whoever comes next sees the reservation before.
-    reserving: tokio::sync::Mutex<()>,
-    calls: AtomicU64,
+    held: Mutex<HashMap<Holder, Hold>>,
+    /// Reservations and calls so far.
+    count: AtomicU64,
+}
+
+/// Times a reservation that does not fit is looked at again when others have changed meanwhile.
+const TRIES: usize = 8;
+
+/// What may be spent, of whom; each reservation has a number of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Hold {
+    of: UserId,
+    spent: Spent,
+    number: u64,
 }
 
 /// Who makes the calls.
@@ -53,21 +63,41 @@ impl Budgets {
         wanted: Spent,
         default: Budget,
     ) -> Result<Result<(), Payer>, StoreError> {
-        let _turn = self.reserving.lock().await;
-        for payer in [Payer::User, Payer::Tenant] {
-            let (user, default) = match payer {
-                Payer::User => (Some(owner), default),
-                Payer::Tenant => (None, Budget::default()),
+        let mut refused = Payer::User;
+        for _ in 0..TRIES {
+            let before = self.lock().clone();
+            let of_user = directory.allowance(TenantId::DEFAULT, Some(owner));
+            let of_tenant = directory.allowance(TenantId::DEFAULT, None);
+            let (of_user, of_tenant) = futures_util::try_join!(of_user, of_tenant)?;
+            let mut held = self.lock();
+            // What was given back meanwhile may not have been among what is spent yet: it counts too.
+            let gone = before.iter().filter(|(holder, hold)| held.get(holder) != Some(hold));
+            let others: Vec<Hold> =
+                held.iter().chain(gone).filter(|(of, _)| **of != holder).map(|(_, hold)| *hold).collect();
+            let over = [
+                (Payer::User, of_user.spent, of_user.budget.unwrap_or(default)),
+                (Payer::Tenant, of_tenant.spent, of_tenant.budget.unwrap_or_default()),
+            ]
+            .into_iter()
+            .find(|(payer, spent, budget)| {
+                let theirs = others.iter().filter(|hold| *payer == Payer::Tenant || hold.of == owner);
+                let all = theirs.map(|hold| hold.spent).fold(plus(*spent, wanted), plus);
+                budget.tokens.is_some_and(|most| all.tokens > most) || budget.cost.is_some_and(|most| all.cost > most)
+            });
+            let Some((payer, ..)) = over else {
+                held.insert(holder, self.hold(owner, wanted));
+                return Ok(Ok(()));
             };
-            let allowance = directory.allowance(TenantId::DEFAULT, user).await?;
-            let budget = allowance.budget.unwrap_or(default);
-            let all = self.others(holder, user).into_iter().fold(plus(allowance.spent, wanted), plus);
-            if budget.tokens.is_some_and(|most| all.tokens > most) || budget.cost.is_some_and(|most| all.cost > most) {
-                return Ok(Err(payer));
+            refused = payer;
+            if *held == before {
+                break;
             }
         }
-        self.lock().insert(holder, (owner, wanted));
-        Ok(Ok(()))
+        Ok(Err(refused))
+    }
+
+    fn hold(&self, of: UserId, spent: Spent) -> Hold {
+        Hold { of, spent, number: self.count.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// The same for one call outside of any log.
@@ -78,16 +108,9 @@ impl Budgets {
         wanted: Spent,
         default: Budget,
     ) -> Result<Result<Held<'_>, Payer>, StoreError> {
-        let holder = Holder::Call(self.calls.fetch_add(1, Ordering::Relaxed));
+        let holder = Holder::Call(self.count.fetch_add(1, Ordering::Relaxed));
         let answer = self.reserve(directory, (holder, owner), wanted, default).await?;
         Ok(answer.map(|()| Held { budgets: self, holder }))
-    }
-
-    /// What all but one hold, of one user or of everybody.
-    fn others(&self, but: Holder, user: Option<UserId>) -> Vec<Spent> {
-        let held = self.lock();
-        let others = held.iter().filter(|(holder, (whose, _))| **holder != but && user.is_none_or(|u| u == *whose));
-        others.map(|(_, (_, spent))| *spent).collect()
     }
 
     /// Holds what the turns under way may still come to; nothing when there are none.
@@ -98,7 +121,7 @@ impl Budgets {
         if wanted == Spent::default() {
             self.release(holder);
         } else {
-            self.lock().insert(holder, (session.initial.owner, wanted));
+            self.lock().insert(holder, self.hold(session.initial.owner, wanted));
         }
     }
 
@@ -107,7 +130,7 @@ impl Budgets {
         self.lock().remove(&holder);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, (UserId, Spent)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, Hold>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

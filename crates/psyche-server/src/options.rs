@@ -175,7 +175,7 @@ impl Default for Limits {
             sign_ins: Rate { per_minute: 10.0, burst: 10.0 },
             upgrades: Rate { per_minute: 600.0, burst: 100.0 },
             health: Rate { per_minute: 600.0, burst: 60.0 },
-            exports: Rate { per_minute: 5.0 / 60.0, burst: 5.0 },
+            exports: Rate { per_minute: 1.0, burst: 60.0 },
             exports_at_once: 4,
             import_bytes: 16 << 20,
             sign_in_tries: 5,

@@ -82,7 +82,7 @@ const KEYS: &[Key] = &[
     key("rate_limit_user_requests_per_minute", Kind::Count, Some("600"), "requests of a user"),
     key("rate_limit_sign_ins_per_minute", Kind::Count, Some("10"), "sign-ins, registrations and the like of a client"),
     key("rate_limit_upgrades_per_minute", Kind::Count, Some("600"), "WebSockets a client may begin"),
-    key("rate_limit_exports_per_hour", Kind::Count, Some("5"), "exports of a user"),
+    key("rate_limit_exports_per_hour", Kind::Count, Some("60"), "exports of a user"),
     key("import_max_bytes", Kind::Count, Some("16777216"), "bytes of a session imported through the API"),
     key("brute_force_threshold", Kind::Count, Some("5"), "failed sign-ins before a lockout"),
     key("account_lockout_duration", Kind::Count, Some("900"), "seconds of a lockout"),

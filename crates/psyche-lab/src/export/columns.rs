@@ -116,7 +116,7 @@ const GAUGE: [(&str, Kind, Of<Gauge>); 5] = [
     ("_standardised", Kind::Number, |g| g.standardised.map(Cell::Number)),
     ("_null_low", Kind::Number, |g| g.null.map(|null| Cell::Number(null[0]))),
     ("_null_high", Kind::Number, |g| g.null.map(|null| Cell::Number(null[1]))),
-    ("_level", Kind::Text, |g| text(g.level.name())),
+    ("_level", Kind::Text, |g| g.value.and_then(|_| text(g.level.name()))),
 ];
 
 /// All columns of an export, in order. Where it comes from stands in every row, so that rows of many sessions can be put
@@ -128,10 +128,16 @@ pub fn columns(survey: &Survey) -> Vec<Column> {
             .into_iter()
             .map(move |(suffix, kind, read)| (format!("{}{suffix}", gauge.as_str()), kind, Source::Gauge(gauge, read)))
     });
-    let Provenance { session_id, seed, cast, models, program_version, log_hash, .. } = &survey.provenance;
+    let Provenance { session_id, seed, cast, models, program_version, log_hash, forked_from, .. } = &survey.provenance;
     let same = |name: &str, text: String| (name.to_owned(), Kind::Text, Source::Same(Some(Cell::Text(text.into()))));
     let origin = [
         same("session_id", session_id.to_string()),
+        same("session_name", survey.title().0),
+        (
+            "forked_from".to_owned(),
+            Kind::Text,
+            Source::Same(forked_from.as_ref().map(|from| Cell::Text(from.session_id.to_string().into()))),
+        ),
         ("seed".to_owned(), Kind::Count, Source::Same(Some(Cell::Count(*seed)))),
         same("cast_id", cast.id.clone()),
         ("cast_version".to_owned(), Kind::Count, Source::Same(Some(Cell::Count(cast.version.into())))),
@@ -155,8 +161,18 @@ mod tests {
     fn the_guide_describes_every_column() {
         let guide = include_str!("../../../../docs/guide/exports.md");
         let gauges = GAUGE.map(|(suffix, ..)| format!("<gauge>{suffix}"));
-        let origin =
-            ["session_id", "seed", "cast_id", "cast_version", "cast_digest", "models", "program_version", "log_hash"];
+        let origin = [
+            "session_id",
+            "session_name",
+            "forked_from",
+            "seed",
+            "cast_id",
+            "cast_version",
+            "cast_digest",
+            "models",
+            "program_version",
+            "log_hash",
+        ];
         let names = SAID.map(|(name, ..)| name.to_owned()).into_iter().chain(gauges).chain(origin.map(str::to_owned));
         for name in names {
             assert!(guide.contains(&format!("| `{name}` |")), "docs/guide/exports.md has no row for {name}");

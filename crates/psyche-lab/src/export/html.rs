@@ -37,8 +37,8 @@ impl Encoder for Html {
             escaped(&name),
             escaped(&situation)
         );
-        for (key, value) in survey.facts()? {
-            let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", escaped(&key), escaped(&value));
+        for (key, value) in survey.facts() {
+            let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", escaped(key), escaped(&value));
         }
         page.push_str("</dl></section>\n<section><h2>Figures</h2>\n");
         let colours = survey.colours();

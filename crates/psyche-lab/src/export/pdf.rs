@@ -347,7 +347,7 @@ impl Encoder for Pdf {
         sheets.paragraph(&name, 18.0, Weight::Bold)?;
         sheets.paragraph(&situation, 10.0, Weight::Regular)?;
         sheets.paragraph("Where this comes from", 13.0, Weight::Bold)?;
-        for (key, value) in survey.facts()? {
+        for (key, value) in survey.facts() {
             sheets.paragraph(&format!("{key}: {value}"), 9.0, Weight::Regular)?;
         }
         sheets.paragraph("Figures", 13.0, Weight::Bold)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use psyche_core::event::{Event, Payload, SessionCreated};
-use psyche_core::port::EventLog;
+use psyche_core::port::{EventLog, Parent};
 use psyche_core::quotes::Quotes;
 use psyche_core::record::{Checker, Record};
 use psyche_core::words::{ERASED, Hash, Subject, Words};
@@ -33,6 +33,16 @@ pub struct Provenance {
     pub measures_version: u16,
     pub prompts_version: u16,
     pub created_at: Timestamp,
+    /// Whose past it goes on with, where it is a fork.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
+}
+
+/// The session a fork was made of, and the last event that both share.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ForkedFrom {
+    pub session_id: SessionId,
+    pub seq: u64,
 }
 
 /// A cast by name and content.
@@ -49,6 +59,8 @@ pub struct CastId {
 pub struct Survey {
     pub provenance: Provenance,
     pub created: SessionCreated,
+    /// What the session is called at the end of the range.
+    name: Words,
     /// Where the words of people lie that are to be left out.
     pub quotes: Quotes,
     /// Counts over the range, for the formats that show them.
@@ -105,23 +117,37 @@ impl People {
 }
 
 impl Survey {
-    /// Name and situation as the session began with them, without what is to be left out.
+    /// What the session is called, and the situation it began with, without what is to be left out.
     pub fn title(&self) -> (String, String) {
         let hide = self.provenance.redacted.contains(&"words");
         let shown = |words: &Words| {
             let own = words.subject() == Some(Subject::Session);
             if hide && !own { ERASED.to_owned() } else { words.as_str().to_owned() }
         };
-        (shown(&self.created.name), shown(&self.created.situation))
+        (shown(&self.name), shown(&self.created.situation))
     }
 
     /// The provenance as lines to read.
-    pub fn facts(&self) -> Result<Vec<(String, String)>, ExportError> {
-        let value = serde_json::to_value(&self.provenance).map_err(|e| ExportError::Encode(e.to_string()))?;
-        let line = |(key, value): (&String, &serde_json::Value)| {
-            (key.replace('_', " "), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        Ok(value.as_object().into_iter().flatten().map(line).collect())
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let Provenance { program_version, session_id, log_hash, from, to, redacted, seed, cast, .. } = &self.provenance;
+        let Provenance { models, measures_version, prompts_version, created_at, forked_from, .. } = &self.provenance;
+        let digest = cast.digest.map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
+        let fork = forked_from.as_ref().map(|from| format!("session {}, event {}", from.session_id, from.seq));
+        let left_out = if redacted.is_empty() { "nothing".to_owned() } else { redacted.join(", ") };
+        let facts = [
+            ("session id", session_id.to_string()),
+            ("created at", created_at.to_string()),
+            ("events", format!("{from} to {to}")),
+            ("log hash", log_hash.to_string()),
+            ("seed", seed.to_string()),
+            ("cast", format!("{}, version {}{digest}", cast.id, cast.version)),
+            ("models", models.join(", ")),
+            ("measures version", measures_version.to_string()),
+            ("prompts version", prompts_version.to_string()),
+            ("left out", left_out),
+            ("program version", program_version.clone()),
+        ];
+        fork.map(|fork| ("fork of", fork)).into_iter().chain(facts).collect()
     }
 
     /// Colours of agents on white, by id.
@@ -174,8 +200,10 @@ impl Survey {
             measures_version: created.measures_version,
             prompts_version: created.prompts_version,
             created_at: found.created_at,
+            forked_from: found.forked_from,
         };
-        Ok(Self { provenance, created, quotes: found.quotes, figures: found.figures, people: found.people })
+        let name = found.name.unwrap_or_else(|| created.name.clone());
+        Ok(Self { provenance, created, name, quotes: found.quotes, figures: found.figures, people: found.people })
     }
 }
 
@@ -204,6 +232,9 @@ fn digest(created: &SessionCreated) -> Option<Hash> {
 struct Found {
     created: Option<SessionCreated>,
     created_at: Timestamp,
+    forked_from: Option<ForkedFrom>,
+    /// The last one it was given after its beginning.
+    name: Option<Words>,
     models: Vec<String>,
     quotes: Quotes,
     figures: Figures,
@@ -220,7 +251,8 @@ impl Found {
         self.utterances += u64::from(record.seq >= from && record.kind == "agent_message");
         let shown = options.format.has_figures() && record.seq >= from;
         let counted = shown && matches!(record.kind.as_str(), "agent_message" | "health_update" | "emergency");
-        if !counted && !matches!(record.kind.as_str(), "session_created" | "turn_started" | "user_session") {
+        let told = ["session_created", "forked", "settings_changed", "turn_started", "user_session"];
+        if !counted && !told.contains(&record.kind.as_str()) {
             return Ok(());
         }
         let event = Event::decode(record)?;
@@ -232,6 +264,12 @@ impl Found {
                 self.created_at = record.at;
                 self.created = Some(created);
             }
+            Payload::Forked(forked) => {
+                let Parent { session_id, seq, .. } = forked.parent;
+                self.forked_from = Some(ForkedFrom { session_id, seq });
+                self.name = forked.name.or(self.name.take());
+            }
+            Payload::SettingsChanged(changed) => self.name = changed.name.or(self.name.take()),
             Payload::TurnStarted(started) if !self.models.contains(&started.model) => self.models.push(started.model),
             Payload::UserSession(told) if !told.username.is_erased() && !options.redact.words => {
                 self.people.names.insert(told.user_id, told.username.as_str().to_owned());

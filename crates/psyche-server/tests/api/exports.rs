@@ -4,6 +4,7 @@ use psyche_core::audit::AuditType;
 use psyche_core::port::{AuditFilter, AuditLog, Directory, Relation, Role};
 use psyche_core::words::Subject;
 use psyche_core::{SessionId, TenantId};
+use psyche_server::Rate;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -91,9 +92,36 @@ async fn the_formats_are_what_they_say() {
     }
 }
 
+/// Whoever has the files of a session and of its fork can tell them apart; and what was not measured has no level.
+#[tokio::test]
+async fn a_fork_says_what_it_is_and_whose_past_it_has() {
+    let app = TestApp::start().await;
+    let owner = app.person("ada", Role::Researcher).await;
+    let id = app.session(&owner, 1).await;
+    app.talk(&owner, &id).await;
+    let draft = json!({"at_seq": 3, "name": "The other way"});
+    let fork = app.post(&format!("/sessions/{id}/fork"), Some(&owner), draft).await.expect(201);
+    let fork = fork["session_id"].as_str().unwrap().to_owned();
+    let html = app.get(&format!("/sessions/{fork}/export?format=html"), Some(&owner)).await.text;
+    assert!(html.contains("<title>The other way</title>"), "{html}");
+    assert!(html.contains(&format!("<dt>fork of</dt><dd>session {id}, event 3</dd>")), "{html}");
+
+    let csv = app.get(&format!("/sessions/{id}/export?format=csv"), Some(&owner)).await.text;
+    let columns: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let place = |name: &str| columns.iter().position(|column| *column == name).unwrap();
+    // No words with commas come before these, seen from the end.
+    let from_end = |row: &str, name: &str| row.rsplit(',').nth(columns.len() - 1 - place(name)).unwrap().to_owned();
+    let rows: Vec<&str> = csv.lines().skip(1).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert_eq!(from_end(row, "forked_from"), "");
+        assert_eq!(from_end(row, "stagnation").is_empty(), from_end(row, "stagnation_level").is_empty(), "{row}");
+    }
+}
+
 #[tokio::test]
 async fn exports_are_counted_by_the_hour_and_looks_are_not() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(|options| options.limits.exports = Rate { per_minute: 5.0 / 60.0, burst: 5.0 }).await;
     let owner = app.person("ada", Role::Researcher).await;
     let id = app.session(&owner, 1).await;
     app.talk(&owner, &id).await;

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use psyche_core::port::{Directory as _, Role};
+use psyche_server::Rate;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Person, TestApp, send};
@@ -134,7 +135,7 @@ const THEIRS: &str = "somebody else's orchard";
 /// GDPR-01.
 #[tokio::test]
 async fn ones_data_can_be_taken_along_and_others_words_are_not_in_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(|options| options.limits.exports = Rate { per_minute: 5.0 / 60.0, burst: 5.0 }).await;
     let (ada, bob) = (app.person("ada", Role::Researcher).await, app.person("bob", Role::Researcher).await);
     let session = app.session(&ada, 1).await;
     let share = json!({"relation": "participant"});
