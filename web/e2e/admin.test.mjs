@@ -76,9 +76,11 @@ test("a name that is taken is said at its field", async () => {
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("User name").fill("a");
   await dialog.getByLabel("Email").fill("ben@example.org");
+  // What the name must be is said before, and nothing is asked of the server until it is.
+  await dialog.getByText("2 to 64 letters, digits or . - _ @, no spaces.").waitFor();
+  assert.equal(await dialog.getByLabel("User name").getAttribute("aria-invalid"), "true");
+  assert.equal(await dialog.getByRole("button", { name: "Make the account" }).isDisabled(), true);
   await quietly(async () => {
-    await dialog.getByRole("button", { name: "Make the account" }).click();
-    await dialog.getByText(/Must have 2 to 64 letters/).waitFor();
     await dialog.getByLabel("User name").fill("BEN");
     await dialog.getByRole("button", { name: "Make the account" }).click();
     await dialog.getByRole("alert").waitFor();

@@ -105,19 +105,34 @@ test("a fork at turn 12 goes on with another stimulus; what is before it is shar
   await readBack(page, async () => read.push(await page.locator("main ol").innerText()));
   assert.match(read.join("\n"), /Forked here from/u);
   assert.ok(read.join("\n").includes(STIMULUS));
+  await page.getByText("Forked here from The unopened letter").waitFor();
+  const compare = page.getByRole("link", { name: "Compare with the original" });
+  assert.equal(await compare.getAttribute("href"), `#/compare?of=${original},${fork}`);
 });
 
 test("both are chosen in the list and stand side by side from where they part", async () => {
   const { page } = main;
   await page.goto(`${world.url}#/`);
-  await page.getByLabel("Choose The unopened letter").check();
-  await page.getByText("1 chosen").waitFor();
-  assert.equal(await page.getByRole("button", { name: "Compare" }).isDisabled(), true);
+  const rowAt = async () => (await page.locator("tbody tr").first().boundingBox()).y;
+  const before = await rowAt();
   await page.getByLabel("Choose The open letter").check();
+  await page.getByText("1 chosen").waitFor();
+  assert.equal(await rowAt(), before, "a tick moves the rows");
+  assert.equal(await page.getByRole("button", { name: "Compare" }).isDisabled(), true);
+  await page.getByLabel("Choose The unopened letter").check();
   assert.deepEqual(await violations(page), []);
   await page.screenshot({ path: `${PICTURES}sessions-chosen.png` });
   await page.getByRole("button", { name: "Compare" }).click();
   await page.getByRole("heading", { name: "2 runs side by side" }).waitFor();
+  const baseline = page.getByRole("columnheader", { name: /the one the others are compared with/ });
+  assert.match(
+    await baseline.innerText(),
+    /^The unopened letter/u,
+    "the original, whichever was ticked first",
+  );
+  await page.goBack();
+  await page.getByText("2 chosen").waitFor();
+  await page.goForward();
   await page.getByText("Shared past: 12 turns").click();
   const past = await said(original);
   await page.getByText(past[0].content.slice(0, 60)).first().waitFor();
@@ -265,7 +280,7 @@ test("the list of sessions: no axe violation with nothing found, and when it can
       assert.deepEqual(await violations(page), [], `failing, ${colorScheme}`);
       await page.unroute(/api\/v1\/sessions(\?|$)/u);
       await page.getByRole("button", { name: "Retry" }).click();
-      await page.getByRole("link", { name: "The open letter" }).waitFor();
+      await page.getByRole("link", { name: "The open letter" }).first().waitFor();
     });
   }
 });
@@ -332,15 +347,12 @@ test("a newcomer: the demo, a stimulus, the turn where stagnation rose, a fork, 
   await page.keyboard.press("Space");
   await page.getByText("Paused").first().waitFor();
 
-  const choose = async () => {
-    await page.goto(`${world.url}#/`);
-    for (const name of [/^Choose The demo, otherwise$/u, /^Choose (?!The demo, otherwise)/u]) {
-      await page.getByLabel(name).focus();
-      await page.keyboard.press("Space");
-    }
-    await page.getByText("2 chosen").waitFor();
-  };
-  await choose();
+  await page.goto(`${world.url}#/`);
+  for (const name of [/^Choose The demo, otherwise$/u, /^Choose (?!The demo, otherwise)/u]) {
+    await page.getByLabel(name).focus();
+    await page.keyboard.press("Space");
+  }
+  await page.getByText("2 chosen").waitFor();
   await page.getByRole("button", { name: "Compare" }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "2 runs side by side" }).waitFor();
@@ -351,7 +363,9 @@ test("a newcomer: the demo, a stimulus, the turn where stagnation rose, a fork, 
 
   const files = [];
   page.on("download", (download) => files.push(download));
-  await choose();
+  // What is ticked stays ticked.
+  await page.goto(`${world.url}#/`);
+  await page.getByText("2 chosen").waitFor();
   for (const format of ["JSONL", "CSV"]) {
     await page.getByRole("button", { name: "Export…" }).click();
     await page.getByRole("radio", { name: new RegExp(`^${format} `, "u") }).check();

@@ -129,6 +129,11 @@ export async function readBack(page, look) {
   }
 }
 
+/** A session's tabs scroll within the page: it is never higher than the window. */
+export function fitsWindow(page) {
+  return page.evaluate(() => document.scrollingElement.scrollHeight <= innerHeight);
+}
+
 export function scrollsSideways(page) {
   return page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 }

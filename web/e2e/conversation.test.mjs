@@ -197,7 +197,7 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   await page.keyboard.press("Escape");
   await page.locator("main").focus();
   await page.keyboard.press("p");
-  await page.getByText("Playing 1×").waitFor();
+  await page.getByText("Replaying 1×").waitFor();
   await page.getByText("You are looking at the past, as of").waitFor();
   // Each turn changes what is shown, and draws no tab anew: whoever scrolls or has the focus in it stays.
   await scroller(page).evaluate((node) => (node.kept = true));
@@ -207,7 +207,7 @@ test("the replay plays, is paused, changes its speed, ends by following live; ev
   );
   await page.locator("main").focus();
   await page.keyboard.press("Space");
-  await page.getByText("Paused", { exact: true }).waitFor();
+  await page.getByText("Replay paused", { exact: true }).waitFor();
   const stood = await turnOf(page);
   assert.equal(await scroller(page).evaluate((node) => node.kept), true);
   await page.getByText(`Replaying turn ${stood}`).waitFor();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { launchBrowser, openPage, scrollsSideways, violations } from "./browser.mjs";
+import { fitsWindow, launchBrowser, openPage, scrollsSideways, settled, violations } from "./browser.mjs";
 import { kill, launch, SETUP_CODE, startPsyche, stopPsyche } from "./psyche.mjs";
 
 const PICTURES = new URL("../test-results/pictures/", import.meta.url).pathname;
@@ -242,9 +242,12 @@ test("every page: no axe violation, no sideways scroll; pictures in light, dark 
     for (const place of ["sessions", ...TABS]) {
       await page.goto(place === "sessions" ? `${world.url}#/` : `${session}/${place}`);
       await page.waitForTimeout(500);
+      await settled(page);
       await page.screenshot({ path: `${PICTURES}${place}-${colorScheme}-${name}.png` });
       assert.deepEqual(await violations(page), [], `${place} ${colorScheme} ${name}`);
       assert.equal(await scrollsSideways(page), false, `${place} ${name} scrolls sideways`);
+      if (place !== "sessions")
+        assert.ok(await fitsWindow(page), `${place} ${name} is higher than the window`);
     }
   }
   await page.setViewportSize({ width: 320, height: 700 });

@@ -55,7 +55,7 @@ test("Health: six gauges, each with a question mark that leads to its explanatio
   assert.match(await page.locator("article").innerText(), /[Ss]tagnation/);
   assert.deepEqual(await violations(page), []);
   await page.screenshot({ path: `${PICTURES}help.png` });
-  await page.goBack();
+  await page.getByRole("link", { name: "Back to the session" }).click();
   await page.waitForURL(/\/health/);
 });
 
@@ -65,11 +65,16 @@ test("the guide: every page opens, and a page that is none says so", async () =>
   const pages = page.getByRole("navigation", { name: "User guide" }).getByRole("link");
   await pages.first().waitFor();
   const addresses = await pages.evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  const tooLong = await pages.evaluateAll((links) =>
+    links.filter((link) => link.scrollWidth > link.clientWidth).map((link) => link.textContent),
+  );
+  assert.deepEqual(tooLong, [], "run over the words beside them");
   for (const address of addresses) {
     await page.goto(`${world.url}${address}`);
     await page.locator(`nav a[href="${address}"][aria-current=page]`).waitFor();
     await page.locator("article h1").waitFor();
     assert.equal(await scrollsSideways(page), false, address);
+    assert.equal(await page.evaluate(() => scrollY), 0, address);
   }
   await page.goto(`${world.url}#/help/nothing`);
   await page.getByRole("heading", { name: "There is no such page" }).waitFor();
@@ -124,6 +129,10 @@ test("less motion is honoured", async () => {
 test("a chart turns into its table by its key, and pressing it moves the playhead", async () => {
   const { page } = main;
   const chart = page.getByRole("figure", { name: /^Stagnation, standardised/ });
+  await chart.getByRole("button", { name: "Table" }).click();
+  await chart.getByRole("table").waitFor();
+  await chart.getByRole("button", { name: "Chart" }).click();
+  await chart.getByRole("table").waitFor({ state: "detached" });
   await chart.focus();
   await page.keyboard.press("t");
   await chart.getByRole("table").waitFor();

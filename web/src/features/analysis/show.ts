@@ -8,8 +8,12 @@ import { gaugeText } from "$lib/text/en/gauges";
 
 type Measure = keyof typeof t.measures;
 
+export function isGauge(name: string): name is GaugeName {
+  return (GAUGES as readonly string[]).includes(name);
+}
+
 export function measureName(name: string): string {
-  if ((GAUGES as readonly string[]).includes(name)) return gaugeText.titles[name as GaugeName];
+  if (isGauge(name)) return gaugeText.titles[name];
   return name in t.measures ? t.measures[name as Measure] : capital(name);
 }
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { ComparedCell, ComparedTurn, Comparison } from "$lib/api/types";
-import { comparableGauges, deltaOf, joined, runNames } from "./compare";
+import type { ComparedCell, ComparedTurn, Comparison, Session } from "$lib/api/types";
+import { baselineFirst, comparableGauges, deltaOf, joined, runNames } from "./compare";
 
 const said = (content: string, deltas?: Record<string, number>): ComparedCell =>
   ({
@@ -45,4 +45,19 @@ it("tells how far two runs are apart, with gaps where one of them says nothing",
 it("names runs so that they can be told apart", () => {
   const runs = ["Letter", "Other", "Letter"].map((name) => ({ session: { name } }));
   expect(runNames({ runs } as unknown as Comparison)).toEqual(["Letter (1)", "Other", "Letter (3)"]);
+});
+
+it.each([
+  ["the original, ticked last", ["c<b", "b<a", "a"], "a c b"],
+  ["the only one that another was forked from", ["d", "c<b", "b<x"], "b d c"],
+  ["the oldest, where none is another's past", ["c", "a", "b<x"], "a c b"],
+  ["nothing", [], ""],
+])("compares with %s", (_, chosen, expected) => {
+  const sessions = chosen.map((text) => {
+    const [session_id = "", parent] = text.split("<");
+    const created_at = `2026-01-0${"abcd".indexOf(session_id) + 1}T00:00:00Z`;
+    return { session_id, created_at, parent: parent === undefined ? null : { session_id: parent, seq: 1 } };
+  });
+  const ordered = baselineFirst(sessions as unknown as Session[]);
+  expect(ordered.map((each) => each.session_id).join(" ")).toBe(expected);
 });

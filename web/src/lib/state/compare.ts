@@ -1,5 +1,5 @@
 /** Runs side by side, as the server aligns them: what was read so far, and how far the runs are apart. */
-import { GAUGES, type ComparedTurn, type Comparison, type GaugeName } from "$lib/api/types";
+import { GAUGES, type ComparedTurn, type Comparison, type GaugeName, type Session } from "$lib/api/types";
 
 /** The turns of one more page. A turn that was tried again may come on a later page than its neighbours. */
 export function joined(before: readonly ComparedTurn[], page: readonly ComparedTurn[]): ComparedTurn[] {
@@ -55,4 +55,17 @@ export function runNames({ runs }: Pick<Comparison, "runs">): string[] {
   return names.map((name, at) =>
     names.filter((each) => each === name).length > 1 ? `${name} (${at + 1})` : name,
   );
+}
+
+/**
+ * The run the others are compared with comes first: the one another was forked from, else the oldest. The rest stays in
+ * its order.
+ */
+export function baselineFirst(sessions: readonly Session[]): Session[] {
+  const forkedFrom = new Set(sessions.map((each) => each.parent?.session_id));
+  const originals = sessions.filter((each) => forkedFrom.has(each.session_id));
+  const [first] = (originals.length > 0 ? originals : sessions).toSorted(
+    (a, b) => Date.parse(a.created_at) - Date.parse(b.created_at),
+  );
+  return first === undefined ? [] : [first, ...sessions.filter((each) => each !== first)];
 }

@@ -63,6 +63,8 @@ export interface Now {
   /** Running time of finished stretches, and when the present one began. */
   ranMs: number;
   runningSinceMs: number | null;
+  /** When the newest event happened. */
+  at: string | null;
   situation: string;
   agents: Readonly<Record<string, AgentNow>>;
   connections: readonly Connection[];
@@ -97,6 +99,7 @@ export function initial(situation: string, cast: Cast | null): Now {
     failures: 0,
     ranMs: 0,
     runningSinceMs: null,
+    at: null,
     situation,
     agents,
     connections,
@@ -152,7 +155,7 @@ export function fromSnapshot(session: Session, state: State, seq: number, before
 }
 
 export function apply(now: Now, event: StoredEvent): Now {
-  const next = { ...now, seq: event.seq };
+  const next = { ...now, seq: event.seq, at: event.timestamp };
   switch (event.type) {
     case "agent_message": {
       const { metadata } = event;
@@ -259,7 +262,8 @@ export function apply(now: Now, event: StoredEvent): Now {
       next.connections = connectionsOf(event.paths, now.connections);
       return next;
     case "forked":
-      return forked(next, event);
+      // What went on between the last shared event and the fork is not its own.
+      return forked(now.at === null ? next : ended(next, Date.parse(now.at)), event);
     case "settings_changed":
       next.settings = { ...now.settings, ...changesOf(event) };
       return next;
@@ -318,9 +322,15 @@ function connectionsOf(paths: readonly Path[], known: readonly Connection[]): Co
 function timed(now: Now, atMs: number): Now {
   const running = now.status === "running";
   const since = now.runningSinceMs;
-  if (running) return { ...now, runningSinceMs: since ?? atMs };
-  if (since === null) return now;
-  return { ...now, runningSinceMs: null, ranMs: now.ranMs + Math.max(0, atMs - since) };
+  return running ? { ...now, runningSinceMs: since ?? atMs } : ended(now, atMs);
+}
+
+/** The stretch that runs ends here. */
+function ended(now: Now, atMs: number): Now {
+  const since = now.runningSinceMs;
+  return since === null
+    ? now
+    : { ...now, runningSinceMs: null, ranMs: now.ranMs + Math.max(0, atMs - since) };
 }
 
 const ENVELOPE = new Set(["type", "session_id", "gen", "seq", "prev", "timestamp", "agent_id", "actor"]);

@@ -218,6 +218,22 @@ describe("running time", () => {
     expect(log.head.runningSinceMs).toBeNull();
   });
 
+  it("of a fork leaves out what its parent did in the meantime", () => {
+    const log = follow([]);
+    const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)).toISOString();
+    const add = (event: object, seconds: number) => {
+      log.append(next(log, { ...event, actor: "u1", timestamp: at(seconds) }));
+    };
+    add({ type: "session_status", status: "running" }, 0);
+    add({ type: "annotation", target_seq: 1, text: "the last they share" }, 20);
+    add({ type: "forked", parent: { session_id: "p", gen: 1, seq: 2 }, owner: "u1", changes: {} }, 300);
+    add({ type: "session_status", status: "paused" }, 300);
+    expect(log.head.ranMs).toBe(20_000);
+    add({ type: "session_status", status: "running" }, 310);
+    add({ type: "session_status", status: "stopped" }, 315);
+    expect(log.head.ranMs).toBe(25_000);
+  });
+
   it("is started once, and resumed after that until a reset", () => {
     const log = follow([]);
     for (const status of ["running", "paused", "running", "created", "running"])

@@ -100,6 +100,8 @@ class Router {
   /** Rises when somebody comes to a place by a link or by going back, rather than by using the page. */
   visits = $state(0);
   route = $state.raw<Route>(parseRoute(location.hash));
+  /** The session somebody left for the guide, as it was last looked at; null for who came from elsewhere. */
+  helpFrom = $state.raw<Route | null>(null);
   /** Asked before leaving; a page with unsaved changes answers false to stay. */
   #guard: (() => boolean) | null = null;
 
@@ -109,7 +111,7 @@ class Router {
       this.#unwritten = false;
       if (location.hash === formatRoute(this.route)) return;
       if (this.#mayLeave()) {
-        this.route = parseRoute(location.hash);
+        this.#enter(parseRoute(location.hash));
         this.visits += 1;
       } else history.replaceState(null, "", formatRoute(this.route));
     });
@@ -119,8 +121,14 @@ class Router {
     if (!this.#mayLeave()) return;
     // Going back leads to the place as it was last looked at.
     this.#write();
-    this.route = route;
+    this.#enter(route);
     history.pushState(null, "", formatRoute(route));
+  }
+
+  #enter(route: Route): void {
+    // Within the guide the place to go back to stays.
+    if (this.route.page !== "help") this.helpFrom = this.route.page === "session" ? this.route : null;
+    this.route = route;
   }
 
   /** The same place, looked at differently: no new entry in the history. */

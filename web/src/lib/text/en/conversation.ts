@@ -33,6 +33,7 @@ export const conversationText = catalogue({
   situation: "The situation",
   forkedFrom: "Forked here from",
   anotherSession: "another session",
+  compareOriginal: "Compare with the original",
   differently: ": {changes}",
   couldNot: "{name} could not speak",
   attempt: "turn {turn}, attempt {attempt}: {kind}",

@@ -2,6 +2,7 @@ import { catalogue } from "../catalogue";
 
 export const guideText = catalogue({
   guide: "User guide",
+  back: "Back to the session",
   missing: "There is no such page",
   missingNote: "The guide has the pages listed beside this.",
   loading: "Loading the page",

@@ -11,7 +11,7 @@ export const hintText = catalogue({
     health:
       "Each gauge shows its value, the band that chance alone would give, and where it becomes worth a look. The question mark explains the measure.",
     visualizations:
-      "The network shows who speaks to whom, and the matrix beside it the same in numbers. Press on a chart to look at that turn; t turns a chart into its table.",
+      "The network shows who speaks to whom, and the matrix beside it the same in numbers. Press on a chart to look at that turn; “Table” below a chart, or t while it has the focus, shows its numbers.",
     analysis:
       "Numbers with their intervals, computed from the log. Every turning point and every intervention leads to its turn.",
     settings: "What you save here applies from the next turn, and is itself an event of the log.",

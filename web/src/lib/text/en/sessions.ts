@@ -46,6 +46,7 @@ export const sessionsText = catalogue({
   types: { single_user: "only me", shared: "shared", observer_only: "others watch" },
   relations: { owner: "yours", participant: "you take part", viewer: "you watch", none: "not yours" },
 
+  chooseHint: "Tick sessions to compare or to export them.",
   chosen: "{n|# chosen|# chosen}",
   compare: "Compare",
   compareFew: "Choose two to six sessions",

@@ -19,6 +19,8 @@ export const uiText = catalogue({
   asOf: "{what}: as of {time}",
   notLoaded: "{what} could not be loaded",
   loading: "Loading",
+  username: "User name",
+  usernameRule: "2 to 64 letters, digits or . - _ @, no spaces.",
   password: "Password",
   passwordRule: "12 characters or more. A sentence works well; no other rules.",
   passwordShort: "{n} characters or more, please.",

@@ -38,7 +38,11 @@ export const visualText = catalogue({
   kinds: { normal: "normal", emergency: "emergency" },
   open: "open",
   closed: "closed",
-  legend: "A dashed cell is an emergency path, a dot a path that is closed now, a dash no path at all.",
+  legend: {
+    emergency: "A dashed cell is an emergency path.",
+    closed: "A dot is a path that is closed now.",
+    none: "A dash is no path at all.",
+  },
 
   flow: "Flow",
   rate: "Messages in the last minute",
