@@ -9,10 +9,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use psyche_core::port::{Charge, Directory, ModelCatalog, Payer, Price, Spent, StoreError};
 use psyche_core::session::{Budget, Session};
 use psyche_core::{SessionId, TenantId, UserId, event};
+use tokio::time::Instant;
 
 /// What model calls under way may come to, by who makes them.
 #[derive(Default)]
@@ -20,7 +22,14 @@ pub(crate) struct Budgets {
     held: Mutex<HashMap<Holder, Hold>>,
     /// Reservations and calls so far.
     count: AtomicU64,
+    /// People whose calls nothing limits, neither their own budget nor the tenant's, and when that was looked up.
+    unlimited: Mutex<HashMap<UserId, Instant>>,
 }
+
+/// After this long a budget that was given to somebody without one is noticed.
+const NOTICED: Duration = Duration::from_secs(1);
+/// People remembered to have none, at most.
+const REMEMBERED: usize = 10_000;
 
 /// Times a reservation that does not fit is looked at again when others have changed meanwhile.
 const TRIES: usize = 8;
@@ -63,12 +72,21 @@ impl Budgets {
         wanted: Spent,
         default: Budget,
     ) -> Result<Result<(), Payer>, StoreError> {
+        if self.is_unlimited(owner) {
+            self.lock().insert(holder, self.hold(owner, wanted));
+            return Ok(Ok(()));
+        }
         let mut refused = Payer::User;
         for _ in 0..TRIES {
             let before = self.lock().clone();
             let of_user = directory.allowance(TenantId::DEFAULT, Some(owner));
             let of_tenant = directory.allowance(TenantId::DEFAULT, None);
             let (of_user, of_tenant) = futures_util::try_join!(of_user, of_tenant)?;
+            if of_user.budget.unwrap_or(default) == Budget::default()
+                && of_tenant.budget.unwrap_or_default() == Budget::default()
+            {
+                self.note_unlimited(owner);
+            }
             let mut held = self.lock();
             // What was given back meanwhile may not have been among what is spent yet: it counts too.
             let gone = before.iter().filter(|(holder, hold)| held.get(holder) != Some(hold));
@@ -94,6 +112,19 @@ impl Budgets {
             }
         }
         Ok(Err(refused))
+    }
+
+    fn is_unlimited(&self, person: UserId) -> bool {
+        let unlimited = self.unlimited.lock().unwrap_or_else(PoisonError::into_inner);
+        unlimited.get(&person).is_some_and(|looked| looked.elapsed() < NOTICED)
+    }
+
+    fn note_unlimited(&self, person: UserId) {
+        let mut unlimited = self.unlimited.lock().unwrap_or_else(PoisonError::into_inner);
+        if unlimited.len() >= REMEMBERED {
+            unlimited.clear();
+        }
+        unlimited.insert(person, Instant::now());
     }
 
     fn hold(&self, of: UserId, spent: Spent) -> Hold {

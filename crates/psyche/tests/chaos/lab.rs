@@ -167,7 +167,7 @@ impl Lab {
         drop(listener);
         let mut replica = Replica {
             address,
-            to_postgres: Proxy::to(postgres).await,
+            to_postgres: Proxy::to_postgres(postgres).await,
             to_redis: Proxy::to(self.redis.port()).await,
             data,
             database: self.database.clone(),

@@ -1,5 +1,6 @@
 //! A proxy that stands between a replica and what it depends on, and does to the bytes what networks do.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +54,53 @@ pub struct Proxy {
     _accepting: JoinSet<()>,
 }
 
+/// What a client of PostgreSQL says, statements by their text: once one is known it is called by its name alone.
+#[derive(Default)]
+struct Said {
+    waiting: Vec<u8>,
+    begun: bool,
+    statements: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Said {
+    /// The messages that are complete with these bytes.
+    fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.waiting.extend_from_slice(bytes);
+        let mut said = Vec::new();
+        loop {
+            // The very first message has no letter.
+            let letter = usize::from(self.begun);
+            let Some(length) = self.waiting.get(letter..letter + 4) else { return said };
+            let length = letter + u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
+            if self.waiting.len() < length {
+                return said;
+            }
+            let message: Vec<u8> = self.waiting.drain(..length).collect();
+            if std::mem::replace(&mut self.begun, true) {
+                let mut texts = message[5..].split(|byte| *byte == 0);
+                let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+                match message[0] {
+                    b'P' => _ = self.statements.insert(first.to_vec(), second.to_vec()),
+                    b'B' => said.extend(self.statements.get(second).into_iter().flatten()),
+                    _ => {}
+                }
+                said.extend(message);
+            }
+        }
+    }
+}
+
 impl Proxy {
     pub async fn to(server: u16) -> Self {
+        Self::before(server, false).await
+    }
+
+    /// Where traps for statements may be set.
+    pub async fn to_postgres(server: u16) -> Self {
+        Self::before(server, true).await
+    }
+
+    async fn before(server: u16, sql: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let fault = watch::Sender::new(Fault::None);
@@ -66,7 +112,9 @@ impl Proxy {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 while carried.try_join_next().is_some() {}
-                carried.spawn(carry(client, SocketAddr::from(([127, 0, 0, 1], server)), faults.clone(), traps.clone()));
+                let said = sql.then(Said::default);
+                let server = SocketAddr::from(([127, 0, 0, 1], server));
+                carried.spawn(carry(client, server, faults.clone(), traps.clone(), said));
             }
         });
         Self { port, fault, trap, _accepting: accepting }
@@ -89,7 +137,13 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Fault>, trap: watch::Sender<Spring>) {
+async fn carry(
+    client: TcpStream,
+    server: SocketAddr,
+    faults: watch::Sender<Fault>,
+    trap: watch::Sender<Spring>,
+    said: Option<Said>,
+) {
     let now = *faults.borrow();
     if now == Fault::Down {
         return;
@@ -119,24 +173,28 @@ async fn carry(client: TcpStream, server: SocketAddr, faults: watch::Sender<Faul
     };
     tokio::select! {
         () = ends => {}
-        () = pour(from_client, to_server, Arc::new(faults.subscribe()), &trap, false) => {}
-        () = pour(from_server, to_client, Arc::new(faults.subscribe()), &trap, true) => {}
+        () = pour(from_client, to_server, Arc::new(faults.subscribe()), &trap, Way::Asks(said)) => {}
+        () = pour(from_server, to_client, Arc::new(faults.subscribe()), &trap, Way::Answers) => {}
     }
 }
 
-/// Whether nothing may go on from here.
-fn springs(trap: &watch::Sender<Spring>, bytes: &[u8], answers: bool) -> bool {
+/// Which way bytes go, and what was made of those of a client whose statements matter.
+enum Way {
+    Asks(Option<Said>),
+    Answers,
+}
+
+/// Whether nothing may go on from here. `said` is nothing of what the server answers.
+fn springs(trap: &watch::Sender<Spring>, said: Option<&[u8]>) -> bool {
     let mut stops = false;
     trap.send_if_modified(|state| {
         let next = match *state {
-            Spring::Set(trap) if !answers && bytes.windows(trap.word.len()).any(|w| w == trap.word.as_bytes()) => {
-                if trap.answered {
-                    Spring::Heard
-                } else {
-                    Spring::Sprung
-                }
+            Spring::Set(trap)
+                if said.is_some_and(|said| said.windows(trap.word.len()).any(|w| w == trap.word.as_bytes())) =>
+            {
+                if trap.answered { Spring::Heard } else { Spring::Sprung }
             }
-            Spring::Heard if answers => Spring::Sprung,
+            Spring::Heard if said.is_none() => Spring::Sprung,
             other => other,
         };
         stops = next == Spring::Sprung;
@@ -150,8 +208,9 @@ async fn pour(
     mut to: OwnedWriteHalf,
     fault: Arc<watch::Receiver<Fault>>,
     trap: &watch::Sender<Spring>,
-    answers: bool,
+    mut way: Way,
 ) {
+    let answers = matches!(way, Way::Answers);
     let mut bytes = vec![0; 16 * 1024];
     let mut poured = 0;
     loop {
@@ -162,7 +221,14 @@ async fn pour(
             return;
         }
         poured += read;
-        if springs(trap, &bytes[..read], answers) {
+        let stops = match &mut way {
+            Way::Asks(said) => {
+                let said = said.as_mut().map(|said| said.hear(&bytes[..read])).unwrap_or_default();
+                springs(trap, Some(&said))
+            }
+            Way::Answers => springs(trap, None),
+        };
+        if stops {
             std::future::pending::<()>().await;
         }
         let now = *faults.borrow();
