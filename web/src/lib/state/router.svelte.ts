@@ -97,6 +97,8 @@ const SETTLE_MS = 200;
 class Router {
   #settling: ReturnType<typeof setTimeout> | undefined;
   #unwritten = false;
+  /** The address as it was last written or followed here. Is it another one, somebody goes elsewhere just now. */
+  #known = location.hash;
   /** Rises when somebody comes to a place by a link or by going back, rather than by using the page. */
   visits = $state(0);
   route = $state.raw<Route>(parseRoute(location.hash));
@@ -109,11 +111,13 @@ class Router {
     addEventListener("pagehide", () => this.#write());
     addEventListener("hashchange", () => {
       this.#unwritten = false;
-      if (location.hash === formatRoute(this.route)) return;
-      if (this.#mayLeave()) {
-        this.#enter(parseRoute(location.hash));
-        this.visits += 1;
-      } else history.replaceState(null, "", formatRoute(this.route));
+      if (location.hash !== formatRoute(this.route)) {
+        if (this.#mayLeave()) {
+          this.#enter(parseRoute(location.hash));
+          this.visits += 1;
+        } else history.replaceState(null, "", formatRoute(this.route));
+      }
+      this.#known = location.hash;
     });
   }
 
@@ -123,6 +127,7 @@ class Router {
     this.#write();
     this.#enter(route);
     history.pushState(null, "", formatRoute(route));
+    this.#known = location.hash;
   }
 
   #enter(route: Route): void {
@@ -154,7 +159,10 @@ class Router {
   }
 
   #write(): void {
-    if (this.#unwritten) history.replaceState(null, "", formatRoute(this.route));
+    if (this.#unwritten && location.hash === this.#known) {
+      history.replaceState(null, "", formatRoute(this.route));
+      this.#known = location.hash;
+    }
     this.#unwritten = false;
   }
 

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { formatRoute, parseRoute, type Route } from "./router.svelte";
+import { describe, expect, it, vi } from "vitest";
+import { formatRoute, parseRoute, router, type Route } from "./router.svelte";
 
 it.each([
   ["", { page: "sessions" }],
@@ -46,4 +46,21 @@ describe("the user guide", () => {
     expect(parseRoute(hash)).toEqual(route);
     expect(parseRoute(formatRoute(parseRoute(hash)))).toEqual(route);
   });
+});
+
+it("a link that is being followed is not undone by an address that still waits to be written", () => {
+  vi.useFakeTimers();
+  router.go({ page: "session", id: "1", tab: "health", turn: null, selected: null });
+  router.refine({ turn: 3 });
+  expect(location.hash).toBe("#/s/1/health?turn=3");
+  router.refine({ turn: 4 });
+  // As a link does it, just before its event.
+  history.pushState(null, "", "#/s/1/settings");
+  vi.advanceTimersByTime(1000);
+  expect(location.hash).toBe("#/s/1/settings");
+  dispatchEvent(new Event("hashchange"));
+  expect(router.route).toMatchObject({ tab: "settings", turn: null });
+  router.refine({ turn: 5 });
+  expect(location.hash).toBe("#/s/1/settings?turn=5");
+  vi.useRealTimers();
 });
