@@ -82,9 +82,11 @@ impl Budgets {
             let of_user = directory.allowance(TenantId::DEFAULT, Some(owner));
             let of_tenant = directory.allowance(TenantId::DEFAULT, None);
             let (of_user, of_tenant) = futures_util::try_join!(of_user, of_tenant)?;
-            if of_user.budget.unwrap_or(default) == Budget::default()
-                && of_tenant.budget.unwrap_or_default() == Budget::default()
-            {
+            let budgets = [
+                (Payer::User, of_user.spent, of_user.budget.unwrap_or(default)),
+                (Payer::Tenant, of_tenant.spent, of_tenant.budget.unwrap_or_default()),
+            ];
+            if budgets.iter().all(|(_, _, budget)| *budget == Budget::default()) {
                 self.note_unlimited(owner);
             }
             let mut held = self.lock();
@@ -92,12 +94,7 @@ impl Budgets {
             let gone = before.iter().filter(|(holder, hold)| held.get(holder) != Some(hold));
             let others: Vec<Hold> =
                 held.iter().chain(gone).filter(|(of, _)| **of != holder).map(|(_, hold)| *hold).collect();
-            let over = [
-                (Payer::User, of_user.spent, of_user.budget.unwrap_or(default)),
-                (Payer::Tenant, of_tenant.spent, of_tenant.budget.unwrap_or_default()),
-            ]
-            .into_iter()
-            .find(|(payer, spent, budget)| {
+            let over = budgets.into_iter().find(|(payer, spent, budget)| {
                 let theirs = others.iter().filter(|hold| *payer == Payer::Tenant || hold.of == owner);
                 let all = theirs.map(|hold| hold.spent).fold(plus(*spent, wanted), plus);
                 budget.tokens.is_some_and(|most| all.tokens > most) || budget.cost.is_some_and(|most| all.cost > most)
@@ -112,6 +109,19 @@ impl Budgets {
             }
         }
         Ok(Err(refused))
+    }
+
+    /// The same for one call outside of any log.
+    pub async fn reserve_call(
+        &self,
+        directory: &dyn Directory,
+        owner: UserId,
+        wanted: Spent,
+        default: Budget,
+    ) -> Result<Result<Held<'_>, Payer>, StoreError> {
+        let holder = Holder::Call(self.count.fetch_add(1, Ordering::Relaxed));
+        let answer = self.reserve(directory, (holder, owner), wanted, default).await?;
+        Ok(answer.map(|()| Held { budgets: self, holder }))
     }
 
     fn is_unlimited(&self, person: UserId) -> bool {
@@ -129,19 +139,6 @@ impl Budgets {
 
     fn hold(&self, of: UserId, spent: Spent) -> Hold {
         Hold { of, spent, number: self.count.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    /// The same for one call outside of any log.
-    pub async fn reserve_call(
-        &self,
-        directory: &dyn Directory,
-        owner: UserId,
-        wanted: Spent,
-        default: Budget,
-    ) -> Result<Result<Held<'_>, Payer>, StoreError> {
-        let holder = Holder::Call(self.count.fetch_add(1, Ordering::Relaxed));
-        let answer = self.reserve(directory, (holder, owner), wanted, default).await?;
-        Ok(answer.map(|()| Held { budgets: self, holder }))
     }
 
     /// Holds what the turns under way may still come to; nothing when there are none.

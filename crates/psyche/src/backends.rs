@@ -55,7 +55,7 @@ impl Store {
             };
             return Ok(Self::Sqlite(SqliteStore::open(options)?));
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if config.is_postgres() {
             if accept_loss {
                 bail!("--accept-loss is for a store in SQLite; PostgreSQL is restored by its own means");
             }

@@ -279,13 +279,11 @@ impl Config {
 
     /// Replicas share what would otherwise be kept or made by one program.
     fn check_cluster(&self) -> Result<()> {
-        let store = self.store();
-        let postgres = store.starts_with("postgres://") || store.starts_with("postgresql://");
         let local = self.text("bus").unwrap_or("local:") == "local:";
         if !self.flag("cluster") {
             return Ok(());
         }
-        if !postgres {
+        if !self.is_postgres() {
             bail!("cluster = true needs a store that replicas can share: give store = \"postgres://…\"");
         }
         if local {
@@ -336,6 +334,12 @@ impl Config {
     pub fn store(&self) -> String {
         let file = || format!("sqlite:{}", self.data_dir().join("psyche.db").display());
         self.text("store").map_or_else(file, str::to_owned)
+    }
+
+    /// Whether the store is a database in PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        let store = self.store();
+        store.starts_with("postgres://") || store.starts_with("postgresql://")
     }
 
     /// The same configuration with another store.

@@ -2,9 +2,9 @@
 //!
 //! A failover to a standby that lacks the last commits, or a database that was restored, ends logs before events that
 //! somebody has seen. So the heads that were acknowledged are remembered, in memory and in a high-water file in the data
-//! directory ([`FILE`]; as SQLite's: batched, synced), and every new connection is asked for them before anything is done with it. A
-//! session whose log ends before, or reads differently, gets a new generation: its owner reads it anew, clients get a
-//! snapshot with the reason. One statement does it, and of several replicas one.
+//! directory ([`FILE`]; as SQLite's: batched, synced), and every new connection is asked for them before anything is done
+//! with it. A session whose log ends before, or reads differently, gets a new generation: its owner reads it anew, clients
+//! get a snapshot with the reason. One statement does it, and of several replicas one.
 
 use std::collections::BTreeMap;
 use std::io;

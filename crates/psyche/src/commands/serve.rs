@@ -180,7 +180,7 @@ fn engine_options(config: &Config) -> Result<Options> {
         Budget { tokens: limit("user_budget_tokens").map(|tokens| tokens as u64), cost: limit("user_budget_cost") };
     Ok(Options {
         // A log in a database elsewhere may be added to by others, were it a statement of its own that comes late.
-        replicas: config.store().starts_with("postgres"),
+        replicas: config.is_postgres(),
         expire_after,
         user_budget,
         sessions_per_user: config.count("max_sessions_per_user"),

@@ -320,9 +320,7 @@ function connectionsOf(paths: readonly Path[], known: readonly Connection[]): Co
 }
 
 function timed(now: Now, atMs: number): Now {
-  const running = now.status === "running";
-  const since = now.runningSinceMs;
-  return running ? { ...now, runningSinceMs: since ?? atMs } : ended(now, atMs);
+  return now.status === "running" ? { ...now, runningSinceMs: now.runningSinceMs ?? atMs } : ended(now, atMs);
 }
 
 /** The stretch that runs ends here. */
