@@ -32,13 +32,15 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Debian packages the tests need: (program, package).
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("chromium", "chromium"),
     ("soffice", "libreoffice-calc-nogui"),
     ("pdftotext", "poppler-utils"),
     ("haproxy", "haproxy"),
     ("redis-server", "redis-server"),
     ("faketime", "faketime"),
+    ("ss", "iproute2"),
+    ("nft", "nftables"),
 ];
 
 /// Installs what is missing. Says what cannot be had; the suites that need it are skipped then.
@@ -80,7 +82,7 @@ fn install(package: &str) -> Result<()> {
     quiet(arguments)
 }
 
-fn has_root() -> bool {
+pub fn has_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|o| o.stdout.starts_with(b"0"))
 }

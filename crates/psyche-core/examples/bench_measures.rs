@@ -4,7 +4,7 @@
 //! rated corpora (that of vaderSentiment itself is printed by `tests/data/sentiment/reference.py`).
 
 use psyche_core::embedding::Embedding;
-use psyche_core::measure::{Turn, Vader, WINDOW, canonical, gauges_with_meaning};
+use psyche_core::measure::{Kept, Reading, Turn, Vader, WINDOW, canonical, gauges_of};
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -24,14 +24,14 @@ fn main() {
     println!("{:.1} words an utterance, window {WINDOW}", words as f64 / lines.len() as f64);
     for (length, embedded) in [(10usize, false), (100, false), (1_000, false), (10_000, false), (10_000, true)] {
         // The session as the engine holds it: a ring of the last utterances, fed from the start.
-        let mut ring: VecDeque<(&str, &str, f64)> = VecDeque::with_capacity(WINDOW);
+        let mut ring: VecDeque<(&str, &str, f64, Kept)> = VecDeque::with_capacity(WINDOW);
         let mut spent = Vec::new();
         for turn in 0..length {
             let line = lines[turn % lines.len()];
             if ring.len() == WINDOW {
                 ring.pop_front();
             }
-            ring.push_back((line.speaker, line.text, vader.score(line.text).compound));
+            ring.push_back((line.speaker, line.text, vader.score(line.text).compound, Kept::default()));
             if turn + 200 < length {
                 continue;
             }
@@ -39,7 +39,7 @@ fn main() {
             let window: Vec<Turn<'_>> = ring
                 .iter()
                 .enumerate()
-                .map(|(i, (speaker, text, compound))| Turn {
+                .map(|(i, (speaker, text, compound, _))| Turn {
                     speaker,
                     addressee: None,
                     text,
@@ -48,7 +48,8 @@ fn main() {
                 })
                 .collect();
             let known: Vec<Option<&Embedding>> = embeddings.iter().take(window.len()).map(Some).collect();
-            black_box(gauges_with_meaning(&vader, &window, if embedded { &known } else { &[] }, turn as u64));
+            let readings: Vec<Reading> = ring.iter().map(|(_, text, _, kept)| kept.of(&vader, text)).collect();
+            black_box(gauges_of(&window, &readings, if embedded { &known } else { &[] }, turn as u64));
             spent.push(started.elapsed());
         }
         spent.sort();

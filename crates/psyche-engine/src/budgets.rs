@@ -86,9 +86,7 @@ impl Budgets {
                 (Payer::User, of_user.spent, of_user.budget.unwrap_or(default)),
                 (Payer::Tenant, of_tenant.spent, of_tenant.budget.unwrap_or_default()),
             ];
-            if budgets.iter().all(|(_, _, budget)| *budget == Budget::default()) {
-                self.note_unlimited(owner);
-            }
+            self.note(owner, budgets.iter().all(|(_, _, budget)| *budget == Budget::default()));
             let mut held = self.lock();
             // What was given back meanwhile may not have been among what is spent yet: it counts too.
             let gone = before.iter().filter(|(holder, hold)| held.get(holder) != Some(hold));
@@ -124,13 +122,24 @@ impl Budgets {
         Ok(answer.map(|()| Held { budgets: self, holder }))
     }
 
+    /// Once that was looked up too long ago one caller is told no, and looks again; until it has, the others go by what was
+    /// found before.
     fn is_unlimited(&self, person: UserId) -> bool {
-        let unlimited = self.unlimited.lock().unwrap_or_else(PoisonError::into_inner);
-        unlimited.get(&person).is_some_and(|looked| looked.elapsed() < NOTICED)
+        let mut unlimited = self.unlimited.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(looked) = unlimited.get_mut(&person) else { return false };
+        let known = looked.elapsed() < NOTICED;
+        if !known {
+            *looked = Instant::now();
+        }
+        known
     }
 
-    fn note_unlimited(&self, person: UserId) {
+    fn note(&self, person: UserId, is_unlimited: bool) {
         let mut unlimited = self.unlimited.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_unlimited {
+            unlimited.remove(&person);
+            return;
+        }
         if unlimited.len() >= REMEMBERED {
             unlimited.clear();
         }

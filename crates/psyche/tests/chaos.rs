@@ -3,6 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "chaos/as_root.rs"]
+mod as_root;
+#[path = "chaos/at_length.rs"]
+mod at_length;
+#[path = "chaos/host.rs"]
+mod host;
 #[path = "chaos/lab.rs"]
 mod lab;
 #[path = "../../psyche-store/tests/servers/postgres.rs"]
@@ -187,16 +193,25 @@ async fn a_replica_may_die_at_any_statement_of_a_turn() {
     let mut died = 0;
     for (n, (word, answered)) in points.take(times(1, 10)).enumerate() {
         let n = n % 2;
+        if word == CLAIM {
+            // The other one has everything, so that there will be something to claim.
+            lab.replicas[n].leave().await;
+            lab.goes_on(&sessions).await;
+            lab.replicas[n].start();
+            lab.ready(n).await;
+        }
         let (left, right) = lab.replicas.split_at_mut(1);
         let (here, other) = if n == 0 { (&mut left[0], &mut right[0]) } else { (&mut right[0], &mut left[0]) };
         // Sessions are claimed when the other one leaves.
         let leaves = async {
             if word == CLAIM {
                 other.leave().await;
-                other.start();
             }
         };
         let (heard, ()) = tokio::join!(here.to_postgres.spring(Trap { word, answered }), leaves);
+        if word == CLAIM {
+            other.start();
+        }
         if !heard {
             here.to_postgres.release();
             figure("not heard within 20 s", word);
@@ -331,6 +346,16 @@ async fn a_redis_that_is_slow_flaps_or_talks_nonsense_harms_nobody() {
         mend(&lab);
         sleep(Duration::from_secs(1)).await;
     }
+    // Nothing more can be stored in it.
+    lab.redis.run(&["config", "set", "maxmemory", "1"]).unwrap();
+    sleep(seconds(1, 10)).await;
+    lab.goes_on(&sessions).await;
+    let signed_in = Instant::now();
+    let token = lab.sign_in(1).await;
+    figure("sign-in", ("full", signed_in.elapsed()));
+    lab.post_as(&token, 0, "/auth/logout", &json!({})).await.unwrap();
+    lab.redis.run(&["config", "set", "maxmemory", "0"]).unwrap();
+    lab.goes_on(&sessions).await;
     lab.prove(0, &sessions, readers, &[]).await;
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 #[path = "../../psyche-store/tests/servers/postgres.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
 mod server;
 
 use std::io::{BufRead as _, BufReader};

@@ -14,11 +14,15 @@
 //! * Limits: irony and politely worded conflict are not seen; a quoted attack counts as one.
 
 use super::interval::jackknife;
+use super::lexicon::WordHasher;
 use super::null::Null;
 use super::sentiment::Vader;
 use super::window::Window;
 use super::{Gauge, Turn};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// The value in recorded healthy dialogue, over windows of 20 utterances.
 pub const HEALTHY: Null = Null { low: 0.023, median: 0.048, high: 0.08 };
@@ -57,14 +61,14 @@ impl Conflict {
 
 /// The cues of each turn.
 pub fn conflict(vader: &Vader, turns: &[Turn<'_>]) -> Vec<Conflict> {
-    cues(vader, turns, &Window::new(turns.iter().map(|turn| turn.text)))
+    answering(turns, turns.iter().map(|turn| cues(vader, turn.text)))
 }
 
-pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Gauge {
+pub(super) fn gauge(turns: &[Turn<'_>], cues: impl Iterator<Item = Conflict>) -> Gauge {
     if turns.len() < MIN_TURNS {
         return Gauge::default();
     }
-    let cues = cues(vader, turns, window);
+    let cues = answering(turns, cues);
     let parts = Conflict::mean(&cues);
     let value = parts.value();
     let null = HEALTHY.for_turns(turns.len());
@@ -83,25 +87,33 @@ pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Gauge
         ])
 }
 
-fn cues(vader: &Vader, turns: &[Turn<'_>], window: &Window) -> Vec<Conflict> {
+/// Those cues that lie in the words of one text.
+pub(super) fn cues(vader: &Vader, text: &str) -> Conflict {
+    let window = Window::new(std::iter::once(text));
     let signs: Vec<Sign> = window.words().map(|word| Sign::of(vader, word)).collect();
-    let cue = |(j, turn): (usize, &Turn<'_>)| {
-        let text = window.text(j);
-        let words: Vec<(&str, Sign)> = text.iter().map(|word| (window.word(*word), signs[*word as usize])).collect();
-        let negations = words.iter().filter(|(_, sign)| sign.negates).count();
+    let words: Vec<(&str, Sign)> =
+        window.tokens.iter().map(|word| (window.word(*word), signs[*word as usize])).collect();
+    let negations = words.iter().filter(|(_, sign)| sign.negates).count();
+    Conflict {
+        attack: f64::from(u8::from(attacks(&words))),
+        disagreement: f64::from(u8::from(disagrees(&words))),
+        negation: if words.is_empty() { 0.0 } else { (10.0 * negations as f64 / words.len() as f64).min(1.0) },
+        opposition: 0.0,
+    }
+}
+
+/// The cues with the one that lies between an utterance and the one it answers.
+fn answering(turns: &[Turn<'_>], cues: impl Iterator<Item = Conflict>) -> Vec<Conflict> {
+    let answered = |(j, turn): (usize, &Turn<'_>)| {
         let answered = turn.answers.filter(|i| *i < j).map(|i| turns[i].compound);
-        Conflict {
-            attack: f64::from(u8::from(attacks(&words))),
-            disagreement: f64::from(u8::from(disagrees(&words))),
-            negation: if words.is_empty() { 0.0 } else { (10.0 * negations as f64 / words.len() as f64).min(1.0) },
-            opposition: answered.map_or(0.0, |answered| opposition(turn.compound, answered)),
-        }
+        answered.map_or(0.0, |answered| opposition(turn.compound, answered))
     };
-    turns.iter().enumerate().map(cue).collect()
+    let opposition = turns.iter().enumerate().map(answered);
+    cues.zip(opposition).map(|(cues, opposition)| Conflict { opposition, ..cues }).collect()
 }
 
 /// What the lists say about a word, looked up once per distinct word.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Sign {
     negates: bool,
     second_person: bool,
@@ -110,14 +122,24 @@ struct Sign {
     opens: bool,
 }
 
+/// The words of the lists.
+static SIGNS: LazyLock<HashMap<&'static str, Sign, BuildHasherDefault<WordHasher>>> = LazyLock::new(|| {
+    let mut signs = HashMap::<&str, Sign, _>::default();
+    for word in SECOND_PERSON {
+        signs.entry(word).or_default().second_person = true;
+    }
+    for word in HOSTILE {
+        signs.entry(word).or_default().hostile = true;
+    }
+    for phrase in DISAGREEMENTS {
+        signs.entry(phrase[0]).or_default().opens = true;
+    }
+    signs
+});
+
 impl Sign {
     fn of(vader: &Vader, word: &str) -> Self {
-        Self {
-            negates: vader.negates(word),
-            second_person: word.starts_with(['y', 'u']) && SECOND_PERSON.contains(&word),
-            hostile: HOSTILE.binary_search(&word).is_ok(),
-            opens: DISAGREEMENTS.iter().any(|phrase| phrase[0] == word),
-        }
+        Self { negates: vader.negates(word), ..SIGNS.get(word).copied().unwrap_or_default() }
     }
 }
 
@@ -161,7 +183,7 @@ const DISAGREEMENTS: [&[&str]; 44] = [
     &["makes", "no", "sense"], &["leave", "me", "alone"], &["get", "out"],
 ];
 
-/// Words that turn hostile beside a second person; sorted.
+/// Words that turn hostile beside a second person.
 #[rustfmt::skip]
 const HOSTILE: [&str; 105] = [
     "absurd", "arrogant", "ashamed", "awful", "betray", "betrayed", "betrayer", "blame", "bully", "cheat",
@@ -215,10 +237,5 @@ mod tests {
         assert_eq!(cues_of("This is horrible", -0.6).opposition, 0.0);
         assert_eq!(cues_of("This is wonderful", -0.6).opposition, 0.0);
         assert_eq!(cues_of("This is horrible", 0.0).opposition, 0.0);
-    }
-
-    #[test]
-    fn the_word_lists_are_sorted() {
-        assert!(HOSTILE.is_sorted());
     }
 }

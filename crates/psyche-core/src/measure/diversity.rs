@@ -26,14 +26,14 @@ const FACTOR: f64 = 0.72;
 /// MTLD of texts read one after the other; `None` without words.
 pub fn mtld<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
     let window = Window::new(texts);
-    measure(&window.tokens, window.types())
+    Reader::new(window.types()).read(&window.tokens)
 }
 
 pub(super) fn gauge(window: &Window) -> Gauge {
-    let types = window.types();
-    match measure(&window.tokens, types) {
+    let mut reader = Reader::new(window.types());
+    match reader.read(&window.tokens) {
         Some(value) if window.tokens.len() >= MIN_WORDS => {
-            let without = |left_out| measure(&window.without(left_out).tokens, types);
+            let without = |left_out| reader.read(&window.without(left_out).tokens);
             Gauge::new(value, (value - POOR) / (HEALTHY.median - POOR), HEALTHY.band()).within(jackknife(
                 value,
                 window.len(),
@@ -45,33 +45,64 @@ pub(super) fn gauge(window: &Window) -> Gauge {
     }
 }
 
-fn measure(tokens: &[u32], types: usize) -> Option<f64> {
-    if tokens.is_empty() {
-        return None;
-    }
-    let words = tokens.len() as f64;
-    let one_way = |factors: f64| words / factors.max(1.0);
-    let forwards = factors(tokens.iter().copied(), types);
-    let backwards = factors(tokens.iter().rev().copied(), types);
-    Some(f64::midpoint(one_way(forwards), one_way(backwards)))
+/// Reads lists of words that have the same numbers.
+struct Reader {
+    /// The number of the stretch in which a word was last seen.
+    seen_in: Vec<u32>,
+    stretch: u32,
+    /// By the words of a stretch, the distinct ones among them at most for the ratio to have fallen.
+    fallen: Vec<u32>,
 }
 
-fn factors(tokens: impl Iterator<Item = u32>, types: usize) -> f64 {
-    // The number of the stretch in which a word was last seen.
-    let mut seen_in = vec![0u32; types];
-    let (mut stretch, mut distinct, mut words) = (1u32, 0.0, 0.0);
-    for token in tokens {
-        let seen = &mut seen_in[token as usize];
-        distinct += f64::from(u8::from(*seen != stretch));
-        *seen = stretch;
-        words += 1.0;
-        if distinct / words <= FACTOR {
-            stretch += 1;
-            (distinct, words) = (0.0, 0.0);
-        }
+impl Reader {
+    fn new(types: usize) -> Self {
+        Self { seen_in: vec![0; types], stretch: 0, fallen: vec![0] }
     }
-    let rest = if words > 0.0 { (1.0 - distinct / words) / (1.0 - FACTOR) } else { 0.0 };
-    f64::from(stretch - 1) + rest
+
+    fn read(&mut self, tokens: &[u32]) -> Option<f64> {
+        if tokens.is_empty() {
+            return None;
+        }
+        let words = tokens.len() as f64;
+        let one_way = |factors: f64| words / factors.max(1.0);
+        let forwards = self.factors(tokens.iter().copied());
+        let backwards = self.factors(tokens.iter().rev().copied());
+        Some(f64::midpoint(one_way(forwards), one_way(backwards)))
+    }
+
+    fn factors(&mut self, tokens: impl Iterator<Item = u32>) -> f64 {
+        self.stretch += 1;
+        let before = self.stretch;
+        let (mut distinct, mut words) = (0, 0);
+        for token in tokens {
+            let seen = &mut self.seen_in[token as usize];
+            distinct += u32::from(*seen != self.stretch);
+            *seen = self.stretch;
+            words += 1;
+            if words == self.fallen.len() {
+                self.fallen.push(fallen(words));
+            }
+            if distinct <= self.fallen[words] {
+                self.stretch += 1;
+                (distinct, words) = (0, 0);
+            }
+        }
+        let rest = if words > 0 { (1.0 - f64::from(distinct) / words as f64) / (1.0 - FACTOR) } else { 0.0 };
+        f64::from(self.stretch - before) + rest
+    }
+}
+
+/// The largest number of distinct words among so many whose ratio is at most [`FACTOR`].
+fn fallen(words: usize) -> u32 {
+    let ratio = |distinct: u32| f64::from(distinct) / words as f64;
+    let near = (FACTOR * words as f64) as u32;
+    if ratio(near + 1) <= FACTOR {
+        near + 1
+    } else if ratio(near) <= FACTOR {
+        near
+    } else {
+        near - 1
+    }
 }
 
 #[cfg(test)]
@@ -88,5 +119,14 @@ mod tests {
         assert_eq!(mtld([""].into_iter()), None);
         // a b c d a: 4/5 left, 0.2/0.28 of a factor, less than one: reads its length.
         assert_eq!(mtld(["a b c d a"].into_iter()), Some(5.0));
+    }
+
+    #[test]
+    fn a_stretch_ends_where_its_ratio_has_fallen() {
+        for words in 1..3_000 {
+            let most = fallen(words);
+            let ratio = |distinct: u32| f64::from(distinct) / words as f64;
+            assert!(ratio(most) <= FACTOR && ratio(most + 1) > FACTOR, "{words}");
+        }
     }
 }

@@ -33,17 +33,17 @@ fn ratio(texts: impl Iterator<Item = (f64, usize)>) -> Option<f64> {
     (words > 0).then(|| valence / words as f64)
 }
 
-pub(super) fn gauge(vader: &Vader, turns: &[Turn<'_>]) -> Gauge {
-    let texts: Vec<(f64, usize)> = turns.iter().map(|turn| vader.absolute_valence(turn.text)).collect();
+/// `texts`: rating points and words of each.
+pub(super) fn gauge(texts: &[(f64, usize)]) -> Gauge {
     let without = |left_out: Range<usize>| {
         ratio(texts.iter().enumerate().filter(|(i, _)| !left_out.contains(i)).map(|(_, text)| *text))
     };
     match ratio(texts.iter().copied()) {
-        Some(value) if turns.len() >= MIN_TURNS => {
-            let null = HEALTHY.for_turns(turns.len());
+        Some(value) if texts.len() >= MIN_TURNS => {
+            let null = HEALTHY.for_turns(texts.len());
             Gauge::new(value, null.standardise(value, EXTREME), null.band()).within(jackknife(
                 value,
-                turns.len(),
+                texts.len(),
                 0.0..=f64::MAX,
                 without,
             ))

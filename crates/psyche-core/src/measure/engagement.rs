@@ -19,6 +19,7 @@ use super::window::Window;
 use super::{Gauge, Turn};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The level of canonical healthy dialogue.
@@ -73,10 +74,8 @@ pub(super) fn gauge(turns: &[Turn<'_>], window: &Window, seed: u64) -> Gauge {
 
 /// An answering utterance and its links to the earlier utterances of others.
 struct Answer {
-    /// Similarity and reference to each of them.
-    earlier: Vec<(f64, f64)>,
-    similarity: f64,
-    reference: f64,
+    /// What it would be to answer each of them.
+    earlier: Vec<Engagement>,
     /// Which of them it answers.
     answered: usize,
 }
@@ -90,7 +89,9 @@ impl Links {
         let content = ContentWords::new(window);
         let number =
             |name: &str| window.words().position(|word| word.eq_ignore_ascii_case(name)).map(|number| number as u32);
-        let names: Vec<Option<u32>> = turns.iter().map(|turn| number(turn.speaker)).collect();
+        let mut known: BTreeMap<&str, Option<u32>> = BTreeMap::new();
+        let names: Vec<Option<u32>> =
+            turns.iter().map(|turn| *known.entry(turn.speaker).or_insert_with(|| number(turn.speaker))).collect();
         let mut answers = Vec::new();
         for (j, turn) in turns.iter().enumerate() {
             let others: Vec<usize> = (0..j).filter(|i| turns[*i].speaker != turn.speaker).collect();
@@ -108,9 +109,15 @@ impl Links {
                     (similarity, f64::from(u8::from(named || similarity > 0.0)))
                 })
                 .collect();
-            let similarity = earlier.iter().map(|link| link.0).sum();
-            let reference = earlier.iter().map(|link| link.1).sum();
-            answers.push(Answer { earlier, similarity, reference, answered });
+            let similarities: f64 = earlier.iter().map(|link| link.0).sum();
+            let references: f64 = earlier.iter().map(|link| link.1).sum();
+            let rest = earlier.len() as f64 - 1.0;
+            let answering = |(similarity, refers): (f64, f64)| Engagement {
+                uptake: similarity - (similarities - similarity) / rest,
+                reference: refers - (references - refers) / rest,
+                reference_rate: refers,
+            };
+            answers.push(Answer { earlier: earlier.into_iter().map(answering).collect(), answered });
         }
         Self { answers }
     }
@@ -120,11 +127,10 @@ impl Links {
 fn mean<'a>(answers: impl Iterator<Item = &'a Answer>, mut pick: impl FnMut(&Answer) -> usize) -> Engagement {
     let (mut uptake, mut reference, mut rate, mut n) = (0.0, 0.0, 0.0, 0.0);
     for answer in answers {
-        let (similarity, refers) = answer.earlier[pick(answer)];
-        let others = answer.earlier.len() as f64 - 1.0;
-        uptake += similarity - (answer.similarity - similarity) / others;
-        reference += refers - (answer.reference - refers) / others;
-        rate += refers;
+        let link = answer.earlier[pick(answer)];
+        uptake += link.uptake;
+        reference += link.reference;
+        rate += link.reference_rate;
         n += 1.0;
     }
     Engagement { uptake: uptake / n, reference: reference / n, reference_rate: rate / n }

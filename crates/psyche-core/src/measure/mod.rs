@@ -39,6 +39,7 @@ pub mod lexical_diversity;
 mod lexicon;
 pub mod meaning;
 mod null;
+mod reading;
 pub mod recurrence;
 pub mod repetition;
 pub mod responsiveness;
@@ -55,6 +56,7 @@ mod window;
 pub use affect::Affect;
 pub use alarm::Alarm;
 pub use canonical::{Canonical, canonical};
+pub use reading::{Kept, Reading};
 pub use self_test::{SelfTest, self_test};
 pub use sentiment::{Label, Sentiment, Vader};
 
@@ -228,19 +230,27 @@ pub fn gauges(vader: &Vader, window: &[Turn<'_>], seed: u64) -> Gauges {
 /// As [`gauges`], knowing where utterances stand among meanings: `embeddings` holds one place for each turn of the window,
 /// or nothing. All are of one model.
 pub fn gauges_with_meaning(vader: &Vader, window: &[Turn<'_>], embeddings: &[Option<&Embedding>], seed: u64) -> Gauges {
+    let readings: Vec<Reading> = window.iter().map(|turn| Reading::of(vader, turn.text)).collect();
+    gauges_of(window, &readings, embeddings, seed)
+}
+
+/// As [`gauges_with_meaning`], with the reading of each turn at hand.
+pub fn gauges_of(window: &[Turn<'_>], readings: &[Reading], embeddings: &[Option<&Embedding>], seed: u64) -> Gauges {
     let skipped = window.len().saturating_sub(WINDOW);
     let turns: Vec<Turn<'_>> = window[skipped..]
         .iter()
         .map(|turn| Turn { answers: turn.answers.and_then(|i| i.checked_sub(skipped)), ..turn.clone() })
         .collect();
+    let cues = readings[skipped..].iter().map(|reading| reading.cues);
+    let valences: Vec<(f64, usize)> = readings[skipped..].iter().map(|reading| reading.valence).collect();
     let words = Window::new(turns.iter().map(|turn| turn.text));
     let shuffled = null::Shuffles::new(&words, seed);
     BTreeMap::from([
-        (GaugeName::Conflict, conflict::gauge(vader, &turns, &words)),
+        (GaugeName::Conflict, conflict::gauge(&turns, cues)),
         (GaugeName::Engagement, engagement::gauge(&turns, &words, seed)),
         (GaugeName::Diversity, diversity::gauge(&words)),
         (GaugeName::Repetition, repetition::gauge(&words, &shuffled)),
-        (GaugeName::EmotionalIntensity, emotional_intensity::gauge(vader, &turns)),
+        (GaugeName::EmotionalIntensity, emotional_intensity::gauge(&valences)),
         (GaugeName::Stagnation, stagnation::gauge(&words, &shuffled, embeddings.get(skipped..).unwrap_or_default())),
     ])
 }

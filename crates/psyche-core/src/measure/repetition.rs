@@ -41,33 +41,33 @@ impl Repetition {
 /// Both parts for a list of texts.
 pub fn repetition<'a>(texts: impl Iterator<Item = &'a str>) -> Repetition {
     let window = Window::new(texts);
-    measure(&window.tokens, &window.starts)
+    Places::default().measure(&window.tokens, &window.starts)
 }
 
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles) -> Gauge {
     if window.len() < 2 || window.tokens.len() < MIN_WORDS {
         return Gauge::default();
     }
-    let parts = measure(&window.tokens, &window.starts);
+    let mut places = Places::default();
+    let parts = places.measure(&window.tokens, &window.starts);
     let value = parts.value();
+    let shuffles = shuffled.tokens.iter().map(|tokens| places.measure(tokens, &window.starts).value());
+    let null = Null::of(shuffles.collect());
     let without = |left_out| {
         let rest = window.without(left_out);
-        Some(measure(&rest.tokens, &rest.starts).value())
+        Some(places.measure(&rest.tokens, &rest.starts).value())
     };
-    let null = Null::of(shuffled.tokens.iter().map(|tokens| measure(tokens, &window.starts).value()).collect());
     Gauge::new(value, null.standardise(value, EXTREME), null.band())
         .within(jackknife(value, window.len(), 0.0..=1.0, without))
         .beside([("repeated", parts.repeated), ("compressed", parts.compressed)])
 }
 
-fn measure(tokens: &[u32], starts: &[usize]) -> Repetition {
-    let places = Places::new(tokens);
-    Repetition { repeated: repeated(tokens, starts, &places), compressed: compressed(tokens, &places) }
-}
-
 /// For every place in a sequence, the place before it where the same two words stand.
+#[derive(Default)]
 struct Places {
     before: Vec<u32>,
+    /// The latest places of pairs of words: an open table, at most a quarter full.
+    latest: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -76,23 +76,28 @@ const NONE: u32 = u32::MAX;
 const LOOK_BACK: usize = 256;
 
 impl Places {
-    fn new(tokens: &[u32]) -> Self {
-        // An open table from a pair of words to its latest place, at most half full.
-        let bits = (2 * tokens.len()).next_power_of_two().trailing_zeros().max(1);
-        let mut table = vec![(0u64, NONE); 1 << bits];
+    fn measure(&mut self, tokens: &[u32], starts: &[usize]) -> Repetition {
+        self.find(tokens);
+        Repetition { repeated: repeated(tokens, starts, self), compressed: compressed(tokens, self) }
+    }
+
+    fn find(&mut self, tokens: &[u32]) {
+        let bits = (4 * tokens.len()).next_power_of_two().trailing_zeros().max(1);
+        let latest = &mut self.latest;
+        latest.clear();
+        latest.resize(1 << bits, NONE);
         let place = |(at, pair): (usize, &[u32])| {
             let key = u64::from(pair[0]) << 32 | u64::from(pair[1]);
             let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize;
-            while table[slot].1 != NONE && table[slot].0 != key {
-                slot = (slot + 1) & (table.len() - 1);
+            while latest[slot] != NONE && tokens[latest[slot] as usize..][..2] != *pair {
+                slot = (slot + 1) & (latest.len() - 1);
             }
-            table[slot].0 = key;
-            std::mem::replace(&mut table[slot].1, at as u32)
+            std::mem::replace(&mut latest[slot], at as u32)
         };
-        let mut before: Vec<u32> = tokens.windows(2).enumerate().map(place).collect();
+        self.before.clear();
+        self.before.extend(tokens.windows(2).enumerate().map(place));
         // No pair begins at the last word.
-        before.resize(tokens.len(), NONE);
-        Self { before }
+        self.before.resize(tokens.len(), NONE);
     }
 
     /// Earlier places of the two words at `at`.

@@ -99,7 +99,7 @@ impl Vader {
 
     /// Whether a lower-case word negates what follows.
     pub(super) fn negates(&self, lower: &str) -> bool {
-        lower.contains("n't") || self.lexicon.word(lower).is_some_and(|word| word.negates)
+        (lower.contains('\'') && lower.contains("n't")) || self.lexicon.word(lower).is_some_and(|word| word.negates)
     }
 
     /// Replaces emoji by their names. A name is set off from the word before it but not from the one after it, as in the reference.

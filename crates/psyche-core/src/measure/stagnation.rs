@@ -50,23 +50,30 @@ pub struct Flow {
 pub fn flow<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Flow> {
     let window = Window::new(texts);
     let all = 0..window.len();
-    let features = Features::new(&window.tokens, &window.starts, window.types(), all.clone());
-    let divergence = |j: usize, share: Option<f64>| share.map(|share| (1.0 - share) * features.alone(j));
-    all.clone()
-        .map(|j| {
-            let novelty = divergence(j, features.familiarity(j, 0..j));
-            let transience = divergence(j, features.familiarity(j, j + 1..all.end));
+    let mut reader = Reader::new(window.types());
+    let mut flows = Vec::with_capacity(all.len());
+    for first in all.clone().step_by(RECENT) {
+        let asked = first..all.end.min(first + RECENT);
+        reader.count(&window.tokens, &window.starts, asked.clone());
+        let shared = reader.without(0..0);
+        flows.extend(asked.map(|j| {
+            let divergence = |share: Option<f64>| share.map(|share| (1.0 - share) * shared.alone(j));
+            let novelty = divergence(shared.familiarity(j, 0..j));
+            let transience = divergence(shared.familiarity(j, j + 1..all.end));
             Flow { novelty, transience, resonance: novelty.zip(transience).map(|(new, gone)| new - gone) }
-        })
-        .collect()
+        }));
+    }
+    flows
 }
 
 /// Novelty of the last text against those before it, in nats; `None` when it stands alone or without words.
 pub fn novelty<'a>(texts: impl Iterator<Item = &'a str>) -> Option<f64> {
     let window = Window::new(texts);
     let last = window.len().checked_sub(1)?;
-    let features = Features::new(&window.tokens, &window.starts, window.types(), last..last + 1);
-    Some((1.0 - features.familiarity(last, 0..last)?) * features.alone(last))
+    let mut reader = Reader::new(window.types());
+    reader.count(&window.tokens, &window.starts, last..last + 1);
+    let shared = reader.without(0..0);
+    Some((1.0 - shared.familiarity(last, 0..last)?) * shared.alone(last))
 }
 
 pub(super) fn gauge(window: &Window, shuffled: &Shuffles, embeddings: &[Option<&Embedding>]) -> Gauge {
@@ -74,16 +81,15 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles, embeddings: &[Option<&
         return Gauge::default();
     }
     let recent = window.len() - RECENT..window.len();
-    let measure = |tokens: &[u32]| recent_familiarity(tokens, &window.starts, window.types(), recent.clone());
-    let Some(value) = measure(&window.tokens) else { return Gauge::default() };
-    let null = Null::of(shuffled.tokens.iter().filter_map(|tokens| measure(tokens)).collect());
-    let capped = Null { median: null.median.min(NULL_CEILING), ..null };
-    let without = |left_out: Range<usize>| {
-        let rest = window.without(left_out.clone());
-        let kept = recent.clone().filter(|j| !left_out.contains(j)).count();
-        let texts = rest.starts.len() - 1;
-        recent_familiarity(&rest.tokens, &rest.starts, window.types(), texts - kept..texts)
+    let mut reader = Reader::new(window.types());
+    let mut measure = |tokens: &[u32]| {
+        reader.count(tokens, &window.starts, recent.clone());
+        reader.without(0..0).recent_familiarity(recent.clone())
     };
+    let null = Null::of(shuffled.tokens.iter().filter_map(|tokens| measure(tokens)).collect());
+    let Some(value) = measure(&window.tokens) else { return Gauge::default() };
+    let capped = Null { median: null.median.min(NULL_CEILING), ..null };
+    let without = |left_out: Range<usize>| reader.without(left_out).recent_familiarity(recent.clone());
     let by_words = capped.standardise(value, EXTREME);
     let words = || {
         let interval = jackknife(value, window.len(), 0.0..=1.0, without);
@@ -101,88 +107,32 @@ pub(super) fn gauge(window: &Window, shuffled: &Shuffles, embeddings: &[Option<&
     gauge.beside([("words", value), ("echo", meaning.echo), ("drift", meaning.drift)])
 }
 
-/// Mean familiarity of the utterances `recent`, weighted by their length; `None` when none of them has words.
-fn recent_familiarity(tokens: &[u32], starts: &[usize], types: usize, recent: Range<usize>) -> Option<f64> {
-    let features = Features::new(tokens, starts, types, recent.clone());
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for j in recent {
-        if let Some(familiarity) = features.familiarity(j, 0..j) {
-            sum += familiarity * features.sizes[j];
-            weight += features.sizes[j];
-        }
-    }
-    (weight > 0.0).then(|| sum / weight)
-}
-
-/// The words and pairs of the utterances in question, and how every utterance of the window shares them.
-struct Features {
+/// What at most [`RECENT`] utterances in question share with every utterance of the window.
+struct Shared {
     /// The first utterance in question.
     first: usize,
-    /// `shares[(j - first) * width + f]` = p_j(f).
-    shares: Vec<f64>,
-    width: usize,
-    /// KL(p_j ‖ 0.1·b) of the utterances in question.
-    alone: Vec<f64>,
-    /// For utterance i, `taken_off[starts[i]..starts[i + 1]]` holds each of its features f with
-    /// ln(q_i(f) / 0.1·b(f)): what sharing f takes off the divergence from i.
-    taken_off: Vec<(u32, f64)>,
-    starts: Vec<usize>,
-    /// Features of each utterance, repeats included.
+    /// Utterances that are as good as not spoken.
+    left_out: Range<usize>,
+    /// KL(p_j ‖ 0.1·b) of each of them.
+    alone: [f64; RECENT],
+    /// For every utterance i, Σ p_j(f) · ln(q_i(f) / 0.1·b(f)) for each of them: what sharing features with i takes off the
+    /// divergence.
+    taken_off: Vec<[f64; RECENT]>,
+    /// Features of each utterance, repeats included; none of one that is left out.
     sizes: Vec<f64>,
 }
 
-impl Features {
-    fn new(tokens: &[u32], starts: &[usize], types: usize, asked: Range<usize>) -> Self {
-        let texts = || starts.windows(2).map(|bounds| &tokens[bounds[0]..bounds[1]]);
-        let mut numbers = Numbers::new(types);
-        for text in texts().take(asked.end).skip(asked.start) {
-            numbers.add(text);
-        }
-        let width = numbers.count as usize;
-        let mut background = vec![0.0; width];
-        let mut counts = vec![0.0; width];
-        let mut features = Self {
-            first: asked.start,
-            shares: vec![0.0; asked.len() * width],
-            width,
-            alone: Vec::with_capacity(asked.len()),
-            taken_off: Vec::with_capacity(tokens.len()),
-            starts: vec![0],
-            sizes: texts().map(|text| (2 * text.len()).saturating_sub(1) as f64).collect(),
-        };
-        for text in texts() {
-            let before = features.taken_off.len();
-            numbers.each(text, |feature| {
-                let count: &mut f64 = &mut counts[feature as usize];
-                if *count == 0.0 {
-                    features.taken_off.push((feature, 0.0));
-                }
-                *count += 1.0;
-                background[feature as usize] += 1.0;
-            });
-            for (feature, count) in &mut features.taken_off[before..] {
-                *count = std::mem::take(&mut counts[*feature as usize]);
-            }
-            features.starts.push(features.taken_off.len());
-        }
-        let all: f64 = features.sizes.iter().sum();
-        let smooth: Vec<f64> = background.iter().map(|count| SMOOTHING * count / all).collect();
-        for i in 0..features.sizes.len() {
-            let size = features.sizes[i];
-            let mut alone = 0.0;
-            for (feature, value) in &mut features.taken_off[features.starts[i]..features.starts[i + 1]] {
-                let (share, smooth) = (*value / size, smooth[*feature as usize]);
-                if asked.contains(&i) {
-                    features.shares[(i - asked.start) * width + *feature as usize] = share;
-                    alone += share * libm::log(share / smooth);
-                }
-                *value = libm::log(1.0 + (1.0 - SMOOTHING) * share / smooth);
-            }
-            if asked.contains(&i) {
-                features.alone.push(alone);
+impl Shared {
+    /// Mean familiarity of the utterances `recent`, weighted by their length; `None` when none of them has words.
+    fn recent_familiarity(&self, recent: Range<usize>) -> Option<f64> {
+        let (mut sum, mut weight) = (0.0, 0.0);
+        for j in recent {
+            if let Some(familiarity) = self.familiarity(j, 0..j) {
+                sum += familiarity * self.sizes[j];
+                weight += self.sizes[j];
             }
         }
-        features
+        (weight > 0.0).then(|| sum / weight)
     }
 
     /// KL(p_j ‖ 0.1·b).
@@ -195,69 +145,302 @@ impl Features {
         if self.sizes[j] == 0.0 {
             return None;
         }
-        let shares = &self.shares[(j - self.first) * self.width..][..self.width];
-        let taken_off = |i: usize| -> f64 {
-            let shared = &self.taken_off[self.starts[i]..self.starts[i + 1]];
-            shared.iter().map(|(feature, taken_off)| shares[*feature as usize] * taken_off).sum()
-        };
-        others.map(taken_off).max_by(f64::total_cmp).map(|taken_off| taken_off / self.alone(j))
+        let others = others.filter(|i| !self.left_out.contains(i));
+        let taken_off = others.map(|i| self.taken_off[i][j - self.first]);
+        taken_off.max_by(f64::total_cmp).map(|taken_off| taken_off / self.alone(j))
     }
 }
 
-/// Numbers words and pairs of adjacent words; a pair hangs in a chain from its first word.
+/// A word or a pair of the utterances in question.
+#[derive(Clone, Copy, Default)]
+struct Feature {
+    /// How often it stands in the window.
+    background: u32,
+    /// Its share of each utterance in question.
+    shares: [f64; RECENT],
+}
+
+/// Reads windows of the same words, one after the other; what it needs for one serves the next.
+struct Reader {
+    numbers: Numbers,
+    features: Vec<Feature>,
+    /// How often each stands in the utterance at hand.
+    counts: Vec<u32>,
+    /// Features and their counts, those of utterance i from `ends[i]` to `ends[i + 1]`.
+    held: Vec<(u32, u32)>,
+    ends: Vec<usize>,
+    /// The utterances in question.
+    asked: Range<usize>,
+    /// Features of each utterance, repeats included.
+    sizes: Vec<f64>,
+    logs: Logs,
+    /// Those of the utterance at hand.
+    found: Vec<([f64; RECENT], f64)>,
+}
+
+impl Reader {
+    fn new(types: usize) -> Self {
+        Self {
+            numbers: Numbers::new(types),
+            features: Vec::new(),
+            counts: Vec::new(),
+            held: Vec::new(),
+            ends: Vec::new(),
+            asked: 0..0,
+            sizes: Vec::new(),
+            logs: Logs::default(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Numbers the features of the utterances in question and counts them in every utterance.
+    fn count(&mut self, tokens: &[u32], starts: &[usize], asked: Range<usize>) {
+        let Self { numbers, features, counts, held, ends, .. } = self;
+        let texts = || starts.windows(2).map(|bounds| &tokens[bounds[0]..bounds[1]]);
+        numbers.begin(starts[asked.end] - starts[asked.start]);
+        for text in texts().take(asked.end).skip(asked.start) {
+            numbers.add(text);
+        }
+        features.clear();
+        features.resize(numbers.count as usize, Feature::default());
+        counts.clear();
+        counts.resize(features.len(), 0);
+        held.resize(2 * tokens.len() + 1, (0, 0));
+        ends.clear();
+        ends.push(0);
+        let mut end = 0;
+        let mut places = Vec::new();
+        for text in texts() {
+            // Which words are among them is random: nothing is decided here, so that no processor can guess wrong.
+            let room = &mut held[end..=end + 2 * text.len()];
+            places.resize(text.len() + 1, 0);
+            let mut known = 0;
+            for (at, word) in text.iter().enumerate() {
+                places[known] = at;
+                known += usize::from(numbers.word(*word) != 0);
+            }
+            let mut found = 0;
+            for at in &places[..known] {
+                room[found].0 = numbers.word(text[*at]);
+                let number = text.get(at + 1).map_or(0, |second| numbers.pair(text[*at], *second));
+                room[found + 1].0 = number;
+                found += 1 + usize::from(number != 0);
+            }
+            let mut different = 0;
+            for at in 0..found {
+                let feature = room[at].0;
+                let count = &mut counts[feature as usize];
+                room[different].0 = feature;
+                different += usize::from(*count == 0);
+                *count += 1;
+            }
+            for (feature, count) in &mut room[..different] {
+                *count = std::mem::take(&mut counts[*feature as usize]);
+                features[*feature as usize].background += *count;
+            }
+            end += different;
+            ends.push(end);
+        }
+        self.sizes.clear();
+        self.sizes.extend(texts().map(|text| (2 * text.len()).saturating_sub(1) as f64));
+        self.asked = asked;
+    }
+
+    /// What those in question share with all, as if some utterances had not been spoken.
+    fn without(&mut self, left_out: Range<usize>) -> Shared {
+        let Self { features, held, ends, asked, logs, found, .. } = self;
+        let held_by = |i: usize| &held[ends[i]..ends[i + 1]];
+        let mut sizes = self.sizes.clone();
+        sizes[left_out.clone()].fill(0.0);
+        logs.are_of(&sizes);
+        for (feature, count) in left_out.clone().flat_map(held_by) {
+            features[*feature as usize].background -= count;
+        }
+        let all: f64 = sizes.iter().sum();
+        let smooth = |background: u32| SMOOTHING * f64::from(background) / all;
+        let mut alone = [0.0; RECENT];
+        for (k, j) in asked.clone().enumerate() {
+            if left_out.contains(&j) {
+                for (feature, _) in held_by(j) {
+                    features[*feature as usize].shares[k] = 0.0;
+                }
+                continue;
+            }
+            let mut sum = 0.0;
+            for (feature, count) in held_by(j) {
+                let feature = &mut features[*feature as usize];
+                let share = f64::from(*count) / sizes[j];
+                feature.shares[k] = share;
+                let log = || libm::log(share / smooth(feature.background));
+                sum += share * logs.alone.get(j, *count, feature.background, log);
+            }
+            alone[k] = sum;
+        }
+        let taken_off = |i: usize| {
+            if left_out.contains(&i) {
+                return [0.0; RECENT];
+            }
+            found.clear();
+            found.extend(held_by(i).iter().map(|(feature, count)| {
+                let Feature { background, shares } = features[*feature as usize];
+                let share = || f64::from(*count) / sizes[i];
+                let log = || libm::log(1.0 + (1.0 - SMOOTHING) * share() / smooth(background));
+                (shares, logs.taken_off.get(i, *count, background, log))
+            }));
+            let add = |sums: [f64; RECENT], (shares, log): &([f64; RECENT], f64)| {
+                std::array::from_fn(|k| sums[k] + shares[k] * log)
+            };
+            found.iter().fold([0.0; RECENT], add)
+        };
+        let taken_off = (0..sizes.len()).map(taken_off).collect();
+        for (feature, count) in left_out.clone().flat_map(held_by) {
+            features[*feature as usize].background += count;
+        }
+        Shared { first: asked.start, left_out, alone, taken_off, sizes }
+    }
+}
+
+/// Logarithms are what a reading costs most, and few of them differ: each follows from an utterance's length and from how
+/// often a feature stands in it and in the window. A shuffle keeps the lengths, and with them the logarithms.
+#[derive(Default)]
+struct Logs {
+    /// Of utterances of these lengths.
+    sizes: Vec<f64>,
+    alone: Known,
+    taken_off: Known,
+}
+
+impl Logs {
+    /// Forgets those of other lengths.
+    fn are_of(&mut self, sizes: &[f64]) {
+        if self.sizes != sizes {
+            sizes.clone_into(&mut self.sizes);
+            self.alone.forget(sizes.len());
+            self.taken_off.forget(sizes.len());
+        }
+    }
+}
+
+/// Logarithms by utterance, count in it, and count in the window; NaN where none was asked for yet.
+#[derive(Default)]
+struct Known(Vec<f64>);
+
+impl Known {
+    const COUNTS: usize = 2;
+    const BACKGROUNDS: usize = 32;
+
+    fn forget(&mut self, texts: usize) {
+        self.0.clear();
+        self.0.resize(texts * Self::COUNTS * Self::BACKGROUNDS, f64::NAN);
+    }
+
+    /// What `log` gives, which is the same whenever the others are.
+    fn get(&mut self, text: usize, count: u32, background: u32, log: impl Fn() -> f64) -> f64 {
+        let (count, background) = (count as usize - 1, background as usize);
+        if count >= Self::COUNTS || background >= Self::BACKGROUNDS {
+            return log();
+        }
+        let known = &mut self.0[(text * Self::COUNTS + count) * Self::BACKGROUNDS + background];
+        if known.is_nan() {
+            *known = log();
+        }
+        *known
+    }
+}
+
+/// Numbers words and pairs of adjacent words from 1; 0 stands for all others.
 struct Numbers {
     words: Vec<u32>,
-    chains: Vec<u32>,
-    /// Second word, number, next in the chain.
-    pairs: Vec<(u32, u32, u32)>,
+    /// Pairs and their numbers: an open table, at most a quarter full.
+    pairs: Vec<(u64, u32)>,
+    /// How far a hash is moved to give a place in it.
+    shift: u32,
+    /// The next number.
     count: u32,
 }
 
-const NONE: u32 = u32::MAX;
-
 impl Numbers {
     fn new(types: usize) -> Self {
-        Self { words: vec![NONE; types], chains: vec![NONE; types], pairs: Vec::with_capacity(256), count: 0 }
+        Self { words: vec![0; types], pairs: Vec::new(), shift: 0, count: 1 }
+    }
+
+    /// Forgets all, and makes room for so many words in a row.
+    fn begin(&mut self, words: usize) {
+        let slots = (4 * words).next_power_of_two().max(2);
+        self.words.fill(0);
+        self.pairs.clear();
+        self.pairs.resize(slots, (0, 0));
+        self.shift = 64 - slots.trailing_zeros();
+        self.count = 1;
     }
 
     fn add(&mut self, text: &[u32]) {
         for (at, word) in text.iter().enumerate() {
-            if self.words[*word as usize] == NONE {
-                self.words[*word as usize] = self.count;
+            let number = &mut self.words[*word as usize];
+            if *number == 0 {
+                *number = self.count;
                 self.count += 1;
             }
-            if let Some(second) = text.get(at + 1)
-                && self.pair(*word, *second).is_none()
-            {
-                let next = std::mem::replace(&mut self.chains[*word as usize], self.pairs.len() as u32);
-                self.pairs.push((*second, self.count, next));
-                self.count += 1;
+            if let Some(second) = text.get(at + 1) {
+                let slot = self.slot(*word, *second);
+                if self.pairs[slot].1 == 0 {
+                    self.pairs[slot] = (key(*word, *second), self.count);
+                    self.count += 1;
+                }
             }
         }
     }
 
-    fn pair(&self, first: u32, second: u32) -> Option<u32> {
-        let mut link = self.chains[first as usize];
-        while link != NONE {
-            let (word, number, next) = self.pairs[link as usize];
-            if word == second {
-                return Some(number);
-            }
-            link = next;
-        }
-        None
+    fn word(&self, word: u32) -> u32 {
+        self.words[word as usize]
     }
 
-    /// Calls `take` with the number of every word and pair of the text that has one.
-    fn each(&self, text: &[u32], mut take: impl FnMut(u32)) {
-        for (at, word) in text.iter().enumerate() {
-            let number = self.words[*word as usize];
-            if number == NONE {
-                continue;
-            }
-            take(number);
-            if let Some(number) = text.get(at + 1).and_then(|second| self.pair(*word, *second)) {
-                take(number);
+    fn pair(&self, first: u32, second: u32) -> u32 {
+        self.pairs[self.slot(first, second)].1
+    }
+
+    /// Where the pair stands, or the free place where it belongs.
+    #[expect(clippy::needless_bitwise_bool, reason = "one question is guessed right, the first of two would not be")]
+    fn slot(&self, first: u32, second: u32) -> usize {
+        let key = key(first, second);
+        let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
+        // Whether another one stands here: nearly always no.
+        while (self.pairs[slot].0 != key) & (self.pairs[slot].1 != 0) {
+            slot = (slot + 1) & (self.pairs.len() - 1);
+        }
+        slot
+    }
+}
+
+fn key(first: u32, second: u32) -> u64 {
+    u64::from(first) << 32 | u64::from(second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::canonical;
+
+    /// What is counted once and taken off again, and logarithms that are kept, give to the last bit what the rest gives alone.
+    #[test]
+    fn leaving_out_is_the_same_as_never_having_been_said() {
+        for transcript in canonical() {
+            let texts: Vec<&str> = transcript.turns.iter().map(|turn| turn.text).take(20).collect();
+            let window = Window::new(texts.iter().copied());
+            let recent = window.len() - RECENT..window.len();
+            let mut reader = Reader::new(window.types());
+            reader.count(&window.tokens, &window.starts, recent.clone());
+            for first in 0..window.len() - 1 {
+                let left_out = first..first + 2;
+                let rest = window.without(left_out.clone());
+                let kept = recent.clone().filter(|j| !left_out.contains(j)).count();
+                let still = rest.starts.len() - 1 - kept..rest.starts.len() - 1;
+                let mut alone = Reader::new(window.types());
+                alone.count(&rest.tokens, &rest.starts, still.clone());
+                let expected = alone.without(0..0).recent_familiarity(still);
+                let read = reader.without(left_out).recent_familiarity(recent.clone());
+                assert_eq!(read.map(f64::to_bits), expected.map(f64::to_bits), "{} without {first}", transcript.name);
+                assert!(read.is_some());
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::event::{
     Forked, Payload, PresetWords, SealedEmbedding, SettingsChanged, TurnStarted,
 };
 use crate::ids::AgentId;
-use crate::measure::{GaugeName, WINDOW};
+use crate::measure::{GaugeName, Kept, WINDOW};
 use crate::port::{ModelErrorKind, Spent};
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -228,6 +228,7 @@ impl Session {
             compound: message.sentiment.score,
             embedded: message.metadata.embedding.as_ref().and_then(SealedEmbedding::open),
             answers: flight.and_then(|f| f.started.answers),
+            reading: Kept::default(),
         });
         self.latency_sum_ms = self.latency_sum_ms.saturating_add(message.metadata.latency_ms);
         for path in &mut self.paths {

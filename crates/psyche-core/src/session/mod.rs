@@ -21,7 +21,7 @@ use crate::cast::{Agent, Cast, PathKind, StimulusKind, StimulusPreset, Threshold
 use crate::embedding::Embedded;
 use crate::event::{AgentActivity, EmergencyLevel, Event, Payload, SessionCreated};
 use crate::ids::{AgentId, SessionId, UserId};
-use crate::measure::{Gauges, Vader};
+use crate::measure::{Gauges, Kept, Vader};
 use crate::port::{Determinism, ModelErrorKind, Parent, Relation, Spent};
 use crate::prompt::{Prompt, Rule};
 use crate::record::Record;
@@ -131,6 +131,8 @@ pub struct Said {
     pub embedded: Option<Embedded>,
     /// `seq` of the utterance it answers.
     pub answers: Option<u64>,
+    #[serde(skip)]
+    pub reading: Kept,
 }
 
 /// A path and what flows on it.

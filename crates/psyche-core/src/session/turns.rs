@@ -438,7 +438,8 @@ impl Session {
             })
             .collect();
         let seed = random::seed(self.initial.seed, turn, "measure");
-        let mut gauges = measure::gauges_with_meaning(vader, &window, &self.meanings(), seed);
+        let readings: Vec<_> = self.window.iter().map(|said| said.reading.of(vader, &said.text)).collect();
+        let mut gauges = measure::gauges_of(&window, &readings, &self.meanings(), seed);
         measure::alarm::chart(&self.gauges, &mut gauges);
         gauges
     }

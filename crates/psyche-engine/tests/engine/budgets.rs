@@ -95,6 +95,28 @@ async fn sessions_of_a_user_share_one_budget_and_never_pass_it() {
     world.check(sessions[0]).await;
 }
 
+/// Whether somebody has a budget is not looked up at every turn, and not once for all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_given_to_somebody_without_one_holds_for_sessions_that_run() {
+    let store = memory();
+    let world = World::new(store.clone(), scripted());
+    let engine = engine(&world, Options::default());
+    let sessions = create(&engine, 2).await;
+    let mut follow: Vec<_> = sessions.iter().map(|id| world.follow(*id)).collect();
+    for id in &sessions {
+        send(&engine, *id, "go", Action::Start(NoArgs {})).await.unwrap();
+    }
+    until(&mut follow[0], |p| matches!(p, Payload::TurnCommitted(c) if c.turn >= 10)).await;
+    store.set_budget(TenantId::DEFAULT, Some(PERSON), Some(tokens(1))).await.unwrap();
+    for news in &mut follow {
+        let over = |p: &Payload| matches!(p, Payload::SessionStatusChanged(c) if c.reason.as_deref() == Some("budget_exceeded"));
+        until(news, over).await;
+    }
+    for id in sessions {
+        world.check(id).await;
+    }
+}
+
 #[tokio::test]
 async fn a_budget_in_money_is_reserved_at_the_models_price() {
     let store = memory();

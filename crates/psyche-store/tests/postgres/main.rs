@@ -11,6 +11,7 @@ mod moves;
 mod refusals;
 mod replicas;
 #[path = "../servers/postgres.rs"]
+#[expect(dead_code, reason = "tests of the program need more of it")]
 mod server;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -14,12 +15,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::host::Host;
 use crate::postgres::Postgres;
 use crate::proxy::{Fault, Proxy};
 use crate::redis::Redis;
 
 /// Of the Debian package `faketime`.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// What is acknowledged must be there after a crash of the server; the machine itself does not crash.
+pub const SETTINGS: &str = "-c fsync=off -c full_page_writes=off";
 
 pub const PASSWORD: &str = "a long and quiet river";
 
@@ -37,6 +42,7 @@ pub struct Replica {
     pub address: String,
     pub to_postgres: Proxy,
     pub to_redis: Proxy,
+    pub host: Option<Host>,
     pub data: PathBuf,
     database: String,
     child: Option<Child>,
@@ -44,9 +50,13 @@ pub struct Replica {
 
 impl Replica {
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_psyche"));
-        let store = format!("store=postgres://psyche@127.0.0.1:{}/{}", self.to_postgres.port, self.database);
-        let bus = format!("bus=redis://127.0.0.1:{}", self.to_redis.port);
+        let mut command = match &self.host {
+            None => Command::new(env!("CARGO_BIN_EXE_psyche")),
+            Some(host) => host.command(&[env!("CARGO_BIN_EXE_psyche")]),
+        };
+        let (postgres, redis) = (self.to_postgres.address, self.to_redis.address);
+        let store = format!("store=postgres://psyche@{postgres}/{}?sslmode=disable", self.database);
+        let bus = format!("bus=redis://{redis}?plain");
         command.args(["--data-dir", &self.data.display().to_string()]);
         command.args(["--config", &self.data.with_file_name("psyche.toml").display().to_string()]);
         for setting in [store.as_str(), &bus, "cluster=true", "metrics_addr=", "log=warn", "reconnect_window_ms=300"] {
@@ -94,9 +104,13 @@ impl Replica {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
+    pub fn pid(&self) -> String {
+        self.child.as_ref().unwrap().id().to_string()
+    }
+
     pub fn signal(&self, signal: &str) {
-        if let Some(child) = &self.child {
-            Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        if self.child.is_some() {
+            Command::new("kill").args([signal, &self.pid()]).status().unwrap();
         }
     }
 
@@ -134,8 +148,21 @@ impl Drop for Replica {
 
 impl Lab {
     pub async fn new(replicas: usize) -> Self {
-        // What is acknowledged must be there after a crash of the server; the machine itself does not crash.
-        let postgres = Postgres::start_with("-c fsync=off -c full_page_writes=off").unwrap();
+        Self::over(Postgres::start_with(SETTINGS).unwrap(), replicas, false).await
+    }
+
+    /// With a database whose disk can be filled.
+    pub async fn on_small_disk(replicas: usize) -> Self {
+        let settings = format!("{SETTINGS} -c max_wal_size=64MB -c min_wal_size=32MB");
+        Self::over(Postgres::start_on_disk(&settings, 300).unwrap(), replicas, false).await
+    }
+
+    /// Each replica as if on a host of its own: between it and the rest lies a network of the kernel.
+    pub async fn on_hosts(replicas: usize) -> Self {
+        Self::over(Postgres::start_with(SETTINGS).unwrap(), replicas, true).await
+    }
+
+    async fn over(postgres: Postgres, replicas: usize, hosts: bool) -> Self {
         let redis = Redis::start().unwrap();
         let url = postgres.database().unwrap();
         let (server, database) = url.rsplit_once('/').unwrap();
@@ -153,22 +180,25 @@ impl Lab {
             dir,
         };
         for n in 0..replicas {
-            lab.add(n, port).await;
+            lab.add(n, port, hosts.then(|| Host::new(n))).await;
         }
         lab.token = lab.sign_in(0).await;
         lab
     }
 
-    async fn add(&mut self, n: usize, postgres: u16) {
+    async fn add(&mut self, n: usize, postgres: u16, host: Option<Host>) {
         let data = self.dir.path().join(format!("replica-{n}"));
         std::fs::create_dir(&data).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let port = listener.local_addr().unwrap().port();
         drop(listener);
+        let (here, there) =
+            host.as_ref().map_or((Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST), |host| (host.here, host.there));
         let mut replica = Replica {
-            address,
-            to_postgres: Proxy::to_postgres(postgres).await,
-            to_redis: Proxy::to(self.redis.port()).await,
+            address: format!("{there}:{port}"),
+            to_postgres: Proxy::to_postgres(here, postgres).await,
+            to_redis: Proxy::to(here, self.redis.port()).await,
+            host,
             data,
             database: self.database.clone(),
             child: None,
@@ -278,9 +308,21 @@ impl Lab {
         all
     }
 
+    /// The same where nothing was ever taken back.
+    pub async fn prove(&self, n: usize, sessions: &[String], readers: Readers, acknowledged: &[(String, String, u64)]) {
+        self.prove_what_is_left(n, sessions, &readers, acknowledged).await;
+        assert_eq!(readers.rewound(), [], "a resume must not become a snapshot");
+    }
+
     /// Stops the sessions and proves them: the readers have everything once, chains and epochs hold, running them again gives
     /// the same, and what was acknowledged is there once (I1 to I5, I7, I10).
-    pub async fn prove(&self, n: usize, sessions: &[String], readers: Readers, acknowledged: &[(String, String, u64)]) {
+    pub async fn prove_what_is_left(
+        &self,
+        n: usize,
+        sessions: &[String],
+        readers: &Readers,
+        acknowledged: &[(String, String, u64)],
+    ) {
         for id in sessions {
             let stop = json!({"command": "stop"});
             for _ in 0..40 {
@@ -296,11 +338,11 @@ impl Lab {
         for id in sessions {
             let head = self.head(id);
             readers.reach(id, head).await;
-            let seen = readers.seen(id);
-            assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (2..=head).collect::<Vec<_>>(), "session {id}");
+            let (from, seen) = readers.seen(id);
+            assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (from..=head).collect::<Vec<_>>(), "session {id}");
         }
         for (session, command, seq) in acknowledged {
-            let seen = readers.seen(session);
+            let (_, seen) = readers.seen(session);
             assert_eq!(seen[seq]["command_id"], json!(command), "event {seq} of {session}");
             let received =
                 seen.values().filter(|e| e["type"] == "command_received" && e["command_id"] == json!(command));
@@ -332,6 +374,10 @@ pub async fn next_frame(socket: &mut Socket) -> Value {
 #[derive(Default)]
 struct Log {
     events: BTreeMap<u64, Value>,
+    /// The event before the first of them, where that is not the session's first.
+    from: Option<u64>,
+    /// Snapshots that came in the place of events: their generation and reason.
+    rewound: Vec<(u64, String)>,
     last_at: Option<Instant>,
     gap: Duration,
     /// From the moment an event was made until it was read.
@@ -357,8 +403,15 @@ impl Readers {
         readers
     }
 
-    fn seen(&self, session: &str) -> BTreeMap<u64, Value> {
-        self.logs[session].lock().unwrap().events.clone()
+    /// Sessions whose past changed under their readers, and the reasons they were told.
+    pub fn rewound(&self) -> Vec<(u64, String)> {
+        self.logs.values().flat_map(|log| log.lock().unwrap().rewound.clone()).collect()
+    }
+
+    /// What was seen, and from where on nothing may be missing.
+    fn seen(&self, session: &str) -> (u64, BTreeMap<u64, Value>) {
+        let log = self.logs[session].lock().unwrap();
+        (log.from.unwrap_or(1) + 1, log.events.clone())
     }
 
     /// Forgets how long nothing came until now.
@@ -398,7 +451,7 @@ impl Readers {
 
 /// Follows a session through every death, going on at another replica from its cursor; panics on a gap or a repetition.
 async fn read(session: String, token: String, addresses: Vec<String>, first: usize, log: Arc<Mutex<Log>>) {
-    let mut last = 1;
+    let (mut generation, mut last) = (1, 1);
     let mut at = first;
     loop {
         let url = format!("ws://{}/ws/{session}", addresses[at % addresses.len()]);
@@ -408,7 +461,7 @@ async fn read(session: String, token: String, addresses: Vec<String>, first: usi
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let hello = json!({"type": "auth", "token": token, "subscribe": {"cursor": {"gen": 1, "seq": last}}});
+        let hello = json!({"type": "auth", "token": token, "subscribe": {"cursor": {"gen": generation, "seq": last}}});
         if socket.send(Message::text(hello.to_string())).await.is_err() {
             continue;
         }
@@ -416,10 +469,15 @@ async fn read(session: String, token: String, addresses: Vec<String>, first: usi
         while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::from_secs(5), socket.next()).await {
             let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(&text).unwrap();
-            let Some(seq) = frame.get("prev").and(frame["seq"].as_u64()) else {
-                assert_ne!(frame["type"], "snapshot", "a resume must not become a snapshot: {frame}");
+            if frame["type"] == "snapshot" {
+                (generation, last) = (frame["gen"].as_u64().unwrap(), frame["seq"].as_u64().unwrap());
+                let mut log = log.lock().unwrap();
+                log.rewound.push((generation, frame["reason"].as_str().unwrap_or_default().to_owned()));
+                log.events.clear();
+                log.from = Some(last);
                 continue;
-            };
+            }
+            let Some(seq) = frame.get("prev").and(frame["seq"].as_u64()) else { continue };
             assert_eq!(frame["prev"].as_u64(), Some(last), "before {frame}");
             last = seq;
             let now = Instant::now();

@@ -1,7 +1,7 @@
 //! A proxy that stands between a replica and what it depends on, and does to the bytes what networks do.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ enum Spring {
 }
 
 pub struct Proxy {
-    pub port: u16,
+    pub address: SocketAddr,
+    server: watch::Sender<u16>,
     fault: watch::Sender<Fault>,
     trap: watch::Sender<Spring>,
     _accepting: JoinSet<()>,
@@ -91,21 +92,23 @@ impl Said {
 }
 
 impl Proxy {
-    pub async fn to(server: u16) -> Self {
-        Self::before(server, false).await
+    /// Before a server of this machine, listening at an address of it.
+    pub async fn to(here: Ipv4Addr, server: u16) -> Self {
+        Self::before(here, server, false).await
     }
 
     /// Where traps for statements may be set.
-    pub async fn to_postgres(server: u16) -> Self {
-        Self::before(server, true).await
+    pub async fn to_postgres(here: Ipv4Addr, server: u16) -> Self {
+        Self::before(here, server, true).await
     }
 
-    async fn before(server: u16, sql: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    async fn before(here: Ipv4Addr, server: u16, sql: bool) -> Self {
+        let listener = TcpListener::bind((here, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let fault = watch::Sender::new(Fault::None);
         let trap = watch::Sender::new(Spring::Off);
-        let (faults, traps) = (fault.clone(), trap.clone());
+        let server = watch::Sender::new(server);
+        let (servers, faults, traps) = (server.clone(), fault.clone(), trap.clone());
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut carried = JoinSet::new();
@@ -113,11 +116,11 @@ impl Proxy {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 while carried.try_join_next().is_some() {}
                 let said = sql.then(Said::default);
-                let server = SocketAddr::from(([127, 0, 0, 1], server));
+                let server = SocketAddr::from(([127, 0, 0, 1], *servers.borrow()));
                 carried.spawn(carry(client, server, faults.clone(), traps.clone(), said));
             }
         });
-        Self { port, fault, trap, _accepting: accepting }
+        Self { address, server, fault, trap, _accepting: accepting }
     }
 
     /// Sets a trap and waits until it has sprung.
@@ -130,6 +133,11 @@ impl Proxy {
 
     pub fn release(&self) {
         self.trap.send_replace(Spring::Off);
+    }
+
+    /// New connections go to another server.
+    pub fn leads_to(&self, server: u16) {
+        self.server.send_replace(server);
     }
 
     pub fn set(&self, fault: Fault) {
