@@ -206,3 +206,36 @@ async fn twenty_kills_lose_and_repeat_nothing() {
     assert!(verify.status.success(), "{findings}");
     assert_eq!(findings[0]["rerun"], "same", "{findings}");
 }
+
+/// Whoever leaves lets a turn under way end; asked once more it leaves at once, and nothing that was stored is harmed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_sigterm_does_not_wait_for_the_turn() {
+    let data = tempfile::tempdir().unwrap();
+    let config = "[models.default]\nprovider = \"scripted\"\nlatency_ms = 60000\n";
+    std::fs::write(data.path().join("psyche.toml"), config).unwrap();
+    let mut program = Program::start(data.path());
+    let client = Client::sign_in(&program.address).await;
+    let new = json!({"name": "Left", "session_type": "single_user"});
+    let session = client.post(&program.address, "/sessions", &new).await.unwrap();
+    let path = format!("/sessions/{}", session["session_id"].as_str().unwrap());
+    client.post(&program.address, &format!("{path}/commands"), &json!({"command": "start"})).await.unwrap();
+    let terminate = |child: &Child| Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    terminate(&program.child);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(program.child.try_wait().unwrap().is_none(), "the turn is waited for");
+    terminate(&program.child);
+    wait_for("the end", || program.child.try_wait().unwrap().is_some()).await;
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
+
+    program = Program::start(data.path());
+    let mut abandoned = false;
+    for _ in 0..100 {
+        let events = client.get(&program.address, &format!("{path}/events")).await.to_string();
+        abandoned = events.contains("turn_abandoned");
+        if abandoned {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(abandoned, "the turn is begun again");
+}

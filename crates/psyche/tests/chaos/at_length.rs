@@ -8,8 +8,39 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::lab::{self, Lab, Readers, Speakers, figure, mend};
-use crate::proxy::Fault;
+use crate::proxy::{Fault, Trap};
 use crate::sessions;
+
+/// A replica dies while it takes up a session: before the database hears of it, or when it owns it and does not know. Nobody
+/// speaks meanwhile, since a command for a session of another replica is a claim too, which is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_may_die_while_it_claims() {
+    let mut lab = Lab::new(2).await;
+    let sessions = sessions(&lab, 2).await;
+    let readers = Readers::follow(&lab, &sessions, 1);
+    for answered in [true, false, true, false] {
+        // The other one has everything, so that there is something to claim once it leaves.
+        lab.replicas[0].leave().await;
+        lab.goes_on(&sessions).await;
+        lab.replicas[0].start();
+        lab.ready(0).await;
+        let (left, right) = lab.replicas.split_at_mut(1);
+        let (here, other) = (&mut left[0], &mut right[0]);
+        let trap = Trap { word: "epoch = epoch + 1", answered };
+        let (heard, _) = tokio::join!(here.to_postgres.spring(trap), other.leave());
+        assert!(heard, "nothing was claimed");
+        here.kill();
+        here.to_postgres.release();
+        other.start();
+        lab.ready(1).await;
+        let took = lab.goes_on(&sessions).await;
+        figure("turns again after dying at a claim", (answered, took));
+        assert_eq!(took > Duration::from_secs(5), answered, "a lease runs out, where there was one: {took:?}");
+        lab.replicas[0].start();
+        lab.ready(0).await;
+    }
+    lab.prove(0, &sessions, readers, &[]).await;
+}
 
 /// A standby that is promoted may lack the last commits. What somebody has seen of them is taken back, and said to be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

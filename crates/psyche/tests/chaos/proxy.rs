@@ -81,7 +81,11 @@ impl Said {
                 let mut texts = message[5..].split(|byte| *byte == 0);
                 let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
                 match message[0] {
-                    b'P' => _ = self.statements.insert(first.to_vec(), second.to_vec()),
+                    // Prepared is not said yet.
+                    b'P' => {
+                        self.statements.insert(first.to_vec(), second.to_vec());
+                        continue;
+                    }
                     b'B' => said.extend(self.statements.get(second).into_iter().flatten()),
                     _ => {}
                 }
