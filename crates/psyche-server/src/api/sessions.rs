@@ -26,7 +26,7 @@ use crate::list::{self, List};
 use crate::schema;
 
 use super::casts;
-use super::views::{self, SessionView};
+use super::views::{self, SessionView, check_limits};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +75,7 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<SessionView>)> {
     let draft = body.0;
     check_tags(&draft.tags)?;
+    check_limits(draft.max_rounds, Some(draft.budget))?;
     if draft.pacing_ms > 600_000 {
         return Err(ApiError::invalid("pacing_ms", "must be at most 600000"));
     }
@@ -199,6 +200,7 @@ pub async fn change(
     if let Some(tags) = &body.0.tags {
         check_tags(tags)?;
     }
+    check_limits(body.0.max_rounds.flatten(), body.0.budget)?;
     configurer.settings(body.0).await?;
     now(&app, configurer.access()).await
 }

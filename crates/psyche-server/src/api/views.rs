@@ -183,6 +183,15 @@ impl UserView {
     }
 }
 
+/// The limits of a session as they may be set.
+pub fn check_limits(max_rounds: Option<u64>, budget: Option<Budget>) -> Answer<()> {
+    // Where numbers end for most who read the log.
+    if max_rounds.is_some_and(|rounds| i64::try_from(rounds).is_err()) {
+        return Err(ApiError::invalid("max_rounds", "must be at most 9223372036854775807"));
+    }
+    budget.map(checked_budget).transpose().map(drop)
+}
+
 /// A budget as it may be set.
 pub fn checked_budget(budget: Budget) -> Answer<Budget> {
     if budget.cost.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {

@@ -61,8 +61,11 @@ async fn every_kind() {
         (json!({"session_type": "secret-word"}), "session_type"),
         (json!({"session_type": "shared", "seed": "secret-word"}), "seed"),
         (json!({"session_type": "shared", "max_rounds": 0}), "max_rounds"),
+        (json!({"session_type": "shared", "max_rounds": 1_u64 << 63}), "max_rounds"),
         (json!({"session_type": "shared", "cast_id": "secret-word"}), "cast_id"),
         (json!({"session_type": "shared", "budget": {"tokens": -1}}), "budget.tokens"),
+        (json!({"session_type": "shared", "budget": {"tokens": 1_u64 << 63}}), "budget.tokens"),
+        (json!({"session_type": "shared", "budget": {"cost": -0.5}}), "budget.cost"),
         (json!({"session_type": "shared", "tags": [""]}), "tags"),
     ];
     for (body, field) in cases {

@@ -32,6 +32,8 @@ async fn a_session_is_made_changed_found_and_removed() {
     assert!(lifted.get("max_rounds").is_none(), "{lifted}");
     app.patch(&path, Some(&ada), json!({"owner": "x"})).await.expect(422);
     app.patch(&path, Some(&ada), json!({"pacing_ms": 10_000_000})).await.expect(422);
+    app.patch(&path, Some(&ada), json!({"max_rounds": 1_u64 << 63})).await.expect(422);
+    app.patch(&path, Some(&ada), json!({"budget": {"cost": -1}})).await.expect(422);
 
     let agent = |change: Value| app.patch_agent(&ada, id, "shadow", change);
     agent(json!({"temperature": 1.5, "muted": true})).await.expect(200);
