@@ -31,6 +31,23 @@ pub async fn world(world: &World) {
     }
 }
 
+/// Whether an owner still has to decide a command that another replica took.
+pub async fn waits(world: &World) -> bool {
+    for id in &world.sessions {
+        let mut state = None;
+        for record in world.store.read(*id, 0, usize::MAX).await.unwrap_or_default() {
+            // What is wrong with a log is told at the end.
+            if fold(&mut state, *id, &record).is_err() {
+                return false;
+            }
+        }
+        if state.is_some_and(|state| !state.waiting.is_empty()) {
+            return true;
+        }
+    }
+    false
+}
+
 async fn session(world: &World, n: usize) -> Result<(), String> {
     let id = world.sessions[n];
     // What each replica believes is asked first: the log has at least that much then.

@@ -306,6 +306,12 @@ async fn simulate(plan: Plan, vader: Arc<Vader>) -> Outcome {
     if tokio::time::timeout(Duration::from_mins(2), answered).await.is_err() {
         world.history.violated("two minutes after faults ended a command has no answer yet".to_owned());
     }
+    // A command that was acknowledged may wait for its owner, also for one that gave the session up just now and whose lease
+    // has to run out.
+    let calm = tokio::time::Instant::now();
+    while check::waits(&world).await && calm.elapsed() < PROGRESS {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     check::world(&world).await;
     let mut heads = Vec::new();
     for session in &world.sessions {
