@@ -49,31 +49,24 @@ async fn main() {
     // As it is installed: every commit is flushed.
     let server = Postgres::start_with("-c shared_buffers=256MB").unwrap();
     // By turns, so that what the machine does meanwhile meets all three.
-    let (mut ones, mut twos, mut benches, mut of_bench, mut of_one) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         let (_, one) = turns(&server, 1, seconds).await;
         let (url, two) = turns(&server, 2, seconds).await;
         let bench = pgbench(&server, &url, seconds);
         println!("round {round} of {ROUNDS}: one replica {one:.0}, two {two:.0}, pgbench {bench:.0} turns/s");
-        for (all, figure) in [
-            (&mut ones, one),
-            (&mut twos, two),
-            (&mut benches, bench),
-            (&mut of_bench, one / bench),
-            (&mut of_one, two / one),
-        ] {
-            all.push(figure);
-        }
+        rounds.push((one, two, bench));
     }
+    let median = |of: fn(&(f64, f64, f64)) -> f64| {
+        let mut figures: Vec<f64> = rounds.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let (one, two, bench) = (median(|r| r.0), median(|r| r.1), median(|r| r.2));
     println!("medians of {ROUNDS} rounds");
-    println!("one replica     {:>8.0} turns/s    {:.2} of pgbench (at least .60)", median(ones), median(of_bench));
-    println!("two replicas    {:>8.0} turns/s    {:.2} of one (at least .85)", median(twos), median(of_one));
-    println!("pgbench         {:>8.0} turns/s", median(benches));
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    println!("one replica     {one:>8.0} turns/s    {:.2} of pgbench (at least .60)", median(|r| r.0 / r.2));
+    println!("two replicas    {two:>8.0} turns/s    {:.2} of one (at least .85)", median(|r| r.1 / r.0));
+    println!("pgbench         {bench:>8.0} turns/s");
 }
 
 /// A replica that drives what it finds until its input ends.

@@ -22,14 +22,14 @@ async fn a_partition_in_the_kernel_is_outlived() {
     for cut in [Cut::Dropped, Cut::AnswersDropped, Cut::Refused].into_iter().take(times(1, 3)) {
         let host = lab.replicas[0].host.as_ref().unwrap();
         readers.begin_gap();
-        host.cut(cut, &[redis]);
+        host.cut(cut, redis);
         sleep(seconds(2, 15)).await;
         lab.goes_on(&sessions).await;
         host.mend();
         figure("gap seen by clients, cut off from Redis", (cut, readers.gap()));
         let owners: Vec<String> = sessions.iter().map(|id| lab.owner(id)).collect();
         readers.begin_gap();
-        host.cut(cut, &[postgres]);
+        host.cut(cut, postgres);
         let took = lab.goes_on(&sessions).await;
         figure("takeover from an owner cut off from PostgreSQL", (cut, took));
         assert!(took < Duration::from_secs(14), "{took:?}");

@@ -34,30 +34,31 @@ impl Host {
         let host = Self { name: format!("psyche-{id}-{n}"), here, there };
         // A name of an interface has 15 letters at most.
         let wire = format!("psy{net}");
-        run("ip", &["netns", "add", &host.name]);
-        run("ip", &["link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &host.name]);
-        run("ip", &["address", "add", &format!("{here}/30"), "dev", &wire]);
-        run("ip", &["link", "set", &wire, "up"]);
+        ip(&["netns", "add", &host.name]);
+        ip(&["link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &host.name]);
+        ip(&["address", "add", &format!("{here}/30"), "dev", &wire]);
+        ip(&["link", "set", &wire, "up"]);
         let there = format!("{there}/30");
         for inside in [
             ["link", "set", "lo", "up"].as_slice(),
             &["address", "add", &there, "dev", "eth0"],
             &["link", "set", "eth0", "up"],
         ] {
-            run("ip", &[&["-n", host.name.as_str()], inside].concat());
+            ip(&[&["-n", host.name.as_str()], inside].concat());
         }
         host
     }
 
     /// A program that runs on this host.
-    pub fn command(&self, program: &[&str]) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).args(program);
+        command.args(["netns", "exec", &self.name, program]);
         command
     }
 
-    /// Cuts the connections to servers; those to its own clients stay.
-    pub fn cut(&self, cut: Cut, servers: &[SocketAddr]) {
+    /// Cuts the connections to a server; those to its own clients stay.
+    pub fn cut(&self, cut: Cut, server: SocketAddr) {
+        let server = server.port();
         let mut rules = vec!["add table ip cut".to_owned()];
         for (way, port) in [("input", "sport"), ("output", "dport")] {
             rules.push(format!("add chain ip cut {way} {{ type filter hook {way} priority 0; }}"));
@@ -66,9 +67,7 @@ impl Host {
                 (Cut::Refused, "output") => "reject with tcp reset",
                 _ => "drop",
             };
-            rules.extend(
-                servers.iter().map(|server| format!("add rule ip cut {way} tcp {port} {} {does}", server.port())),
-            );
+            rules.push(format!("add rule ip cut {way} tcp {port} {server} {does}"));
         }
         self.rules(&rules.join("; "));
     }
@@ -78,7 +77,7 @@ impl Host {
     }
 
     fn rules(&self, rules: &str) {
-        run("ip", &["netns", "exec", &self.name, "nft", rules]);
+        finish(self.command("nft").arg(rules));
     }
 }
 
@@ -89,9 +88,13 @@ impl Drop for Host {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
-    let output =
-        output.unwrap_or_else(|error| panic!("{program}: {error}; install the Debian packages iproute2 and nftables"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+fn ip(arguments: &[&str]) {
+    finish(Command::new("ip").args(arguments));
+}
+
+fn finish(command: &mut Command) {
+    let output = command.output();
+    let output = output
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; install the Debian packages iproute2 and nftables"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

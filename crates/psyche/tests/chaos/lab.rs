@@ -52,7 +52,7 @@ impl Replica {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match &self.host {
             None => Command::new(env!("CARGO_BIN_EXE_psyche")),
-            Some(host) => host.command(&[env!("CARGO_BIN_EXE_psyche")]),
+            Some(host) => host.command(env!("CARGO_BIN_EXE_psyche")),
         };
         let (postgres, redis) = (self.to_postgres.address, self.to_redis.address);
         let store = format!("store=postgres://psyche@{postgres}/{}?sslmode=disable", self.database);
