@@ -5,6 +5,9 @@ mod contract;
 mod deploy;
 mod exports;
 mod fuzz;
+#[path = "../../crates/psyche/tests/chaos/group.rs"]
+#[expect(dead_code, reason = "tests need more of it than xtask does")]
+mod group;
 mod guards;
 mod load;
 #[path = "../../crates/psyche-store/tests/servers/postgres.rs"]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, contract, deploy, exports, postgres, root, run, supply, tidy, tools};
+use crate::{codegen, contract, deploy, exports, group, postgres, root, run, supply, tidy, tools};
 
 /// What a suite came to.
 #[derive(Default)]
@@ -195,10 +195,16 @@ fn rust_suite(suites: &mut Suites) {
             .skipped
             .push("replicas on a full disk and on networks that are cut: root alone can make them".to_owned());
     }
-    suites.suite("rust tests", || rust_tests(url.as_deref(), redis, hosts));
+    let groups = group::Group::make().is_some();
+    if !groups {
+        suites.skipped.push("a replica that is short of memory: no control group can be made".to_owned());
+    }
+    let left_out = [(hosts, "^as_root::"), (groups, "short_of_memory_takes_on_nothing_new")];
+    let left_out: Vec<&str> = left_out.iter().filter(|(there, _)| !there).map(|(_, tests)| *tests).collect();
+    suites.suite("rust tests", || rust_tests(url.as_deref(), redis, &left_out));
 }
 
-fn rust_tests(postgres: Option<&str>, redis: bool, hosts: bool) -> Result<Tally> {
+fn rust_tests(postgres: Option<&str>, redis: bool, left_out: &[&str]) -> Result<Tally> {
     let weights = tools::weights()?;
     let mut environment: Vec<(&str, &str)> =
         weights.iter().map(|(variable, path)| (*variable, path.as_str())).collect();
@@ -208,8 +214,8 @@ fn rust_tests(postgres: Option<&str>, redis: bool, hosts: bool) -> Result<Tally>
             vec!["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"];
         let there = [("postgres", postgres.is_some()), ("redis", redis), ("chaos", postgres.is_some() && redis)];
         let without = there.iter().filter(|(_, there)| !there).map(|(binary, _)| format!("not binary({binary})"));
-        let as_root = (!hosts).then(|| "not test(/^as_root::/)".to_owned());
-        let without: Vec<String> = without.chain(as_root).collect();
+        let left_out = left_out.iter().map(|tests| format!("not test(/{tests}/)"));
+        let without: Vec<String> = without.chain(left_out).collect();
         let filter = format!("'{}'", without.join(" and "));
         if !without.is_empty() {
             arguments.extend(["-E", &filter]);

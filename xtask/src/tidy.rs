@@ -147,13 +147,19 @@ fn words(files: &[String]) -> Result<Vec<String>> {
             continue;
         }
         let text = fs::read_to_string(&path).with_context(|| format!("read {file}"))?;
-        for (i, line) in text.lines().enumerate() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate() {
             let at = || format!("{file}:{}", i + 1);
             if line.contains("#[allow(") || line.contains("#![allow(") {
                 findings.push(format!("{}: use #[expect(…, reason)] instead of allow", at()));
             }
             if ["TODO", "FIXME", "XXX"].iter().any(|w| line.contains(w)) {
                 findings.push(format!("{}: unfinished work belongs in an issue", at()));
+            }
+            // Else tokio draws which of two that are ready comes first, and a simulated world does not repeat itself.
+            let chosen = lines.get(i + 1).is_some_and(|next| next.trim() == "biased;");
+            if file.starts_with("crates/psyche-engine/") && line.ends_with("select! {") && !chosen {
+                findings.push(format!("{}: say `biased;`, so that simulations repeat themselves", at()));
             }
             // The child half of a test in two processes is run by its parent.
             if line.trim_start().starts_with("#[ignore") && !line.contains("= \"run by ") {

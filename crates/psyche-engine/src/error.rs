@@ -26,6 +26,9 @@ pub enum EngineError {
     /// An interview that ended without an answer; the message is ours.
     #[error("{0}")]
     NoAnswer(String),
+    /// Sessions that are in memory go on; no other one is brought there.
+    #[error("memory is short here, so nothing new is taken on; try again in a few seconds")]
+    ShortOfMemory,
     /// A dependency is away: try again.
     #[error("{0}")]
     Unavailable(String),

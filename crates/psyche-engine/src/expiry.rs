@@ -26,6 +26,7 @@ pub(crate) async fn watch(inner: Arc<Inner>, after: Duration) {
     let untouched_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
     loop {
         tokio::select! {
+            biased;
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(inner.options.expire_every) => {}
         }
@@ -77,7 +78,8 @@ async fn expire(inner: &Arc<Inner>, session: SessionId, untouched_ms: u64) -> Re
     let resident = match task::place(inner, session).await {
         Ok(Place::Here(resident)) => resident,
         // Another replica drives it and looks after it; or it is gone.
-        Ok(Place::Elsewhere(_)) | Err(EngineError::Unavailable(_) | EngineError::NotFound) => return Ok(None),
+        Ok(Place::Elsewhere(_))
+        | Err(EngineError::Unavailable(_) | EngineError::ShortOfMemory | EngineError::NotFound) => return Ok(None),
         Err(other) => return Err(other),
     };
     let (answer, expired) = oneshot::channel();

@@ -45,6 +45,7 @@ pub(crate) async fn forward(inner: &Arc<Inner>, id: SessionId, command: UserComm
             return decision.map(|()| seq).map_err(EngineError::Refused);
         }
         tokio::select! {
+            biased;
             _ = news.next() => {}
             () = tokio::time::sleep(LOOK) => {
                 // The owner may be gone: then it is decided here.

@@ -86,6 +86,7 @@ impl Engine {
             clock: Arc::clone(&inner.ports.clock),
         };
         let outcome = tokio::select! {
+            biased;
             outcome = tokio::time::timeout(PATIENCE, call.run()) => outcome.ok(),
             () = inner.closing.cancelled() => None,
         };

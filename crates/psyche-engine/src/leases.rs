@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use psyche_core::port::{Head, StoreError};
@@ -9,7 +10,7 @@ use psyche_core::{SessionId, TenantId};
 use tokio::time::Instant;
 
 use crate::task::{self, Place};
-use crate::{Inner, Mail, Order, peek};
+use crate::{EngineError, Inner, Mail, Order, peek};
 
 /// Sessions taken up at one look, so that a dead replica's load spreads.
 const TAKE_AT_ONCE: usize = 32;
@@ -112,21 +113,7 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
 /// Takes up sessions that were running and that nobody drives: after a start, a crash or a hand-over.
 pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
     loop {
-        match inner.ports.log.claimable(TenantId::DEFAULT, TAKE_AT_ONCE).await {
-            Ok(sessions) => {
-                for session in sessions {
-                    if inner.closing.is_cancelled() {
-                        return;
-                    }
-                    match task::place(&inner, session).await {
-                        // Or another engine was faster.
-                        Ok(Place::Here(_) | Place::Elsewhere(_)) => {}
-                        Err(error) => tracing::warn!(%session, %error, "a running session could not be taken up"),
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(%error, "running sessions could not be looked for"),
-        }
+        look(&inner).await;
         // Engines that look at different moments share what a dead one has left.
         let spread = f64::from(inner.ports.clock.entropy()[0]) / 255.0;
         tokio::select! {
@@ -134,5 +121,28 @@ pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
             () = inner.closing.cancelled() => return,
             () = tokio::time::sleep(every.mul_f64(0.75 + spread / 2.0)) => {}
         }
+    }
+}
+
+async fn look(inner: &Arc<Inner>) {
+    // What has brought another engine down would bring this one down next.
+    if inner.short_of_memory.load(Ordering::Relaxed) {
+        return;
+    }
+    match inner.ports.log.claimable(TenantId::DEFAULT, TAKE_AT_ONCE).await {
+        Ok(sessions) => {
+            for session in sessions {
+                if inner.closing.is_cancelled() {
+                    return;
+                }
+                match task::place(inner, session).await {
+                    // Or another engine was faster.
+                    Ok(Place::Here(_) | Place::Elsewhere(_)) => {}
+                    Err(EngineError::ShortOfMemory) => return,
+                    Err(error) => tracing::warn!(%session, %error, "a running session could not be taken up"),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "running sessions could not be looked for"),
     }
 }

@@ -18,7 +18,7 @@ mod step;
 mod task;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -201,6 +201,8 @@ pub(crate) struct Inner {
     /// Turns under way are abandoned once this is cancelled.
     pub closed: CancellationToken,
     pub running: AtomicUsize,
+    /// Whether no session is to be brought to memory that is not there.
+    pub short_of_memory: AtomicBool,
     /// Interviews that may begin now.
     pub interviews: tokio::sync::Semaphore,
     /// What interviews have spent of sessions' budgets.
@@ -252,6 +254,7 @@ impl Engine {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             running: AtomicUsize::new(0),
+            short_of_memory: AtomicBool::new(false),
             interviews: tokio::sync::Semaphore::new(interview::AT_ONCE),
             asked: Mutex::default(),
             expired: broadcast::Sender::new(expiry::REMEMBERED),
@@ -272,6 +275,16 @@ impl Engine {
     /// Sessions that are paused from now on because nobody touched them. A listener that is far behind loses the oldest.
     pub fn expirations(&self) -> broadcast::Receiver<Expired> {
         self.inner.expired.subscribe()
+    }
+
+    /// While it is, sessions that are in memory go on, and no other one is brought there: neither for a command, which fails with
+    /// [`EngineError::ShortOfMemory`], nor because nobody drives it.
+    pub fn short_of_memory(&self, short: bool) {
+        self.inner.short_of_memory.store(short, Ordering::Relaxed);
+    }
+
+    pub fn is_short_of_memory(&self) -> bool {
+        self.inner.short_of_memory.load(Ordering::Relaxed)
     }
 
     /// Creates a session; it waits for `start`.

@@ -257,3 +257,29 @@ async fn a_replica_that_leaves_hands_its_sessions_over_at_once() {
     send(&engines[0], id, "stop", Action::Pause(NoArgs {})).await.unwrap();
     world.check(id).await;
 }
+
+/// What has brought one down is not to bring the next one down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_short_of_memory_goes_on_and_takes_nothing_up() {
+    let (world, one, other) = two();
+    let (mine, left) = (other.create(paced()).await.unwrap().session_id, one.create(paced()).await.unwrap().session_id);
+    send(&other, mine, "go", Action::Start(NoArgs {})).await.unwrap();
+    send(&one, left, "go", Action::Start(NoArgs {})).await.unwrap();
+    other.short_of_memory(true);
+    send(&other, left, "tell", speak("Does it hear us?")).await.unwrap();
+    one.shutdown(Duration::from_secs(5)).await;
+    let stood = committed(&world.events(left).await);
+
+    let spoken = committed(&world.events(mine).await);
+    until(&world, mine, |events| committed(events) > spoken + 10).await;
+    send(&other, mine, "on", speak("Do you go on?")).await.unwrap();
+    let refused = send(&other, left, "you", speak("And you?")).await;
+    assert!(matches!(refused, Err(EngineError::ShortOfMemory)), "{refused:?}");
+    assert_eq!(committed(&world.events(left).await), stood);
+
+    other.short_of_memory(false);
+    until(&world, left, |events| committed(events) > stood).await;
+    other.shutdown(Duration::from_secs(5)).await;
+    world.check(mine).await;
+    world.check(left).await;
+}

@@ -50,7 +50,8 @@ fn worlds_that_failed_once_hold() {
 #[test]
 fn the_same_seed_gives_the_same_world() {
     let vader = Arc::new(Vader::new());
-    for seed in 0..20 {
+    // In the last two a word comes just when it is looked for: which was first was drawn anew in every run, once.
+    for seed in (0..20).chain([4_962; 8]).chain([9_254; 8]) {
         let plan = Plan { traced: true, ..Plan::new(seed, STEPS) };
         let again = std::thread::spawn({
             let vader = Arc::clone(&vader);

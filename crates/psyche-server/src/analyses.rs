@@ -75,6 +75,11 @@ impl Analyses {
         &self.at_work
     }
 
+    /// Forgets everything: it can be made again.
+    pub fn clear(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets what is known of a session that is gone.
     pub fn forget(&self, session: SessionId) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

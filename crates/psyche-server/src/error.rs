@@ -10,6 +10,8 @@ use psyche_engine::EngineError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::memory;
+
 /// The words for what went wrong, the same in answers and on sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +131,11 @@ impl ApiError {
         Self { retry_after_s: Some(1), ..Self::new(ErrorKind::Unavailable, message) }
     }
 
+    pub fn short_of_memory() -> Self {
+        let message = "The server is short of memory: it goes on with what it has, and takes on nothing new. Try again in a few seconds.";
+        Self { retry_after_s: Some(memory::AT_LEAST.as_secs()), ..Self::new(ErrorKind::Unavailable, message) }
+    }
+
     pub fn too_many(message: &'static str, retry_after_s: u64) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(ErrorKind::RateLimited, message) }
     }
@@ -182,6 +189,7 @@ impl From<EngineError> for ApiError {
             EngineError::NoAnswer(message) => {
                 Self { retry_after_s: Some(1), ..Self::new(ErrorKind::Unavailable, message) }
             }
+            EngineError::ShortOfMemory => Self::short_of_memory(),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
             EngineError::Corrupt(cause) => Self::internal(cause),
         }

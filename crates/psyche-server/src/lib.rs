@@ -23,6 +23,7 @@ mod limits;
 mod list;
 mod live;
 mod lockout;
+mod memory;
 mod metrics;
 mod monitor;
 mod openapi;

@@ -28,6 +28,7 @@ pub struct Now {
     pub sessions_running: usize,
     pub feeds: usize,
     pub ready: bool,
+    pub short_of_memory: bool,
     pub version: String,
 }
 
@@ -50,6 +51,8 @@ impl Metrics {
         single("psyche_sessions_running", "gauge", "Sessions this process drives.", &now.sessions_running);
         single("psyche_live_feeds", "gauge", "Sessions with at least one reader.", &now.feeds);
         single("psyche_ready", "gauge", "1 while the server takes requests.", &u8::from(now.ready));
+        let help = "1 while memory is short and nothing new is taken on.";
+        single("psyche_short_of_memory", "gauge", help, &u8::from(now.short_of_memory));
         single("psyche_websocket_frames_sent_total", "counter", "Frames given to sockets.", &load(&self.frames_sent));
         single("psyche_websocket_slow_readers_cut_total", "counter", "Readers cut off.", &load(&self.slow_readers_cut));
         let help = "Live frames that a reader under pressure did not get.";

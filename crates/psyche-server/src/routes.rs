@@ -17,6 +17,7 @@ use crate::api::{
 use crate::app::Shared;
 use crate::error::{ApiError, ErrorKind};
 use crate::live;
+use crate::memory;
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub fn all() -> Routes {
         .add(P::OwnAccount, routes!(second_factor::enrol))
         .add(P::OwnAccount, routes!(second_factor::confirm))
         .add(P::OwnAccount, routes!(second_factor::disable))
-        .add(P::OwnAccount, routes!(privacy::export))
+        .add_heavy(P::OwnAccount, routes!(privacy::export))
         .add(P::OwnAccount, routes!(privacy::erase))
         .add(P::OwnAccount, routes!(tickets::issue))
         .add(P::UserAdmin, routes!(users::list))
@@ -90,12 +91,12 @@ pub fn all() -> Routes {
         .add(P::CastEdit, routes!(casts::delete))
         .add(P::ModelView, routes!(models::list))
         .add(P::ModelTest, routes!(models::test))
-        .add(P::SessionCreate, routes!(sessions::create))
+        .add_heavy(P::SessionCreate, routes!(sessions::create))
         .add(P::SessionList, routes!(sessions::list))
         // Asks for each of the sessions itself.
-        .add(P::SessionList, routes!(comparison::compare))
+        .add_heavy(P::SessionList, routes!(comparison::compare))
         .add(P::SessionRead, routes!(sessions::get))
-        .add(P::SessionFork, routes!(forks::fork))
+        .add_heavy(P::SessionFork, routes!(forks::fork))
         .add(P::SessionConfigure, routes!(sessions::change))
         .add(P::SessionDelete, routes!(sessions::delete))
         .add(P::SessionConfigure, routes!(sessions::change_agent))
@@ -104,13 +105,13 @@ pub fn all() -> Routes {
         .add(P::SessionAnnotate, routes!(sessions::annotate))
         .add(P::SessionRead, routes!(history::events))
         .add(P::SessionRead, routes!(history::messages))
-        .add(P::SessionRead, routes!(timeline::timeline))
-        .add(P::SessionRead, routes!(history::state))
+        .add_heavy(P::SessionRead, routes!(timeline::timeline))
+        .add_heavy(P::SessionRead, routes!(history::state))
         .add(P::SessionRead, routes!(history::context))
-        .add(P::SessionRead, routes!(analysis::session))
-        .add(P::SessionControl, routes!(judge::judge))
-        .add(P::SessionExport, routes!(exports::export))
-        .add(P::SessionCreate, routes!(exports::import))
+        .add_heavy(P::SessionRead, routes!(analysis::session))
+        .add_heavy(P::SessionControl, routes!(judge::judge))
+        .add_heavy(P::SessionExport, routes!(exports::export))
+        .add_heavy(P::SessionCreate, routes!(exports::import))
         .add(P::SessionConfigure, routes!(participants::accesses))
         .add(P::SessionRead, routes!(participants::list))
         .add(P::SessionShare, routes!(participants::invite))
@@ -118,13 +119,13 @@ pub fn all() -> Routes {
         .add(P::SessionShare, routes!(participants::put))
         .add(P::SessionShare, routes!(participants::delete))
         .add(P::SessionList, routes!(analysis::self_test))
-        .add(P::SessionList, routes!(analysis::begin_history))
+        .add_heavy(P::SessionList, routes!(analysis::begin_history))
         .add(P::SessionList, routes!(analysis::history))
         .add(P::SystemMonitor, routes!(system::status))
         .add(P::SystemMonitor, routes!(system::statistics))
         // Sockets ask on the socket: a browser cannot read a refused upgrade.
-        .add(P::Public, routes!(live::system_socket))
-        .add(P::Public, routes!(live::session_socket))
+        .add_heavy(P::Public, routes!(live::system_socket))
+        .add_heavy(P::Public, routes!(live::session_socket))
 }
 
 impl Routes {
@@ -143,6 +144,11 @@ impl Routes {
         }
         self.router = self.router.routes((schemas, paths, guarded(permission, router)));
         self
+    }
+
+    /// One that takes much memory, or some for long: refused while that is short.
+    fn add_heavy(self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
+        self.add(permission, (schemas, paths, router.route_layer(from_fn(memory::spare))))
     }
 
     /// A GET that the document does not describe.

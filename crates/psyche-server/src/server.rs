@@ -24,6 +24,7 @@ use crate::envelope;
 use crate::expiry;
 use crate::histories::Histories;
 use crate::live::{Hub, watch_changes, watch_system};
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::options::ServerOptions;
@@ -153,6 +154,7 @@ impl Server {
         self.app.tracker.spawn(watch_system(Arc::clone(&self.app)));
         self.app.tracker.spawn(alerts::watch(Arc::clone(&self.app)));
         self.app.tracker.spawn(retention::run(Arc::clone(&self.app)));
+        self.app.tracker.spawn(memory::watch(Arc::clone(&self.app)));
         if self.app.options.replicas {
             self.app.tracker.spawn(providers::watch(Arc::clone(&self.app)));
         }

@@ -7,6 +7,8 @@
 mod as_root;
 #[path = "chaos/at_length.rs"]
 mod at_length;
+#[path = "chaos/group.rs"]
+mod group;
 #[path = "chaos/host.rs"]
 mod host;
 #[path = "chaos/lab.rs"]

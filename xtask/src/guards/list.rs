@@ -215,6 +215,20 @@ pub const GUARDS: &[Guard] = &[
         tests: &["an_address_that_fails_too_often_is_blocked_and_let_in_again"],
     },
     Guard {
+        row: "I8", name: "memory that is short is not asked for",
+        file: "crates/psyche-server/src/memory.rs",
+        code: "if ⟦app.ports.engine.is_short_of_memory()⟧ {",
+        without: "false",
+        tests: &["what_takes_memory_is_refused_while_it_is_short"],
+    },
+    Guard {
+        row: "I8", name: "no session is brought to memory that is short",
+        file: "crates/psyche-engine/src/task.rs",
+        code: "if ⟦inner.short_of_memory.load(Ordering::Relaxed)⟧ {",
+        without: "false",
+        tests: &["who_is_short_of_memory_goes_on_and_takes_nothing_up"],
+    },
+    Guard {
         row: "LIM-01", name: "bodies are JSON",
         file: "crates/psyche-server/src/json.rs",
         code: "if ⟦media_type(request.headers()) != Some(\"application/json\")⟧ {",

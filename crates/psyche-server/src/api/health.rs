@@ -170,6 +170,7 @@ pub async fn open_metrics(State(app): State<Shared>) -> Response {
         sessions_running: app.ports.engine.running(),
         feeds: app.hub.feeds(),
         ready: why_not_ready(&app).await.is_none(),
+        short_of_memory: app.ports.engine.is_short_of_memory(),
         version: app.options.version.clone(),
     };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.text(&now)).into_response()

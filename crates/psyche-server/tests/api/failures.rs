@@ -87,6 +87,58 @@ async fn every_kind() {
 }
 
 #[tokio::test]
+async fn what_takes_memory_is_refused_while_it_is_short() {
+    let app = TestApp::with(|o| o.metrics_token = Some("scrape".into())).await;
+    let mira = app.person("mira", Role::Admin).await;
+    let id = app.session(&mira, 1).await;
+    app.talk(&mira, &id).await;
+    let asleep = format!("/sessions/{}/commands", app.session(&mira, 1).await);
+    app.engine.short_of_memory(true);
+
+    let session = format!("/sessions/{id}");
+    let of = |rest: &str| format!("{session}{rest}");
+    let heavy = [
+        (Method::POST, "/sessions".to_owned()),
+        (Method::GET, "/sessions/compare".to_owned()),
+        (Method::POST, "/sessions/import".to_owned()),
+        (Method::POST, of("/fork")),
+        (Method::GET, of("/timeline")),
+        (Method::GET, of("/state")),
+        (Method::GET, of("/analysis")),
+        (Method::POST, of("/analysis/judge")),
+        (Method::GET, of("/export")),
+        (Method::POST, "/analysis/history".to_owned()),
+        (Method::POST, "/auth/export".to_owned()),
+    ];
+    for (method, path) in heavy {
+        let reply = send(app.request(method.clone(), &path, Some(&mira))).await;
+        is_envelope(&reply, 503, "unavailable", &format!("/api/v1{path}"));
+        assert_eq!(reply.header("retry-after"), "5", "{method} {path}");
+        assert!(reply.text.contains("short of memory"), "{}", reply.text);
+    }
+    for path in [format!("/ws/{id}"), "/ws/system".to_owned()] {
+        assert_eq!(app.socket_with(&path, &[]).await.err(), Some(503), "{path}");
+    }
+    // A session that nobody has in memory is not brought there, and nobody is let in past the sign-in.
+    let reply = app.post(&asleep, Some(&mira), json!({"command": "start"})).await;
+    is_envelope(&reply, 503, "unavailable", &format!("/api/v1{asleep}"));
+    is_envelope(&app.post("/sessions", None, json!({})).await, 401, "unauthenticated", "/api/v1/sessions");
+
+    // What helps to get out of it goes on, and so do sessions that are there.
+    app.post(&of("/commands"), Some(&mira), json!({"command": "reset"})).await.expect(200);
+    for path in ["/ready", "/sessions", &session, &of("/messages"), "/system/status", "/auth/me"] {
+        app.get(path, Some(&mira)).await.expect(200);
+    }
+    app.person("olga", Role::Observer).await;
+    let metrics = send(app.request(Method::GET, "//metrics", None).bearer_auth("scrape")).await.text;
+    assert!(metrics.contains("\npsyche_short_of_memory 1\n"), "{metrics}");
+
+    app.engine.short_of_memory(false);
+    app.post(&asleep, Some(&mira), json!({"command": "start"})).await.expect(200);
+    app.socket(&format!("/ws/{id}")).await;
+}
+
+#[tokio::test]
 async fn request_ids_are_taken_when_harmless_and_made_otherwise() {
     let app = TestApp::start().await;
     for (sent, taken) in [("abcd-1234", true), ("short", false), ("has spaces in it", false), (&"x".repeat(65), false)]

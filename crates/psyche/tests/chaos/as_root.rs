@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use tokio_tungstenite::tungstenite;
 
+use crate::group::Group;
 use crate::host::Cut;
 use crate::lab::{Lab, Readers, Speakers, figure};
 use crate::{long, seconds, sessions, times};
@@ -79,4 +81,77 @@ async fn a_full_disk_of_the_database_loses_nothing() {
     }
     let acknowledged = speakers.stop().await;
     lab.prove(0, &sessions, readers, &acknowledged).await;
+}
+
+/// The kernel kills nobody for want of memory while somebody asks for more and more of it: nothing new is taken on, what
+/// talks goes on talking, and all is well once there is memory again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_short_of_memory_takes_on_nothing_new_and_lives() {
+    const MIB: u64 = 1 << 20;
+    let mut lab = Lab::new(2).await;
+    lab.replicas[0].leave().await;
+    lab.replicas[0].group =
+        Some(Group::make().expect("a control group; `make test` leaves this test out where none can be made"));
+    lab.replicas[0].start();
+    lab.ready(0).await;
+    let sessions = sessions(&lab, 4).await;
+    let readers = Readers::follow(&lab, &sessions, 1);
+    let speakers = Speakers::start(&lab, &sessions);
+    lab.goes_on(&sessions).await;
+    let owners = || sessions.iter().map(|id| lab.owner(id)).collect::<Vec<_>>();
+    let before = owners();
+    let (pid, group) = (lab.replicas[0].pid(), lab.replicas[0].group.as_ref().unwrap());
+    let room = resident(&pid) + 48 * MIB;
+    group.limit(room).unwrap();
+    readers.begin_gap();
+
+    // Each is in memory, and says something once in a minute.
+    let new = json!({"session_type": "single_user", "pacing_ms": 60_000, "situation": "x".repeat(8_000)});
+    let (begun, mut taken, mut refused, mut closed) = (Instant::now(), 0, None, 0);
+    while closed == 0 || refused.is_none_or(|at: Instant| at.elapsed() < seconds(3, 30)) {
+        assert!(begun.elapsed() < Duration::from_mins(3), "{taken} sessions in {room} bytes, and none too many");
+        let answers = futures_util::future::join_all((0..8).map(async |_| {
+            let id = lab.post(0, "/sessions", &new).await?["session_id"].as_str().unwrap().to_owned();
+            lab.post(0, &format!("/sessions/{id}/commands"), &json!({"command": "start"})).await
+        }));
+        for answer in answers.await {
+            match answer {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    assert!(error.starts_with("503") && error.contains("short of memory"), "{error}");
+                    refused.get_or_insert_with(Instant::now);
+                }
+            }
+        }
+        match tokio_tungstenite::connect_async(format!("ws://{}/ws/system", lab.replicas[0].address)).await {
+            Ok(_) => {}
+            Err(tungstenite::Error::Http(answer)) if answer.status() == 503 => closed += 1,
+            Err(error) => panic!("{error}"),
+        }
+        // Refusals come faster than anybody may ask.
+        sleep(Duration::from_millis(10)).await;
+    }
+    figure("sessions taken on before memory was short, and MiB left", (taken, (room - resident(&pid)) / MIB));
+    assert_eq!(lab.get_as(&lab.token, 0, &format!("/sessions/{}", sessions[0])).await.0, 200, "it can be read");
+    lab.goes_on(&sessions).await;
+    assert_eq!(group.killed(), Some(0), "{}", lab.told());
+    assert_eq!(owners(), before, "a session changed hands for want of memory");
+
+    group.limit(4 * room).unwrap();
+    let begun = Instant::now();
+    while let Err(error) = lab.post(0, "/sessions", &new).await {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    figure("new sessions again, once there is memory", begun.elapsed());
+    figure("gap seen by clients, short of memory", readers.gap());
+    let acknowledged = speakers.stop().await;
+    lab.prove(0, &sessions, readers, &acknowledged).await;
+}
+
+/// Bytes of memory that a process has and that are no file's.
+fn resident(pid: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+    kib.unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::group::Group;
 use crate::host::Host;
 use crate::postgres::Postgres;
 use crate::proxy::{Fault, Proxy};
@@ -43,6 +44,8 @@ pub struct Replica {
     pub to_postgres: Proxy,
     pub to_redis: Proxy,
     pub host: Option<Host>,
+    /// Where it is started, once there is one.
+    pub group: Option<Group>,
     pub data: PathBuf,
     database: String,
     child: Option<Child>,
@@ -59,7 +62,15 @@ impl Replica {
         let bus = format!("bus=redis://{redis}?plain");
         command.args(["--data-dir", &self.data.display().to_string()]);
         command.args(["--config", &self.data.with_file_name("psyche.toml").display().to_string()]);
-        for setting in [store.as_str(), &bus, "cluster=true", "metrics_addr=", "log=warn", "reconnect_window_ms=300"] {
+        for setting in [
+            store.as_str(),
+            &bus,
+            "cluster=true",
+            "metrics_addr=",
+            "log=warn",
+            "reconnect_window_ms=300",
+            "max_sessions_per_user=100000",
+        ] {
             command.args(["--set", setting]);
         }
         for limit in ["requests_per_minute", "burst_size", "user_requests_per_minute", "upgrades_per_minute"] {
@@ -91,7 +102,8 @@ impl Replica {
 
     pub fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut serve = self.command(&["serve", "--listen", &self.address]);
+        let serve = self.command(&["serve", "--listen", &self.address]);
+        let mut serve = self.group.as_ref().map(|group| group.within(&serve)).unwrap_or(serve);
         self.child = Some(serve.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
@@ -199,6 +211,7 @@ impl Lab {
             to_postgres: Proxy::to_postgres(here, postgres).await,
             to_redis: Proxy::to(here, self.redis.port()).await,
             host,
+            group: None,
             data,
             database: self.database.clone(),
             child: None,
