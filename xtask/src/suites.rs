@@ -191,12 +191,11 @@ fn rust_suite(suites: &mut Suites) {
     }
     let hosts = tools::has_root() && tools::has("nft");
     if !hosts {
-        suites
-            .skipped
-            .push("replicas on a full disk and on networks that are cut: root alone can make them".to_owned());
+        let what = "replicas on a full disk, on networks that are cut, or short of memory";
+        suites.skipped.push(format!("{what}: root alone can make them, with nft"));
     }
     let groups = group::Group::make().is_some();
-    if !groups {
+    if hosts && !groups {
         suites.skipped.push("a replica that is short of memory: no control group can be made".to_owned());
     }
     let left_out = [(hosts, "^as_root::"), (groups, "short_of_memory_takes_on_nothing_new")];

@@ -7,6 +7,7 @@
 mod simulation;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use psyche_core::measure::Vader;
 use simulation::{Outcome, Plan, run};
 
 const USAGE: &str =
-    "simulate [--seeds 10000] [--from 0] [--steps 200] [--threads N]   or: simulate --seed N [--steps 200]";
+    "simulate [--seeds 10000] [--from 0] [--steps 200] [--times 1] [--threads N]   or: simulate --seed N [--steps 200]";
 
 #[expect(clippy::disallowed_methods, reason = "it measures time")]
 fn now() -> Instant {
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let mut options = BTreeMap::new();
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
-        let known = ["--seeds", "--from", "--steps", "--threads", "--seed"].contains(&name.as_str());
+        let known = ["--seeds", "--from", "--steps", "--times", "--threads", "--seed"].contains(&name.as_str());
         let value = args.next().and_then(|value| value.parse::<u64>().ok()).filter(|_| known);
         let Some(value) = value else {
             eprintln!("{USAGE}");
@@ -45,10 +46,11 @@ fn main() -> ExitCode {
     }
     let option = |name: &str, default: u64| options.get(name).copied().unwrap_or(default);
     let steps = option("--steps", 200);
-    match options.get("--seed") {
-        Some(seed) => one(*seed, steps),
-        None => many(option("--from", 0), option("--seeds", 10_000), steps, option("--threads", threads())),
+    if let Some(seed) = options.get("--seed") {
+        return one(*seed, steps);
     }
+    let from = option("--from", 0);
+    many(from..from + option("--seeds", 10_000), steps, option("--times", 1), option("--threads", threads()))
 }
 
 fn threads() -> u64 {
@@ -71,18 +73,23 @@ fn one(seed: u64, steps: u64) -> ExitCode {
     if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn many(from: u64, seeds: u64, steps: u64, threads: u64) -> ExitCode {
+/// Runs each world so many times, which must come out the same.
+fn many(seeds: Range<u64>, steps: u64, times: u64, threads: u64) -> ExitCode {
     let begun = now();
     let vader = Arc::new(Vader::new());
-    let next = AtomicU64::new(from);
+    let next = AtomicU64::new(seeds.start);
+    let count = seeds.end - seeds.start;
     let work = || {
         let mut outcomes = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= from + seeds {
+            if seed >= seeds.end {
                 return outcomes;
             }
-            let outcome = run(Plan::new(seed, steps), &vader);
+            let mut outcome = run(Plan::new(seed, steps), &vader);
+            if (1..times).any(|_| run(Plan::new(seed, steps), &vader) != outcome) {
+                outcome.violations.push("another run of it was another world".to_owned());
+            }
             if !outcome.violations.is_empty() {
                 println!(
                     "seed {seed} FAILS: cargo run --release -p psyche-engine --example simulate -- --seed {seed} --steps {steps}"
@@ -110,9 +117,9 @@ fn many(from: u64, seeds: u64, steps: u64, threads: u64) -> ExitCode {
         println!("{n:>10} {name}");
     }
     println!(
-        "{seeds} seeds, {all} steps ({steps} each under faults), {days:.1} simulated days, {took:.1} s on {threads} threads ({:.1} s of processor): {:.0} seeds/s, {failed} failed",
+        "{count} seeds, {all} steps ({steps} each under faults), {days:.1} simulated days, {took:.1} s on {threads} threads ({:.1} s of processor): {:.0} seeds/s, {failed} failed",
         cpu_seconds(),
-        seeds as f64 / took
+        count as f64 / took
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -16,14 +16,17 @@ impl Engine {
     pub async fn relate(&self, session: SessionId, relate: Relate) -> Result<(), EngineError> {
         // A task that is just leaving closes its mailbox: ask its successor once.
         for _ in 0..2 {
-            let resident = match task::place(&self.inner, session).await? {
-                Place::Here(resident) => resident,
+            let resident = match task::place(&self.inner, session).await {
+                Ok(Place::Here(resident)) => resident,
                 // It decides nothing, so its owner need not be asked.
-                Place::Elsewhere(_) => match forward::beside(&self.inner, session, &Command::Relate(relate)).await {
-                    Ok(_) => return Ok(()),
-                    Err(Beside::Engine(error)) => return Err(error),
-                    Err(Beside::Taken(_)) => return Err(EngineError::Busy),
-                },
+                Ok(Place::Elsewhere(_)) | Err(EngineError::ShortOfMemory) => {
+                    match forward::beside(&self.inner, session, &Command::Relate(relate)).await {
+                        Ok(_) => return Ok(()),
+                        Err(Beside::Engine(error)) => return Err(error),
+                        Err(Beside::Taken(_)) => return Err(EngineError::Busy),
+                    }
+                }
+                Err(error) => return Err(error),
             };
             let (answer, result) = oneshot::channel();
             let order = Mail::Order(Order::Relate(relate.clone(), answer));

@@ -52,18 +52,12 @@ pub(crate) async fn place(inner: &Arc<Inner>, id: SessionId) -> Result<Place, En
     if let Some(resident) = inner.residents().get(&id).filter(alive) {
         return Ok(Place::Here(resident.clone()));
     }
-    let log = &inner.ports.log;
-    if inner.short_of_memory.load(Ordering::Relaxed) {
-        // Whoever drives it need not be short, too.
-        let owner = log.head(id).await?.ok_or(EngineError::NotFound)?.owner;
-        let driven = inner.options.replicas && owner.is_some_and(|owner| owner != inner.owner);
-        return if driven { Ok(Place::Elsewhere(inner.ports.clock.now())) } else { Err(EngineError::ShortOfMemory) };
-    }
     // One at a time: every claim raises the epoch, so a second one would fence the first.
     let _turn = inner.taking_up.lock().await;
     if let Some(resident) = inner.residents().get(&id).filter(alive) {
         return Ok(Place::Here(resident.clone()));
     }
+    let log = &inner.ports.log;
     // Whoever leaves takes up nothing more, where somebody else can.
     if inner.options.replicas && inner.closing.is_cancelled() {
         return Err(EngineError::Unavailable("this replica is leaving; try again".to_owned()));
@@ -72,6 +66,11 @@ pub(crate) async fn place(inner: &Arc<Inner>, id: SessionId) -> Result<Place, En
         Claim::Granted(head) => head,
         Claim::Held { until, .. } => return Ok(Place::Elsewhere(until)),
     };
+    // Not before it was asked for: whoever drives it elsewhere need not be short, too.
+    if inner.short_of_memory.load(Ordering::Relaxed) {
+        log.release(inner.owner, &[id]).await?;
+        return Err(EngineError::ShortOfMemory);
+    }
     // Before the log is read: nothing can fall between.
     let news = inner.options.replicas.then(|| inner.ports.bus.subscribe(id));
     let loaded = load::load(log.as_ref(), id, u64::MAX).await?;

@@ -22,8 +22,12 @@ use psyche_store::memory::MemoryStore;
 use support::{PERSON, RealClock, World, send};
 
 fn replica(ports: &Ports) -> Engine {
+    replica_with(ports, 600)
+}
+
+fn replica_with(ports: &Ports, lease_ms: u64) -> Engine {
     let options = Options {
-        lease_ms: 600,
+        lease_ms,
         renew_every: Duration::from_millis(150),
         claim_every: Some(Duration::from_millis(50)),
         replicas: true,
@@ -35,12 +39,16 @@ fn replica(ports: &Ports) -> Engine {
 
 /// Two replicas that do not hear each other: what one does the other finds in the log.
 fn two() -> (World, Engine, Engine) {
+    two_with(600)
+}
+
+fn two_with(lease_ms: u64) -> (World, Engine, Engine) {
     let world = World::new(
         Arc::new(MemoryStore::new(Arc::new(RealClock::new()))),
         ScriptedModel::new("scripted", Pace::AtOnce),
     );
     let deaf = Ports { bus: Arc::new(LocalBus::new()), ..world.ports.clone() };
-    let (one, two) = (replica(&world.ports), replica(&deaf));
+    let (one, two) = (replica_with(&world.ports, lease_ms), replica_with(&deaf, lease_ms));
     (world, one, two)
 }
 
@@ -261,7 +269,8 @@ async fn a_replica_that_leaves_hands_its_sessions_over_at_once() {
 /// What has brought one down is not to bring the next one down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_short_of_memory_goes_on_and_takes_nothing_up() {
-    let (world, one, other) = two();
+    // A lease that no busy machine lets run out.
+    let (world, one, other) = two_with(10_000);
     let (mine, left) = (other.create(paced()).await.unwrap().session_id, one.create(paced()).await.unwrap().session_id);
     send(&other, mine, "go", Action::Start(NoArgs {})).await.unwrap();
     send(&one, left, "go", Action::Start(NoArgs {})).await.unwrap();
@@ -282,4 +291,34 @@ async fn who_is_short_of_memory_goes_on_and_takes_nothing_up() {
     other.shutdown(Duration::from_secs(5)).await;
     world.check(mine).await;
     world.check(left).await;
+}
+
+/// A command is acknowledged and its session's owner dies: whoever took the command sees to it, though nobody asks again and
+/// the session does not run.
+#[test]
+fn a_command_whose_owner_dies_is_decided_all_the_same() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (dies, lives) = (runtime(), runtime());
+    let world = lives.block_on(async {
+        let clock = Arc::new(RealClock::new());
+        World::new(Arc::new(MemoryStore::new(clock)), ScriptedModel::new("scripted", Pace::AtOnce))
+    });
+    let id = dies.block_on(async {
+        let one = replica_with(&world.ports, 4_500);
+        let id = one.create(paced()).await.unwrap().session_id;
+        send(&one, id, "go", Action::Start(NoArgs {})).await.unwrap();
+        send(&one, id, "wait", Action::Pause(NoArgs {})).await.unwrap();
+        until(&world, id, |events| support::is_status(SessionStatus::Paused)(&events.last().unwrap().payload)).await;
+        id
+    });
+    dies.shutdown_background();
+    lives.block_on(async {
+        let other = replica(&world.ports);
+        let seq = send(&other, id, "on", Action::Resume(NoArgs {})).await.unwrap();
+        let before = world.events(id).await;
+        assert_eq!(before.len() as u64, seq, "it is decided already, so nothing is shown");
+        until(&world, id, |events| committed(events) > committed(&before)).await;
+        other.shutdown(Duration::from_secs(5)).await;
+        world.check(id).await;
+    });
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::accounts::Caller;
 use crate::app::{App, Shared};
 use crate::error::{Answer, ApiError};
+use crate::memory;
 
 /// Sessions one history takes.
 const MOST_SESSIONS: usize = 2_000;
@@ -168,6 +169,7 @@ fn enlist(
     request: &HistoryRequest,
     sessions: Vec<SessionSummary>,
 ) -> Answer<HistoryJob> {
+    memory::is_there(app)?;
     let job = HistoryJob {
         history_id: id,
         status: JobStatus::Running,
@@ -223,6 +225,7 @@ pub async fn find(app: &Shared, caller: &Caller, id: Uuid) -> Answer<HistoryJob>
     if made_from.iter().all(|(session, generation)| now.get(session) == Some(generation)) {
         return Ok(job);
     }
+    memory::is_there(app)?;
     let again = HistoryJob {
         status: JobStatus::Running,
         done: 0,

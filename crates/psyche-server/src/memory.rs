@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::time::Instant;
 
-use crate::app::Shared;
-use crate::error::ApiError;
+use crate::app::{App, Shared};
+use crate::error::{Answer, ApiError};
 
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(250);
 /// Memory is short for as long as this at least: what is given back at once is asked for at once.
 pub const AT_LEAST: Duration = Duration::from_secs(5);
 /// Less than a tenth of all is short, but this is always enough.
@@ -55,7 +56,8 @@ impl Gauge {
         self.system.refresh_memory();
         let machine = Room { all: self.system.total_memory(), free: self.system.available_memory() };
         let limits = self.system.process(self.pid).and_then(sysinfo::Process::cgroup_limits);
-        // Pages of files are not counted: the kernel takes them back before it ends anybody.
+        // Pages of files are not counted, since the kernel takes them back before it ends anybody; nor is its own memory, such
+        // as buffers of sockets.
         let group = limits.map(|l| Room { all: l.total_memory, free: l.total_memory.saturating_sub(l.rss) });
         group.into_iter().chain([machine]).filter(|room| room.all > 0).collect()
     }
@@ -92,15 +94,20 @@ pub async fn watch(app: Shared) {
     }
 }
 
-/// Runs in front of what would take much memory, or some for long.
-pub async fn spare(request: Request, next: Next) -> Response {
-    let Some(app) = request.extensions().get::<Shared>() else {
-        return ApiError::internal("memory is spared outside the envelope").into_response();
-    };
+/// An error while memory is short.
+pub fn is_there(app: &App) -> Answer<()> {
     if app.ports.engine.is_short_of_memory() {
-        return ApiError::short_of_memory().into_response();
+        return Err(ApiError::short_of_memory());
     }
-    next.run(request).await
+    Ok(())
+}
+
+/// Runs in front of what would take much memory, or some for long; before anything of the request is read.
+pub async fn spare(Extension(app): Extension<Shared>, request: Request, next: Next) -> Response {
+    match is_there(&app) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 #[cfg(test)]

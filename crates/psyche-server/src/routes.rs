@@ -107,7 +107,7 @@ pub fn all() -> Routes {
         .add(P::SessionRead, routes!(history::messages))
         .add_heavy(P::SessionRead, routes!(timeline::timeline))
         .add_heavy(P::SessionRead, routes!(history::state))
-        .add(P::SessionRead, routes!(history::context))
+        .add_heavy(P::SessionRead, routes!(history::context))
         .add_heavy(P::SessionRead, routes!(analysis::session))
         .add_heavy(P::SessionControl, routes!(judge::judge))
         .add_heavy(P::SessionExport, routes!(exports::export))
@@ -129,7 +129,17 @@ pub fn all() -> Routes {
 }
 
 impl Routes {
-    fn add(mut self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
+    fn add(self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
+        self.add_guarded(permission, (schemas, paths, guarded(permission, router)))
+    }
+
+    /// One that takes much memory, or some for long: refused while that is short.
+    fn add_heavy(self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
+        let spared = guarded(permission, router).route_layer(from_fn(memory::spare));
+        self.add_guarded(permission, (schemas, paths, spared))
+    }
+
+    fn add_guarded(mut self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
         for (path, item) in &paths.paths {
             let methods = [
                 ("GET", item.get.is_some()),
@@ -142,13 +152,8 @@ impl Routes {
                 self.rows.push(Row { method, path: path.clone(), permission });
             }
         }
-        self.router = self.router.routes((schemas, paths, guarded(permission, router)));
+        self.router = self.router.routes((schemas, paths, router));
         self
-    }
-
-    /// One that takes much memory, or some for long: refused while that is short.
-    fn add_heavy(self, permission: Permission, (schemas, paths, router): UtoipaMethodRouter<Shared>) -> Self {
-        self.add(permission, (schemas, paths, router.route_layer(from_fn(memory::spare))))
     }
 
     /// A GET that the document does not describe.

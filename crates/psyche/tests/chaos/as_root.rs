@@ -101,7 +101,7 @@ async fn a_replica_short_of_memory_takes_on_nothing_new_and_lives() {
     let owners = || sessions.iter().map(|id| lab.owner(id)).collect::<Vec<_>>();
     let before = owners();
     let (pid, group) = (lab.replicas[0].pid(), lab.replicas[0].group.as_ref().unwrap());
-    let room = resident(&pid) + 48 * MIB;
+    let room = resident(&pid) + 64 * MIB;
     group.limit(room).unwrap();
     readers.begin_gap();
 
@@ -118,7 +118,8 @@ async fn a_replica_short_of_memory_takes_on_nothing_new_and_lives() {
             match answer {
                 Ok(_) => taken += 1,
                 Err(error) => {
-                    assert!(error.starts_with("503") && error.contains("short of memory"), "{error}");
+                    let short = error.starts_with("503") && error.contains("short of memory");
+                    assert!(short, "{error}; {:?} killed", group.killed());
                     refused.get_or_insert_with(Instant::now);
                 }
             }
@@ -126,7 +127,7 @@ async fn a_replica_short_of_memory_takes_on_nothing_new_and_lives() {
         match tokio_tungstenite::connect_async(format!("ws://{}/ws/system", lab.replicas[0].address)).await {
             Ok(_) => {}
             Err(tungstenite::Error::Http(answer)) if answer.status() == 503 => closed += 1,
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{error}; {:?} killed", group.killed()),
         }
         // Refusals come faster than anybody may ask.
         sleep(Duration::from_millis(10)).await;

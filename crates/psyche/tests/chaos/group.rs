@@ -32,6 +32,9 @@ impl Group {
             if fs::create_dir(&path).is_ok() {
                 let group = Self { path, limit, killed };
                 if group.path.join(limit).exists() {
+                    // What is swapped out is not used less; where nothing is swapped these may be missing.
+                    let _ = fs::write(group.path.join("memory.swappiness"), "0");
+                    let _ = fs::write(group.path.join("memory.swap.max"), "0");
                     return Some(group);
                 }
             }
