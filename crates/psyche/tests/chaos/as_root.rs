@@ -101,7 +101,7 @@ async fn a_replica_short_of_memory_takes_on_nothing_new_and_lives() {
     let owners = || sessions.iter().map(|id| lab.owner(id)).collect::<Vec<_>>();
     let before = owners();
     let (pid, group) = (lab.replicas[0].pid(), lab.replicas[0].group.as_ref().unwrap());
-    let room = resident(&pid) + 64 * MIB;
+    let room = resident(&pid) + 96 * MIB;
     group.limit(room).unwrap();
     readers.begin_gap();
 
