@@ -239,3 +239,25 @@ async fn a_second_sigterm_does_not_wait_for_the_turn() {
     }
     assert!(abandoned, "the turn is begun again");
 }
+
+/// Whoever is asked to leave while it starts ends in good order, too: its address is bound first of all, and long before it
+/// is ready.
+#[test]
+fn a_sigterm_at_the_start_is_an_orderly_end() {
+    let data = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_psyche"))
+        .args(["--data-dir", &data.path().display().to_string(), "--set", "metrics_addr="])
+        .args(["serve", "--listen", &free.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while std::net::TcpStream::connect(free).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it listened");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let end = child.wait().unwrap();
+    assert!(end.success(), "{end}");
+}

@@ -37,6 +37,7 @@ pub struct Arguments {
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
+    let mut asked = Asked::listen()?;
     let address = config.address("listen").context("`listen` is empty; give an address such as 127.0.0.1:8080")?;
     // Bound before anything else: a second start fails here, with a sentence, and touches nothing.
     let listener = bind(address, "--listen 127.0.0.1:8081").await?;
@@ -46,22 +47,14 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let tls = tls(config, clock.as_ref())?;
-    let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
-    let parts = Parts::open(config, models, arguments.accept_loss, clock).await?;
-    for lost in parts.store.lost() {
-        tracing::warn!("accepted as lost: {lost}");
-    }
-    // A restored backup may hold accounts of people who were erased since.
-    let directory = parts.store.directory();
-    for (user, at) in parts.store.erased_people() {
-        if directory.user(*user).await?.is_some_and(|user| user.created_at < *at) {
-            directory.delete_user(*user).await.context("erase a restored account again")?;
+    let (parts, setup_code) = tokio::select! {
+        biased;
+        () = asked.wait() => {
+            eprintln!("left before it had begun");
+            return Ok(ExitCode::SUCCESS);
         }
-    }
-    parts.models.0.warm_up();
-    psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
-    parts.embedder.warm_up();
-    let setup_code = first_admin(config, &parts).await?;
+        opened = open(config, arguments.accept_loss, clock) => opened?,
+    };
     let engine = Engine::start(parts.ports(), engine_options(config)?);
     let ports = Ports {
         engine: engine.clone(),
@@ -91,7 +84,7 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     tracker.spawn(rotation::watch(config.clone(), store, clock, token.clone()));
     let serving = tracker.spawn(server.run(listener, token.clone()));
     tracker.close();
-    wait_for_signal().await?;
+    asked.wait().await;
     eprintln!("leaving: turns under way may end, sockets are told; once more to leave at once");
     token.cancel();
     let leave = async {
@@ -104,12 +97,33 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<ExitCode> {
     };
     tokio::select! {
         left = leave => left,
-        _ = wait_for_signal() => {
+        () = asked.wait() => {
             // Whatever was acknowledged is durable; turns under way are abandoned at the next start.
             eprintln!("left at once");
             std::process::exit(1)
         }
     }
+}
+
+/// What is there before the engine: models, stores, the first admin or the code that makes one.
+async fn open(config: &Config, accept_loss: bool, clock: Arc<dyn Clock>) -> Result<(Parts, Option<String>)> {
+    let models = Arc::new(backends::models(config, Arc::clone(&clock))?);
+    let parts = Parts::open(config, models, accept_loss, clock).await?;
+    for lost in parts.store.lost() {
+        tracing::warn!("accepted as lost: {lost}");
+    }
+    // A restored backup may hold accounts of people who were erased since.
+    let directory = parts.store.directory();
+    for (user, at) in parts.store.erased_people() {
+        if directory.user(*user).await?.is_some_and(|user| user.created_at < *at) {
+            directory.delete_user(*user).await.context("erase a restored account again")?;
+        }
+    }
+    parts.models.0.warm_up();
+    psyche_server::define_stored(parts.store.directory().as_ref(), parts.models.as_ref()).await?;
+    parts.embedder.warm_up();
+    let setup_code = first_admin(config, &parts).await?;
+    Ok((parts, setup_code))
 }
 
 /// Certificate and key, where the configuration names them.
@@ -293,13 +307,23 @@ fn welcome(config: &Config, address: SocketAddr, encrypted: bool, setup_code: Op
     println!("Data: {}   Stop with Ctrl-C.", config.data_dir().display());
 }
 
-async fn wait_for_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
+/// SIGTERM and Ctrl-C, heard from the moment this is made: until then the system ends the program without a word.
+struct Asked {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Asked {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 #[cfg(test)]

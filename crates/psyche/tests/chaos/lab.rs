@@ -140,7 +140,7 @@ impl Replica {
         let mut child = self.child.take().unwrap();
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "an orderly end: {}", self.told());
+                assert!(status.success(), "an orderly end: {status}, {}", self.told());
                 return begun.elapsed();
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
