@@ -285,6 +285,11 @@ async fn who_is_short_of_memory_goes_on_and_takes_nothing_up() {
     let refused = send(&other, left, "you", speak("And you?")).await;
     assert!(matches!(refused, Err(EngineError::ShortOfMemory)), "{refused:?}");
     assert_eq!(committed(&world.events(left).await), stood);
+    // Who belongs to it is written all the same: nothing stays in memory for it.
+    let guest = UserId(uuid::Uuid::from_u128(8));
+    let relate = Relate { user_id: guest, username: "guest".to_owned(), relation: Relation::Participant, by: PERSON };
+    other.relate(left, relate).await.unwrap();
+    assert_eq!(other.read(left, |s| s.people.get(&guest).copied()).await.unwrap(), Some(Relation::Participant));
 
     other.short_of_memory(false);
     until(&world, left, |events| committed(events) > stood).await;
