@@ -147,6 +147,13 @@ struct Redis {
     nodes: Vec<Node>,
 }
 
+fn is_whole(nodes: &str) -> bool {
+    let there = nodes.lines().filter(|line| line.contains(" connected") && !line.contains("fail"));
+    let (owners, others): (Vec<&str>, Vec<&str>) = there.partition(|line| line.contains("master"));
+    owners.iter().filter(|line| !line.ends_with("connected")).count() == 3
+        && others.iter().filter(|line| line.contains("slave")).count() == 3
+}
+
 /// The process group of a node: the server and the loop beside it.
 struct Node(Child);
 
@@ -206,28 +213,29 @@ impl Redis {
         Ok(())
     }
 
-    fn ask(&self, user: &str, password: &str, words: &[&str]) -> String {
+    /// What a command prints to somebody who asks this node, and is sent on from there.
+    fn ask(&self, node: usize, user: &str, password: &str, words: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
-        command.args(["-c", "-h", &self.address(0), "--user", user]).args(words).env("REDISCLI_AUTH", password);
-        output(&mut command).unwrap_or_default().trim().to_owned()
+        command.args(["-c", "-h", &self.address(node), "--user", user]).args(words).env("REDISCLI_AUTH", password);
+        output(&mut command).unwrap_or_else(|error| format!("{error:#}")).trim().to_owned()
     }
 
-    /// Three nodes with the slots, three that follow them, and nobody of them away.
+    /// Three nodes with the slots, three that follow them, and nobody of them away, as every one of them sees it: a node
+    /// that does not yet know of it answers nobody who is sent to it.
     fn becomes_whole(&self) -> Result<()> {
-        let mut nodes = String::new();
+        let mut seen = String::new();
         for _ in 0..PATIENCE.as_secs() {
-            nodes = self.ask("cluster", &self.password, &["cluster", "nodes"]);
-            let there = |line: &&str| line.contains(" connected") && !line.contains("fail");
-            let slots =
-                nodes.lines().filter(there).filter(|l| l.contains("master") && !l.ends_with("connected")).count();
-            let followers = nodes.lines().filter(there).filter(|line| line.contains("slave")).count();
-            let state = self.ask("cluster", &self.password, &["cluster", "info"]);
-            if (slots, followers) == (3, 3) && state.contains("cluster_state:ok") {
+            let whole = (0..NODES).all(|node| {
+                let asked = |what| self.ask(node, "cluster", &self.password, &["cluster", what]);
+                seen = format!("{}\n{}", asked("info"), asked("nodes"));
+                seen.contains("cluster_state:ok") && is_whole(&seen)
+            });
+            if whole {
                 return Ok(());
             }
             thread::sleep(Duration::from_secs(1));
         }
-        bail!("the nodes of Redis are no cluster after {PATIENCE:?}:\n{nodes}");
+        bail!("the nodes of Redis are no cluster after {PATIENCE:?}; one of them says\n{seen}");
     }
 
     fn knows_who_may_what(&self) -> Result<()> {
@@ -239,10 +247,10 @@ impl Redis {
             (&["config", "get", "*"], "NOPERM"),
             (&["keys", "*"], "NOPERM"),
         ] {
-            let said = self.ask("psyche", &self.person, words);
+            let said = self.ask(0, "psyche", &self.person, words);
             ensure!(said.starts_with(expected), "psyche asks Redis {words:?} and hears {said:?}");
         }
-        let said = self.ask("cluster", &self.password, &["config", "get", "maxmemory-policy"]);
+        let said = self.ask(0, "cluster", &self.password, &["config", "get", "maxmemory-policy"]);
         ensure!(said.contains("noeviction"), "Redis would evict counts: {said}");
         let nobody = output(Command::new("redis-cli").args(["-h", &self.address(0), "get", "psyche:a"]));
         ensure!(nobody.is_ok_and(|said| said.contains("NOPERM")), "Redis answers people without a password");

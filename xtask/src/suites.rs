@@ -8,11 +8,18 @@ use anyhow::{Context as _, Result};
 
 use crate::{codegen, contract, deploy, exports, group, postgres, root, run, supply, tidy, tools};
 
-/// What a suite came to.
+/// What a suite came to, and what it said of each failure.
 #[derive(Default)]
 struct Tally {
     passed: u64,
     failed: u64,
+    why: Vec<String>,
+}
+
+impl Tally {
+    fn of(passed: u64, failed: u64) -> Self {
+        Self { passed, failed, why: Vec::new() }
+    }
 }
 
 struct Suites {
@@ -27,7 +34,7 @@ impl Suites {
         let begun = now();
         let tally = work().unwrap_or_else(|error| {
             println!("{name}: {error:#}");
-            Tally { passed: 0, failed: 1 }
+            Tally { why: vec![format!("{error:#}")], ..Tally::of(0, 1) }
         });
         let whole = tally.failed == 0;
         self.rows.push((name.to_owned(), begun.elapsed(), tally));
@@ -42,6 +49,12 @@ impl Suites {
         for skipped in &self.skipped {
             println!("skipped: {skipped}");
         }
+        // Once more here: whoever has only the end of a long output learns what to look for.
+        for (name, _, tally) in &self.rows {
+            for why in &tally.why {
+                println!("failed: {name}: {why}");
+            }
+        }
         let sum = |pick: fn(&Tally) -> u64| self.rows.iter().map(|(_, _, t)| pick(t)).sum::<u64>();
         let (passed, failed) = (sum(|t| t.passed), sum(|t| t.failed));
         println!("\n{passed} passed, {failed} failed");
@@ -55,7 +68,7 @@ fn now() -> Instant {
 }
 
 fn one(result: Result<()>) -> Result<Tally> {
-    result.map(|()| Tally { passed: 1, failed: 0 })
+    result.map(|()| Tally::of(1, 0))
 }
 
 pub fn check() -> ExitCode {
@@ -156,25 +169,25 @@ fn findings(findings: &[String]) -> Tally {
     for finding in findings {
         println!("{finding}");
     }
-    Tally { passed: u64::from(findings.is_empty()), failed: findings.len() as u64 }
+    Tally { why: findings.to_vec(), ..Tally::of(u64::from(findings.is_empty()), findings.len() as u64) }
 }
 
 fn contract_suite(suites: &mut Suites) {
     suites.suite("contract", || {
         let found = contract::run()?;
-        Ok(Tally { passed: found.tried.saturating_sub(found.failed), failed: found.failed })
+        Ok(Tally::of(found.tried.saturating_sub(found.failed), found.failed))
     });
 }
 
 fn exports_suite(suites: &mut Suites) {
     let mut skipped = Vec::new();
-    suites.suite("exports", || Ok(Tally { passed: exports::run(&mut skipped)?, failed: 0 }));
+    suites.suite("exports", || Ok(Tally::of(exports::run(&mut skipped)?, 0)));
     suites.skipped.extend(skipped);
 }
 
 fn deploy_suite(suites: &mut Suites) {
     let mut skipped = Vec::new();
-    suites.suite("deploy", || Ok(Tally { passed: deploy::run(&mut skipped)?, failed: 0 }));
+    suites.suite("deploy", || Ok(Tally::of(deploy::run(&mut skipped)?, 0)));
     suites.skipped.extend(skipped);
 }
 
@@ -249,7 +262,22 @@ fn counted_with(
     if tally.failed == 0 && (!output.status.success() || tally.passed == 0) {
         tally.failed = 1;
     }
+    if tally.failed > 0 {
+        tally.why = failures(&text);
+    }
     Ok(tally)
+}
+
+/// The lines by which test runners name what failed, each once.
+fn failures(text: &str) -> Vec<String> {
+    let marks = ["FAIL ", "TIMEOUT ", "SIG", "not ok ", "✖ "];
+    let mut found: Vec<String> = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| marks.iter().any(|mark| line.starts_with(mark))) {
+        if !found.iter().any(|known| known == line) {
+            found.push(line.to_owned());
+        }
+    }
+    found
 }
 
 fn strip_colours(text: &str) -> String {
@@ -274,20 +302,19 @@ fn before(line: &str, word: &str) -> u64 {
 
 fn nextest(text: &str) -> Tally {
     let line = text.lines().rev().find(|l| l.trim_start().starts_with("Summary")).unwrap_or_default();
-    Tally { passed: before(line, "passed"), failed: before(line, "failed") + before(line, "timed") }
+    Tally::of(before(line, "passed"), before(line, "failed") + before(line, "timed"))
 }
 
 fn libtest(text: &str) -> Tally {
     let results = text.lines().filter(|l| l.starts_with("test result:"));
-    results.fold(Tally::default(), |tally, line| Tally {
-        passed: tally.passed + before(line, "passed"),
-        failed: tally.failed + before(line, "failed"),
+    results.fold(Tally::default(), |tally, line| {
+        Tally::of(tally.passed + before(line, "passed"), tally.failed + before(line, "failed"))
     })
 }
 
 fn vitest(text: &str) -> Tally {
     let line = text.lines().rev().find(|l| l.trim_start().starts_with("Tests ")).unwrap_or_default();
-    Tally { passed: before(line, "passed"), failed: before(line, "failed") }
+    Tally::of(before(line, "passed"), before(line, "failed"))
 }
 
 fn node_tests(text: &str) -> Tally {
@@ -298,7 +325,7 @@ fn node_tests(text: &str) -> Tally {
         });
         line.unwrap_or(0)
     };
-    Tally { passed: count("pass "), failed: count("fail ") }
+    Tally::of(count("pass "), count("fail "))
 }
 
 #[cfg(test)]
@@ -324,5 +351,11 @@ mod tests {
             assert_eq!((tally.passed, tally.failed), (passed, failed), "{text}");
         }
         assert_eq!(strip_colours("\x1b[32m5 passed\x1b[0m"), "5 passed");
+    }
+
+    #[test]
+    fn what_failed_is_named_once() {
+        let text = "   PASS [0.1s] a::b\n   FAIL [0.2s] a::c\n  Summary [1s]\n   FAIL [0.2s] a::c\n✖ opens a page (9ms)\n";
+        assert_eq!(failures(text), ["FAIL [0.2s] a::c", "✖ opens a page (9ms)"]);
     }
 }
