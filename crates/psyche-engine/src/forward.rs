@@ -14,15 +14,13 @@ use psyche_core::session::{Command, Refusal, RefusalKind, Session, SessionStatus
 use tokio::time::Instant;
 
 use crate::step::{Step, step};
-use crate::task::{self, Place, same_command};
+use crate::task::{self, same_command};
 use crate::{EngineError, Inner, load, quotas};
 
 /// How long a decision is waited for. The command is acknowledged all the same.
 const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 /// How often it is looked for when nobody tells of it.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often it is looked for once nobody waits for it.
-const AGAIN: Duration = Duration::from_secs(1);
 /// Times the log may have gone on while something was to be appended beside its owner.
 const TRIES: usize = 32;
 
@@ -55,28 +53,8 @@ pub(crate) async fn forward(inner: &Arc<Inner>, id: SessionId, command: UserComm
             }
         }
     }
-    inner.tracker.spawn(see_through(Arc::clone(inner), id, command, after));
+    // Its row says that something waits: whoever looks for sessions without an owner takes it up.
     Ok(seq)
-}
-
-/// Has a command decided that is acknowledged and still waits: by the owner, or here once that is gone. A session that does
-/// not run is taken up by nobody who is not asked.
-async fn see_through(inner: Arc<Inner>, id: SessionId, command: UserCommand, mut after: u64) {
-    loop {
-        match decision(&inner, id, &command, &mut after).await {
-            Ok(None) | Err(EngineError::Unavailable(_)) => {}
-            Ok(Some(_)) | Err(_) => return,
-        }
-        match task::place(&inner, id).await {
-            Ok(Place::Elsewhere(_)) | Err(EngineError::Unavailable(_) | EngineError::ShortOfMemory) => {}
-            Ok(Place::Here(_)) | Err(_) => return,
-        }
-        tokio::select! {
-            biased;
-            () = inner.closing.cancelled() => return,
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
 }
 
 /// What the owner said of a command, in the events after `after`.

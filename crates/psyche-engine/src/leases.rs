@@ -110,7 +110,8 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
     }
 }
 
-/// Takes up sessions that were running and that nobody drives: after a start, a crash or a hand-over.
+/// Takes up sessions that were running, or in which a command waits, and that nobody drives: after a start, a crash or a
+/// hand-over.
 pub(crate) async fn take_up(inner: Arc<Inner>, every: Duration) {
     loop {
         look(&inner).await;
@@ -139,10 +140,10 @@ async fn look(inner: &Arc<Inner>) {
                     // Or another engine was faster.
                     Ok(Place::Here(_) | Place::Elsewhere(_)) => {}
                     Err(EngineError::ShortOfMemory) => return,
-                    Err(error) => tracing::warn!(%session, %error, "a running session could not be taken up"),
+                    Err(error) => tracing::warn!(%session, %error, "a session without an owner could not be taken up"),
                 }
             }
         }
-        Err(error) => tracing::warn!(%error, "running sessions could not be looked for"),
+        Err(error) => tracing::warn!(%error, "sessions without an owner could not be looked for"),
     }
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
 use psyche_core::embedding::Embedded;
 use psyche_core::event::{Event, Payload};
 use psyche_core::port::{
@@ -143,7 +142,7 @@ impl Task {
         }
         // A successor may have taken the place already: its lease and its entry are not ours to give up.
         let inner = Arc::clone(&self.inner);
-        let turn = inner.taking_up.lock().await;
+        let _turn = inner.taking_up.lock().await;
         let mine = inner.residents().get(&self.id).is_some_and(|r| Arc::ptr_eq(&r.state, &self.state));
         if !mine {
             return;
@@ -155,20 +154,6 @@ impl Task {
         }
         inner.residents().remove(&self.id);
         inner.budgets.release(Holder::Session(self.id));
-        drop(turn);
-        self.leave_nothing().await;
-    }
-
-    /// What another engine appended for this owner at the very end is decided by its next one, at once.
-    async fn leave_nothing(&self) {
-        let inner = &self.inner;
-        if !inner.options.replicas || inner.closing.is_cancelled() {
-            return;
-        }
-        let head = inner.ports.log.head(self.id).await;
-        if head.is_ok_and(|head| head.is_some_and(|head| head.seq > self.look(|s| s.seq) && head.owner.is_none())) {
-            inner.tracker.spawn(taken_up(Arc::clone(inner), self.id));
-        }
     }
 
     /// Turns that a dead owner left under way are abandoned; the next attempt uses the same seed.
@@ -626,11 +611,6 @@ async fn embed(session: SessionId, embedder: &dyn Embedder, text: Option<String>
             None
         }
     }
-}
-
-/// A session taken up once more. Boxed: the task that this starts may end by starting it again.
-fn taken_up(inner: Arc<Inner>, id: SessionId) -> BoxFuture<'static, ()> {
-    Box::pin(async move { _ = place(&inner, id).await })
 }
 
 /// Waits until others have said that the log went on; for ever where there are none.

@@ -318,7 +318,8 @@ fn a_command_whose_owner_dies_is_decided_all_the_same() {
         until(&world, id, |events| events.iter().any(|event| paused(&event.payload))).await;
         id
     });
-    dies.shutdown_background();
+    // Waited for: a moment longer, and it would decide what is asked next.
+    dies.shutdown_timeout(Duration::from_secs(10));
     lives.block_on(async {
         let other = replica(&world.ports);
         let seq = send(&other, id, "on", Action::Resume(NoArgs {})).await.unwrap();

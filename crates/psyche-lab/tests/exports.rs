@@ -14,9 +14,9 @@ use proptest::prelude::*;
 use psyche_core::event::Event;
 use psyche_core::port::{Clock, EventLog, NewSession, SessionRow};
 use psyche_core::record::{Checker, Record};
-use psyche_core::session::{Action, SessionStatus, SpeakArgs};
+use psyche_core::session::{Action, Command, NoArgs, SessionStatus, SpeakArgs, UserCommand};
 use psyche_core::words::{Hash, Salts, Subject};
-use psyche_core::{SessionId, TenantId, Timestamp, UserId};
+use psyche_core::{CommandId, SessionId, TenantId, Timestamp, UserId};
 use psyche_lab::export::{Export, ExportError, Fault, Format, Import, Importer, Lines, Options, Redact};
 use psyche_store::memory::MemoryStore;
 use serde_json::Value;
@@ -172,6 +172,20 @@ async fn a_run_under_way_comes_back_paused() {
     assert_eq!(back.records[..sim.records.len()].len(), sim.records.len());
     let mut checker = Checker::default();
     back.records.iter().for_each(|record| checker.check(record).unwrap());
+}
+
+/// Where nobody has decided it, it is not to be decided by being imported.
+#[tokio::test]
+async fn what_waited_elsewhere_begins_nothing_here() {
+    let mut sim = conversation();
+    sim.user(Action::Pause(NoArgs {})).unwrap();
+    let resume = UserCommand { id: CommandId::new("elsewhere"), actor: PERSON, action: Action::Resume(NoArgs {}) };
+    sim.step(&Command::Forward(resume)).unwrap();
+    let there = sim.session.summary();
+    let file = export(&stored(&sim).await, SESSION, options(Format::Jsonl)).await.unwrap();
+    let here = import(file.as_bytes()).unwrap().summary;
+    assert_eq!((there.status, there.waiting), (SessionStatus::Paused, 1));
+    assert_eq!((here.status, here.waiting), (SessionStatus::Paused, 0));
 }
 
 #[tokio::test]

@@ -271,6 +271,7 @@ fn summary(session: SessionId) -> SessionSummary {
         last_activity: Timestamp(1_795_380_000_000_000),
         stagnation: vec![Some(0.123_456); 20],
         emergencies: 0,
+        waiting: 0,
     }
 }
 

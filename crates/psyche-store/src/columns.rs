@@ -14,6 +14,7 @@ pub struct Columns {
     pub summary: String,
     pub tags: Vec<String>,
     pub parent: Option<SessionId>,
+    pub waiting: bool,
 }
 
 impl Columns {
@@ -28,6 +29,7 @@ impl Columns {
             summary: serde_json::to_string(summary)?,
             tags: summary.tags.clone(),
             parent: summary.parent.as_ref().map(|parent| parent.session_id),
+            waiting: summary.waiting > 0,
         })
     }
 }

@@ -99,6 +99,7 @@ pub const TABLES: &[Table] = &[
             c("summary", Kind::Text),
             c("parent", Kind::Id),
             told("tags", Kind::Texts, "json_extract(summary, '$.tags')"),
+            told("waiting", Kind::Flag, "coalesce(json_extract(summary, '$.waiting'), 0) > 0"),
         ],
     ),
     table(

@@ -219,6 +219,14 @@ pub struct SessionSummary {
     pub stagnation: Vec<Option<f64>>,
     #[serde(default)]
     pub emergencies: u64,
+    /// Commands that were acknowledged and are not decided yet: such a session is taken up though it does not run.
+    #[serde(default, skip_serializing_if = "is_none_left")]
+    pub waiting: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none_left(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The row of a session.

@@ -155,6 +155,7 @@ impl Session {
             last_activity: self.last_at,
             stagnation: self.stagnation_by_round.iter().copied().collect(),
             emergencies: self.emergency.count,
+            waiting: self.waiting.len() as u64,
         }
     }
 

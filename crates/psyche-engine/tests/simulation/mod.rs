@@ -301,6 +301,13 @@ async fn simulate(plan: Plan, vader: Arc<Vader>) -> Outcome {
     if world.alive().is_empty() {
         world.start();
     }
+    // In some worlds nobody asks for anything any more: what was acknowledged is decided all the same.
+    if Dice::new(plan.seed, 5).odds(3_000) {
+        people.abort_all();
+        if !decided(&world).await {
+            world.history.violated(format!("a command that was acknowledged waits, {PROGRESS:?} after faults ended"));
+        }
+    }
     progress(&world).await;
     let answered = async { while people.join_next().await.is_some() {} };
     if tokio::time::timeout(Duration::from_mins(2), answered).await.is_err() {
@@ -308,10 +315,7 @@ async fn simulate(plan: Plan, vader: Arc<Vader>) -> Outcome {
     }
     // A command that was acknowledged may wait for its owner, also for one that gave the session up just now and whose lease
     // has to run out.
-    let calm = tokio::time::Instant::now();
-    while check::waits(&world).await && calm.elapsed() < PROGRESS {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    decided(&world).await;
     check::world(&world).await;
     let mut heads = Vec::new();
     for session in &world.sessions {
@@ -325,6 +329,18 @@ async fn simulate(plan: Plan, vader: Arc<Vader>) -> Outcome {
         counts: wire.counts(),
         trace: wire.trace(),
     }
+}
+
+/// Waits until no command waits for an owner, and no longer than that may take.
+async fn decided(world: &World) -> bool {
+    let begun = tokio::time::Instant::now();
+    while check::waits(world).await {
+        if begun.elapsed() >= PROGRESS {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    true
 }
 
 /// Creates the sessions, before anything can go wrong.

@@ -119,8 +119,9 @@ impl Importer {
                 added += 1;
             }
         }
-        // It is of today in lists, so that nothing takes it for forgotten.
-        let summary = SessionSummary { owner: self.owner, last_activity: now, ..session.summary() };
+        // It is of today in lists, so that nothing takes it for forgotten. What was asked elsewhere is decided once somebody
+        // asks here.
+        let summary = SessionSummary { owner: self.owner, last_activity: now, waiting: 0, ..session.summary() };
         Ok(Import { records: self.records, summary, added, origin: self.origin })
     }
 

@@ -654,6 +654,9 @@ pub struct Session {
     /// Standardised stagnation of the last rounds.
     pub stagnation: Vec<Option<f64>>,
     pub emergencies: u64,
+    /// Commands that were acknowledged and are not decided yet, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
     /// Forks that the caller may see; absent on sockets and in comparisons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branches: Option<u64>,

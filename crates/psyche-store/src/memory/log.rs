@@ -215,7 +215,7 @@ impl EventLog for MemoryStore {
         let tables = self.tables();
         let free = tables.sessions.iter().filter(|(_, log)| {
             log.row.tenant == tenant
-                && log.row.summary.status == SessionStatus::Running
+                && (log.row.summary.status == SessionStatus::Running || log.row.summary.waiting > 0)
                 && log.lease.as_ref().is_none_or(|lease| lease.until <= now)
         });
         Ok(free.map(|(id, _)| *id).take(limit).collect())

@@ -68,7 +68,7 @@ pub async fn claimable(db: &impl GenericClient, tenant: TenantId, limit: usize) 
     let select = db
         .prepare_cached(
             "SELECT s.session_id FROM session AS s JOIN session_head AS h ON h.session_id = s.session_id
-             WHERE s.tenant = $1 AND s.status = 'running'
+             WHERE s.tenant = $1 AND (s.status = 'running' OR s.waiting)
                AND (h.owner IS NULL OR h.expires_at <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
              ORDER BY s.session_id LIMIT $2",
         )

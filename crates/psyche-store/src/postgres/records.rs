@@ -182,7 +182,7 @@ WITH moved AS (
     FROM moved, unnest($16::bigint[], $17::integer[], $18::text[], $19::text[], $20::bytea[], $21::bytea[], $22::uuid[],
                        $23::bytea[]) AS t (seq, idx, field, subject, commitment, salt, key_id, sealed)
 ), row AS (
-    UPDATE session SET status = $24, name_folded = $25, last_activity = $26, summary = $27, tags = $28
+    UPDATE session SET status = $24, name_folded = $25, last_activity = $26, summary = $27, tags = $28, waiting = $33
     FROM moved WHERE session_id = $1 AND $27::text IS NOT NULL
 ), charged AS (
     INSERT INTO spent AS s (tenant, user_id, part, tokens, cost)
@@ -259,6 +259,7 @@ async fn try_append(db: &impl GenericClient, keys: &Keys, append: &Append) -> Re
                 &payers,
                 &column(spent.tokens),
                 &spent.cost,
+                &row.is_some_and(|row| row.waiting),
             ],
         )
         .await

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0002_identity.sql"),
     include_str!("../../migrations/postgres/0003_budgets.sql"),
     include_str!("../../migrations/postgres/0004_spent.sql"),
+    include_str!("../../migrations/postgres/0005_waiting.sql"),
 ];
 
 /// The newest version this program knows.

@@ -18,15 +18,28 @@ use crate::cursor::Place;
 pub async fn insert(db: &impl GenericClient, tenant: TenantId, columns: &Columns) -> Result<(), Fault> {
     let insert =
         "INSERT INTO session (session_id, tenant, owner, status, name_folded, created_at, last_activity, summary,
-                                       tags, parent)
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                                       tags, parent, waiting)
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let insert = db.prepare_cached(insert).await?;
-    let Columns { session, owner, status, name_folded, created_at, last_activity, summary, tags, parent } = columns;
-    let parent = parent.map(|parent| parent.0);
+    let Columns { session, owner, status, name_folded, created_at, last_activity, summary, tags, parent, waiting } =
+        columns;
+    let (session, owner, parent) = (session.0, owner.0, parent.map(|parent| parent.0));
     let inserted = db
         .execute(
             &insert,
-            &[&session.0, &tenant.0, &owner.0, status, name_folded, created_at, last_activity, summary, tags, &parent],
+            &[
+                &session,
+                &tenant.0,
+                &owner,
+                status,
+                name_folded,
+                created_at,
+                last_activity,
+                summary,
+                tags,
+                &parent,
+                waiting,
+            ],
         )
         .await;
     match inserted.map_err(Fault::from) {
@@ -52,11 +65,12 @@ pub async fn insert_head(
 /// Replaces the row of `session`. Whose it is (a log that was imported names another owner), when it was created, in which
 /// tenant and from which other does not change.
 pub async fn update(db: &impl GenericClient, session: SessionId, columns: &Columns) -> Result<(), Fault> {
-    let update = "UPDATE session SET status = $2, name_folded = $3, last_activity = $4, summary = $5, tags = $6
+    let update = "UPDATE session SET status = $2, name_folded = $3, last_activity = $4, summary = $5, tags = $6,
+                         waiting = $7
                   WHERE session_id = $1";
     let update = db.prepare_cached(update).await?;
-    let Columns { status, name_folded, last_activity, summary, tags, .. } = columns;
-    db.execute(&update, &[&session.0, status, name_folded, last_activity, summary, tags]).await?;
+    let Columns { status, name_folded, last_activity, summary, tags, waiting, .. } = columns;
+    db.execute(&update, &[&session.0, status, name_folded, last_activity, summary, tags, waiting]).await?;
     Ok(())
 }
 

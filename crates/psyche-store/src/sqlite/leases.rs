@@ -64,7 +64,7 @@ pub fn release(write: &Write<'_>, owner: OwnerId, sessions: &[SessionId]) -> Res
 pub fn claimable(db: &Connection, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, Fault> {
     let mut select = db.prepare_cached(
         "SELECT s.session_id FROM session AS s JOIN session_head AS h ON h.session_id = s.session_id
-         WHERE s.tenant = ?1 AND s.status = 'running'
+         WHERE s.tenant = ?1 AND (s.status = 'running' OR json_extract(s.summary, '$.waiting') > 0)
            AND (h.owner IS NULL OR h.expires_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER))
          ORDER BY s.session_id LIMIT ?2",
     )?;

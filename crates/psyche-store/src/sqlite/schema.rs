@@ -8,6 +8,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_identity.sql"),
     include_str!("../../migrations/sqlite/0003_budgets.sql"),
     include_str!("../../migrations/sqlite/0004_spent.sql"),
+    include_str!("../../migrations/sqlite/0005_waiting.sql"),
 ];
 
 /// The newest version this program knows.

@@ -128,6 +128,7 @@ pub fn summary(session: SessionId, owner: UserId) -> SessionSummary {
         last_activity: START,
         stagnation: vec![None, Some(0.25)],
         emergencies: 0,
+        waiting: 0,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use psyche_core::port::{AppendError, Claim};
+use psyche_core::SessionId;
+use psyche_core::port::{AppendError, Claim, SessionSummary};
 use psyche_core::session::SessionStatus;
 
 use super::Store;
@@ -61,28 +62,41 @@ pub async fn an_expired_lease_is_free<S: Store>(store: &Arc<S>) {
     store.append(append(session, Some(new.epoch), before, vec![record])).await.unwrap();
 }
 
-pub async fn running_sessions_without_an_owner_are_claimable<S: Store>(store: &Arc<S>) {
+pub async fn sessions_without_an_owner_that_run_or_wait_are_claimable<S: Store>(store: &Arc<S>) {
     use SessionStatus::{Paused, Running};
-    let cases = [(1, Running), (2, Paused), (3, Running), (4, Running), (5, Running)];
-    for (n, status) in cases {
+    let cases = [(1, Running, 0), (2, Paused, 0), (3, Running, 0), (4, Running, 2), (5, Running, 0), (6, Paused, 1)];
+    for (n, status, waiting) in cases {
         let session = session_id(n);
         let (mut chain, epoch) = create_owned(store.as_ref(), session).await;
-        let expected = chain.hash;
-        let mut started = append(session, Some(epoch), expected, vec![chain.record("session_status", &[])]);
-        let mut row = summary(session, user_id(1));
-        row.status = status;
-        started.summary = Some(row);
-        store.append(started).await.unwrap();
+        becomes(store.as_ref(), (session, &mut chain, epoch), (status, waiting)).await;
     }
     assert_eq!(store.claimable(TENANT, 10).await.unwrap(), []);
-    // Given back, ran out, given back but paused.
-    store.release(owner_id(1), &[session_id(1), session_id(2), session_id(4)]).await.unwrap();
+    // Given back, ran out, given back but paused, paused but asked for something.
+    store.release(owner_id(1), &[1, 2, 4, 6].map(session_id)).await.unwrap();
     store.renew(owner_id(1), &[session_id(3)], 0).await.unwrap();
-    let free = [session_id(1), session_id(3), session_id(4)];
+    let free = [1, 3, 4, 6].map(session_id);
     assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free);
     assert_eq!(store.claimable(TENANT, 2).await.unwrap(), free[..2]);
     claim(store.as_ref(), session_id(1), owner_id(2), HOUR).await;
     assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free[1..]);
+    // Decided.
+    let session = session_id(6);
+    let head = claim(store.as_ref(), session, owner_id(2), HOUR).await;
+    becomes(store.as_ref(), (session, &mut Chain::at(&head), head.epoch), (Paused, 0)).await;
+    store.release(owner_id(2), &[session]).await.unwrap();
+    assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free[1..3]);
+}
+
+/// Appends an event after which the session's row says that.
+async fn becomes<S: Store>(
+    store: &S,
+    (session, chain, epoch): (SessionId, &mut Chain, u64),
+    (status, waiting): (SessionStatus, u64),
+) {
+    let expected = chain.hash;
+    let mut next = append(session, Some(epoch), expected, vec![chain.record("session_status", &[])]);
+    next.summary = Some(SessionSummary { status, waiting, ..summary(session, user_id(1)) });
+    store.append(next).await.unwrap();
 }
 
 /// Two owners take a lease of 20 ms from each other as often as it runs out; each appends while it believes to own the

@@ -45,7 +45,7 @@ macro_rules! conformance {
         $crate::conformance::conformance!($open, leases {
             a_lease_is_held_renewed_and_given_back
             an_expired_lease_is_free
-            running_sessions_without_an_owner_are_claimable
+            sessions_without_an_owner_that_run_or_wait_are_claimable
             owners_that_steal_a_short_lease_leave_a_gapless_log
         });
         $crate::conformance::conformance!($open, erasure {

@@ -65,7 +65,7 @@ async fn damaged_and_foreign_files_are_named() {
         (
             "newer",
             |p| sql(p, "INSERT INTO schema_version VALUES (1000)"),
-            "schema version 1000, this program knows up to 4",
+            "schema version 1000, this program knows up to 5",
         ),
         ("foreign", |p| sql(p, "DROP TABLE schema_version"), "made by another program"),
     ];

@@ -137,6 +137,7 @@ async fn rows_of_version_one_are_sealed_at_the_next_start() {
          ALTER TABLE sign_in DROP COLUMN sealed; ALTER TABLE sign_in DROP COLUMN key_id;
          DROP TABLE reset_token; DROP TABLE address_block; DROP TABLE audit; DROP TABLE audit_base;
          DROP TABLE allowance; DROP TABLE sealed_value; DROP INDEX session_parent; ALTER TABLE session DROP COLUMN parent;
+         DROP INDEX session_claimable; CREATE INDEX session_running ON session (tenant) WHERE status = 'running';
          DELETE FROM schema_version WHERE version > 1; DELETE FROM subject_key WHERE scope = 'names'",
     )
     .unwrap();

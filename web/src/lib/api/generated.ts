@@ -1312,6 +1312,11 @@ export interface components {
                 /** Format: int64 */
                 turn: number;
                 turn_order: components["schemas"]["TurnOrder"];
+                /**
+                 * Format: int64
+                 * @description Commands that were acknowledged and are not decided yet, where there are any.
+                 */
+                waiting?: number | null;
             }[];
             /** @description Give it as `cursor` to read on; null at the end. */
             next_cursor?: string | null;
@@ -1822,6 +1827,11 @@ export interface components {
             /** Format: int64 */
             turn: number;
             turn_order: components["schemas"]["TurnOrder"];
+            /**
+             * Format: int64
+             * @description Commands that were acknowledged and are not decided yet, where there are any.
+             */
+            waiting?: number | null;
         };
         SessionDraft: {
             budget?: components["schemas"]["Budget"] | null;
