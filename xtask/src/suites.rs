@@ -355,7 +355,8 @@ mod tests {
 
     #[test]
     fn what_failed_is_named_once() {
-        let text = "   PASS [0.1s] a::b\n   FAIL [0.2s] a::c\n  Summary [1s]\n   FAIL [0.2s] a::c\n✖ opens a page (9ms)\n";
+        let text =
+            "   PASS [0.1s] a::b\n   FAIL [0.2s] a::c\n  Summary [1s]\n   FAIL [0.2s] a::c\n✖ opens a page (9ms)\n";
         assert_eq!(failures(text), ["FAIL [0.2s] a::c", "✖ opens a page (9ms)"]);
     }
 }

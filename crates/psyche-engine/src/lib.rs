@@ -239,7 +239,8 @@ pub(crate) fn peek(state: &RwLock<Session>) -> std::sync::RwLockReadGuard<'_, Se
 }
 
 impl Engine {
-    /// Starts the engine; it takes up sessions that were running and that nobody drives. Call within a tokio runtime.
+    /// Starts the engine; it takes up sessions that nobody drives and that were running, or in which a command waits. Call
+    /// within a tokio runtime.
     pub fn start(ports: Ports, options: Options) -> Self {
         let owner = OwnerId(ports.clock.uuid());
         let inner = Arc::new(Inner {

@@ -195,6 +195,9 @@ impl Task {
                     Err(error) => {
                         tracing::warn!(session = %self.id, %error, "a command waits for the store");
                         tokio::time::sleep(STORE_RETRY).await;
+                        if self.token.is_cancelled() {
+                            return End::Leave;
+                        }
                         // One before it may have been decided: what the session is now is looked at anew.
                         if !closing {
                             continue;

@@ -298,18 +298,20 @@ async fn who_is_short_of_memory_goes_on_and_takes_nothing_up() {
     world.check(left).await;
 }
 
-/// A command is acknowledged and its session's owner dies: whoever took the command sees to it, though nobody asks again and
-/// the session does not run.
+/// A command is acknowledged, the owner of its session is dead, and whoever took it dies as well: it is decided all the same,
+/// though nobody asks again and the session does not run.
 #[test]
-fn a_command_whose_owner_dies_is_decided_all_the_same() {
+fn a_command_whose_owner_and_taker_die_is_decided_all_the_same() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (dies, lives) = (runtime(), runtime());
+    // Waited for: a moment longer, and it would decide what is asked next.
+    let dies = |runtime: tokio::runtime::Runtime| runtime.shutdown_timeout(Duration::from_secs(10));
+    let (owns, takes, lives) = (runtime(), runtime(), runtime());
     let world = lives.block_on(async {
         let clock = Arc::new(RealClock::new());
         World::new(Arc::new(MemoryStore::new(clock)), ScriptedModel::new("scripted", Pace::AtOnce))
     });
-    let id = dies.block_on(async {
-        let one = replica_with(&world.ports, 4_500);
+    let id = owns.block_on(async {
+        let one = replica_with(&world.ports, 8_000);
         let id = one.create(paced()).await.unwrap().session_id;
         send(&one, id, "go", Action::Start(NoArgs {})).await.unwrap();
         send(&one, id, "wait", Action::Pause(NoArgs {})).await.unwrap();
@@ -318,15 +320,18 @@ fn a_command_whose_owner_dies_is_decided_all_the_same() {
         until(&world, id, |events| events.iter().any(|event| paused(&event.payload))).await;
         id
     });
-    // Waited for: a moment longer, and it would decide what is asked next.
-    dies.shutdown_timeout(Duration::from_secs(10));
+    dies(owns);
+    let seq = takes.block_on(async {
+        let two = replica(&world.ports);
+        send(&two, id, "on", Action::Resume(NoArgs {})).await.unwrap()
+    });
+    dies(takes);
     lives.block_on(async {
-        let other = replica(&world.ports);
-        let seq = send(&other, id, "on", Action::Resume(NoArgs {})).await.unwrap();
         let before = world.events(id).await;
         assert_eq!(before.len() as u64, seq, "it is decided already, so nothing is shown");
+        let third = replica(&world.ports);
         until(&world, id, |events| committed(events) > committed(&before)).await;
-        other.shutdown(Duration::from_secs(5)).await;
+        third.shutdown(Duration::from_secs(5)).await;
         world.check(id).await;
     });
 }

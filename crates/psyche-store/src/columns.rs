@@ -1,4 +1,4 @@
-//! The columns of a session's row: its summary, and what lists search by.
+//! The columns of a session's row: its summary, and what of it is searched by.
 
 use psyche_core::ids::{SessionId, UserId};
 use psyche_core::port::SessionSummary;

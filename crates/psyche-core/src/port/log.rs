@@ -152,7 +152,8 @@ pub trait EventLog: Send + Sync {
     async fn save_snapshot(&self, session: SessionId, snapshot: Snapshot) -> Result<(), StoreError>;
     /// The newest snapshot at or before `seq`.
     async fn snapshot(&self, session: SessionId, seq: u64) -> Result<Option<Snapshot>, StoreError>;
-    /// Sessions whose last status is `running`, or in which commands wait, and that nobody owns or whose lease ran out.
+    /// Sessions whose last status is `running`, or in which commands wait, and that nobody owns or whose lease ran out. Those
+    /// that only wait come first: they are done with at once.
     async fn claimable(&self, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, StoreError>;
     /// Destroys the key and salts of a subject, in one session or everywhere: its texts read as erased from then on, and
     /// what others quote of a person reads as masked (docs/adr/0003). Returns the sessions in which something went. Each

@@ -213,12 +213,15 @@ impl EventLog for MemoryStore {
     async fn claimable(&self, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         let now = self.clock.now();
         let tables = self.tables();
+        let runs = |log: &Log| log.row.summary.status == SessionStatus::Running;
         let free = tables.sessions.iter().filter(|(_, log)| {
             log.row.tenant == tenant
-                && (log.row.summary.status == SessionStatus::Running || log.row.summary.waiting > 0)
+                && (runs(log) || log.row.summary.waiting > 0)
                 && log.lease.as_ref().is_none_or(|lease| lease.until <= now)
         });
-        Ok(free.map(|(id, _)| *id).take(limit).collect())
+        let mut free: Vec<_> = free.map(|(id, log)| (runs(log), *id)).collect();
+        free.sort_unstable();
+        Ok(free.into_iter().map(|(_, id)| id).take(limit).collect())
     }
 
     async fn erase(&self, session: Option<SessionId>, subject: Subject) -> Result<Vec<SessionId>, StoreError> {

@@ -61,13 +61,19 @@ impl Fault {
 
     /// Whether two transactions got in each other's way: done again it may succeed.
     pub fn is_collision(&self) -> bool {
-        let state = match self {
-            Self::Sql(error) => error.code(),
-            _ => None,
-        };
-        state.is_some_and(|state| {
-            *state == SqlState::T_R_DEADLOCK_DETECTED || *state == SqlState::T_R_SERIALIZATION_FAILURE
-        })
+        self.is(&[SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE])
+    }
+
+    /// Whether somebody else had what was to be locked, for longer than it was waited for.
+    pub fn is_locked(&self) -> bool {
+        self.is(&[SqlState::LOCK_NOT_AVAILABLE])
+    }
+
+    fn is(&self, states: &[SqlState]) -> bool {
+        match self {
+            Self::Sql(error) => error.code().is_some_and(|state| states.contains(state)),
+            _ => false,
+        }
     }
 
     /// The unique index or primary key that a statement ran into.

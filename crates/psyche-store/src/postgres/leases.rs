@@ -65,12 +65,14 @@ pub async fn release(db: &impl GenericClient, owner: OwnerId, sessions: &[Sessio
 }
 
 pub async fn claimable(db: &impl GenericClient, tenant: TenantId, limit: usize) -> Result<Vec<SessionId>, Fault> {
+    // A program of the schema before writes the summary and leaves the column as it was.
     let select = db
         .prepare_cached(
             "SELECT s.session_id FROM session AS s JOIN session_head AS h ON h.session_id = s.session_id
-             WHERE s.tenant = $1 AND (s.status = 'running' OR s.waiting)
+             WHERE s.tenant = $1
+               AND (s.status = 'running' OR (s.waiting AND s.summary::json ->> 'waiting' IS NOT NULL))
                AND (h.owner IS NULL OR h.expires_at <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-             ORDER BY s.session_id LIMIT $2",
+             ORDER BY s.status = 'running', s.session_id LIMIT $2",
         )
         .await?;
     let rows = db.query(&select, &[&tenant.0, &column(limit as u64)]).await?;

@@ -1,5 +1,7 @@
 //! The schema: plain SQL files, one for each version, applied in order. Replicas that start together take turns.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use tokio_postgres::GenericClient;
 
@@ -18,6 +20,9 @@ const MIGRATIONS: &[&str] = &[
 /// The newest version this program knows.
 pub const NEWEST: u32 = MIGRATIONS.len() as u32;
 
+/// Pause before a change of the schema is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
+
 /// Any number that no other program uses for its own lock.
 const LOCK: i64 = 0x7073_7963_6865;
 
@@ -34,10 +39,24 @@ pub async fn version(db: &impl GenericClient) -> Result<Option<u32>, Fault> {
     Ok(Some(number(row.get(0), "schema version")?))
 }
 
-/// Brings a database to [`NEWEST`], in one transaction.
+/// Brings a database to [`NEWEST`]. Replicas that serve beside it wait for a table that it changes, and a backup has all of
+/// them for as long as it takes: whoever does not get a table soon lets the replicas go on and tries again.
 pub async fn migrate(client: &mut Object) -> Result<(), Fault> {
+    loop {
+        match try_migrate(client).await {
+            Err(fault) if fault.is_locked() => {
+                tracing::warn!("the schema cannot be changed while others have its tables; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// All of it, in one transaction.
+async fn try_migrate(client: &mut Object) -> Result<(), Fault> {
     let step = client.transaction().await?;
-    step.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    step.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '2s'").await?;
     step.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     // Another replica may have done it meanwhile.
     let version = version(&*step).await?.unwrap_or(0);

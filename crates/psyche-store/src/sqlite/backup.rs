@@ -143,7 +143,7 @@ impl Backup {
         let made_at = made_at.ok_or_else(|| BackupError::NoBackup(path.clone()))?;
         let files = Files { erasures: value(ERASURES)?, checkpoints: value(CHECKPOINTS)? };
         match schema::version(&db)? {
-            Some(schema::NEWEST) => {}
+            Some(version) if schema::is_readable(version) => {}
             found => {
                 return Err(BackupError::OtherVersion { path: path.clone(), found: found.unwrap_or_default() });
             }

@@ -66,7 +66,7 @@ pub fn claimable(db: &Connection, tenant: TenantId, limit: usize) -> Result<Vec<
         "SELECT s.session_id FROM session AS s JOIN session_head AS h ON h.session_id = s.session_id
          WHERE s.tenant = ?1 AND (s.status = 'running' OR json_extract(s.summary, '$.waiting') > 0)
            AND (h.owner IS NULL OR h.expires_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER))
-         ORDER BY s.session_id LIMIT ?2",
+         ORDER BY s.status = 'running', s.session_id LIMIT ?2",
     )?;
     let rows = select.query_map(params![tenant.0, limit], |row| Ok(SessionId(row.get(0)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

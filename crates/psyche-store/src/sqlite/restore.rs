@@ -156,7 +156,7 @@ async fn look(place: &Place, options: &Options) -> Result<Found, BackupError> {
     let db = match read() {
         Ok((mode, _)) if mode != "delete" => return Err(BackupError::InUse),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Err(BackupError::InUse),
-        Ok((_, db)) if schema::version(&db).is_ok_and(|version| version == Some(schema::NEWEST)) => db,
+        Ok((_, db)) if schema::version(&db).is_ok_and(|version| version.is_some_and(schema::is_readable)) => db,
         Ok(_) | Err(_) => return Ok(Found::Unreadable),
     };
     match rows::filled(&db) {

@@ -13,6 +13,13 @@ const MIGRATIONS: &[&str] = &[
 
 /// The newest version this program knows.
 pub const NEWEST: u32 = MIGRATIONS.len() as u32;
+/// The oldest version whose tables and columns are the newest's.
+const ALIKE: u32 = 4;
+
+/// Whether all content of a database of this version can be read as it stands.
+pub fn is_readable(version: u32) -> bool {
+    (ALIKE..=NEWEST).contains(&version)
+}
 
 /// The version of a database: 0 when it is empty, `None` when it is somebody else's.
 pub fn version(db: &Connection) -> rusqlite::Result<Option<u32>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use psyche_core::SessionId;
 use psyche_core::port::{AppendError, Claim, SessionSummary};
 use psyche_core::session::SessionStatus;
+use psyche_core::words::Subject;
 
 use super::Store;
 use super::build::{
@@ -74,17 +75,18 @@ pub async fn sessions_without_an_owner_that_run_or_wait_are_claimable<S: Store>(
     // Given back, ran out, given back but paused, paused but asked for something.
     store.release(owner_id(1), &[1, 2, 4, 6].map(session_id)).await.unwrap();
     store.renew(owner_id(1), &[session_id(3)], 0).await.unwrap();
-    let free = [1, 3, 4, 6].map(session_id);
+    let free = [6, 1, 3, 4].map(session_id);
     assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free);
     assert_eq!(store.claimable(TENANT, 2).await.unwrap(), free[..2]);
-    claim(store.as_ref(), session_id(1), owner_id(2), HOUR).await;
+    let session = session_id(6);
+    store.erase(Some(session), Subject::Session).await.unwrap();
+    assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free, "an erasure writes the row anew");
+    let head = claim(store.as_ref(), session, owner_id(2), HOUR).await;
     assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free[1..]);
     // Decided.
-    let session = session_id(6);
-    let head = claim(store.as_ref(), session, owner_id(2), HOUR).await;
     becomes(store.as_ref(), (session, &mut Chain::at(&head), head.epoch), (Paused, 0)).await;
     store.release(owner_id(2), &[session]).await.unwrap();
-    assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free[1..3]);
+    assert_eq!(store.claimable(TENANT, 10).await.unwrap(), free[1..]);
 }
 
 /// Appends an event after which the session's row says that.

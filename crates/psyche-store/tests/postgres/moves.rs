@@ -18,8 +18,8 @@ use psyche_store::sqlite::{self, SqliteStore};
 use crate::conformance::Store;
 use crate::conformance::audit::draft;
 use crate::conformance::build::{
-    Chain, TENANT, append, checked, create_owned, new_sign_in, new_user, row, session_id, sign_in_id, summary, texts,
-    token, user_id,
+    Chain, TENANT, append, checked, create_owned, new_sign_in, new_user, owner_id, row, session_id, sign_in_id,
+    summary, texts, token, user_id,
 };
 use crate::conformance::clock::{START, TestClock};
 use crate::{MASTER, open_in, server};
@@ -51,6 +51,7 @@ pub async fn fill<S: Store>(store: &S) {
         batch.summary = Some(summary(session, user_id(1)));
         if let Some(summary) = &mut batch.summary {
             summary.tags = vec!["a, \"b\"".to_owned(), format!("n{n}")];
+            summary.waiting = u64::from(n == 2);
         }
         batch.charge = Some(Charge { tenant: TENANT, user: user_id(1), spent: Spent { tokens: 7, cost: 0.1 } });
         store.append(batch).await.unwrap();
@@ -124,6 +125,8 @@ pub async fn works<S: Store>(store: &S) {
     let tagged = SessionFilter { tag: Some("a, \"b\"".to_owned()), ..SessionFilter::default() };
     assert_eq!(store.sessions(TENANT, tagged, None, 9).await.unwrap().items.len(), 2);
     assert_eq!(store.count_sessions(TENANT, None, Some(session_id(1))).await.unwrap(), 1);
+    store.release(owner_id(1), &[session_id(2)]).await.unwrap();
+    assert_eq!(store.claimable(TENANT, 9).await.unwrap(), [session_id(2)], "a command waits in it");
     let everybody = store.allowance(TENANT, None).await.unwrap();
     assert_eq!((everybody.spent.tokens, everybody.budget.and_then(|b| b.tokens)), (14, Some(9)));
     let check = AuditLog::verify(store).await.unwrap();

@@ -6,9 +6,10 @@ use psyche_core::port::{Directory as _, EventLog as _, StoreError};
 use psyche_core::words::Subject;
 use psyche_store::Access;
 use psyche_store::postgres::{OpenError, Options, PostgresStore};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::conformance::build::{append, checked, create_owned, session_id, texts, user_id};
+use crate::conformance::build::{TENANT, append, checked, create, create_owned, session_id, texts, user_id};
 use crate::server::Postgres;
 use crate::{open_in, options, server};
 
@@ -189,4 +190,55 @@ async fn a_server_that_is_away_is_told_from_a_broken_log() {
         let error = store.head(session_id(1)).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(_)), "{error}");
     }
+}
+
+/// What the newest version has changed, taken back.
+const VERSION_4: &str = "ALTER TABLE session DROP COLUMN waiting; DELETE FROM schema_version WHERE version > 4;
+    CREATE INDEX session_running ON session (tenant, session_id) WHERE status = 'running'";
+
+/// A backup has all tables for as long as it takes. Whoever wants to change one meanwhile must not keep the others from it.
+#[tokio::test]
+async fn a_change_of_the_schema_waits_without_stopping_anybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    drop(open_in(&url, dir.path()).await.unwrap());
+    let sql = {
+        let name = name_of(&url).to_owned();
+        move |sql: String| {
+            let name = name.clone();
+            tokio::task::spawn_blocking(move || server().run(&name, &sql).unwrap())
+        }
+    };
+    sql(VERSION_4.to_owned()).await.unwrap();
+    let locks = |mode: &str, granted: bool| {
+        let which = format!("relation = 'session'::regclass AND mode = '{mode}' AND granted = {granted}");
+        sql(format!("SELECT count(*) FROM pg_locks WHERE {which}"))
+    };
+    let reads = sql("BEGIN; LOCK session IN ACCESS SHARE MODE; SELECT pg_sleep(6); COMMIT".to_owned());
+    while locks("AccessShareLock", true).await.unwrap() == "0" {
+        assert!(!reads.is_finished());
+    }
+    let mut opens = JoinSet::new();
+    opens.spawn({
+        let (url, dir) = (url.clone(), dir.path().to_owned());
+        async move { open_in(&url, &dir).await.map(drop) }
+    });
+    while locks("AccessExclusiveLock", false).await.unwrap() == "0" {
+        assert!(opens.try_join_next().is_none(), "nobody wants to change the schema");
+    }
+    sql("UPDATE session SET status = status".to_owned()).await.unwrap();
+    assert!(!reads.is_finished(), "a write waited for the reader");
+    opens.join_next().await.unwrap().unwrap().unwrap();
+    assert!(reads.is_finished());
+    assert_eq!(sql("SELECT max(version) FROM schema_version".to_owned()).await.unwrap(), "5");
+}
+
+#[tokio::test]
+async fn what_an_older_program_left_in_the_column_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = server().database().unwrap();
+    let store = open_in(&url, dir.path()).await.unwrap();
+    create(&store, session_id(1)).await;
+    server().run(name_of(&url), "UPDATE session SET waiting = true").unwrap();
+    assert_eq!(store.claimable(TENANT, 9).await.unwrap(), []);
 }
