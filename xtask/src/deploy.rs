@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{root, tools};
+use crate::root;
+use crate::tools::{self, output};
 
 const OVERLAYS: [&str; 2] = ["dev", "production"];
 
@@ -21,7 +22,7 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
     let dir = tools::target_dir().join("deploy");
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).context("make a directory for what is rendered")?;
-    skipped.push("the image itself: there is no container engine in the tests".to_owned());
+    skipped.push("the image: `cargo xtask image` builds it and runs it, in twenty minutes".to_owned());
     let secrets = dir.join("secrets");
     output(Command::new("sh").arg(file("secrets.sh")).arg(&secrets))?;
     let bin = tools::python("deploy")?;
@@ -41,15 +42,6 @@ pub fn run(skipped: &mut Vec<String>) -> Result<u64> {
 
 fn file(name: &str) -> PathBuf {
     root().join("deploy").join(name)
-}
-
-/// What a command printed, when it went well.
-fn output(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("start {name}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
 }
 
 /// Checks of `xtask/python/deploy.py` that held.

@@ -9,6 +9,7 @@ mod fuzz;
 #[expect(dead_code, reason = "tests need more of it than xtask does")]
 mod group;
 mod guards;
+mod image;
 mod load;
 #[path = "../../crates/psyche-store/tests/servers/postgres.rs"]
 #[expect(dead_code, reason = "tests need more of it than xtask does")]
@@ -38,6 +39,7 @@ cargo xtask <task>
   chaos     put replicas under every fault, five rounds; another number may follow
   exports   have a long session's exports read by pandas, polars, Chromium and LibreOffice
   deploy    render and check deploy/, and make a cluster of its Redis
+  image     build the image of deploy/Containerfile with podman and run it (root; twenty minutes)
   load      measure live delivery against its floors; what follows goes to the tool (--help lists it)
   fuzz      look for bytes that the reader of client frames gets wrong; seconds may follow (60)
   guards    take every guard out, one at a time, and see a test fail; a part of a name or row may follow
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Some("exports") => Ok(suites::exports()),
         Some("contract") => Ok(suites::contract()),
         Some("deploy") => Ok(suites::deploy()),
+        Some("image") => Ok(suites::image()),
         Some("load") => load::load(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("fuzz") => fuzz::fuzz(std::env::args().nth(2).as_deref()),
         Some("guards") => guards::run(std::env::args().nth(2).as_deref()).map(|findings| report(&findings)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{codegen, contract, deploy, exports, group, postgres, root, run, supply, tidy, tools};
+use crate::{codegen, contract, deploy, exports, group, image, postgres, root, run, supply, tidy, tools};
 
 /// What a suite came to, and what it said of each failure.
 #[derive(Default)]
@@ -107,6 +107,12 @@ pub fn exports() -> ExitCode {
 
 pub fn deploy() -> ExitCode {
     only(deploy_suite)
+}
+
+pub fn image() -> ExitCode {
+    only(|suites| {
+        suites.suite("image", || Ok(Tally::of(image::run()?, 0)));
+    })
 }
 
 pub fn supply_chain() -> ExitCode {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{postgres, root};
 
@@ -20,6 +20,15 @@ pub fn run_in(dir: &Path, program: &str, arguments: &[&str], environment: &[(&st
         bail!("`{program} {}` failed ({status})", arguments.join(" "));
     }
     Ok(())
+}
+
+/// What a command printed, when it went well.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("start {name}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(said)
 }
 
 /// Whether a program can be started.
@@ -62,7 +71,7 @@ pub fn prepare() -> Result<Vec<String>> {
     Ok(missing)
 }
 
-fn install(package: &str) -> Result<()> {
+pub fn install(package: &str) -> Result<()> {
     let root = has_root();
     let (program, first): (&str, &[&str]) = if root { ("apt-get", &[]) } else { ("sudo", &["-n", "apt-get"]) };
     let with = |rest: &[&'static str]| -> Vec<String> { first.iter().chain(rest).map(|s| (*s).to_owned()).collect() };
