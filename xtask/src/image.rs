@@ -1,12 +1,11 @@
-//! `cargo xtask image`: the image of `deploy/Containerfile`, built whole and run as `docs/guide/deploy.md` says, alone and
-//! as `deploy/compose.yaml` runs two of it, by podman of Debian's packages. No registry of images is asked: the bases are
-//! made here, of Debian's packages and of this machine's own Rust and Node.js, under the names that the files call them by;
-//! so are the images of HAProxy, Redis and PostgreSQL, of Debian's versions. Needs root and about twenty minutes.
+//! `cargo xtask image`: the image of `deploy/Containerfile`, built whole and run as `docs/guide/deploy.md` says, by podman of
+//! Debian's packages. No registry of images is asked: the bases are made here, of Debian's packages and of this machine's own
+//! Rust and Node.js, under the names the recipe calls them by. Needs root, about twenty minutes and 25 GB of disk.
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -20,7 +19,6 @@ use crate::tools::{self, output};
 const IMAGE: &str = "localhost/psyche:tried";
 /// The container of the server.
 const NAME: &str = "psyche-tried";
-const PASSWORD: &str = "seven swans a-swimming upstream";
 /// What the image may weigh, the weights of the models included.
 const MOST: u64 = 512 << 20;
 /// How long the server may take until it is healthy.
@@ -60,42 +58,11 @@ const BASES: [Base; 3] = [
     },
 ];
 
-/// Stand-ins for what the compose file fetches: the beginning of the name, what is installed, and the rest of the recipe.
-const FETCHED: [(&str, &str, &str); 3] = [
-    ("haproxy", "haproxy", "USER haproxy"),
-    ("redis", "redis-server", "WORKDIR /data"),
-    (
-        "postgres",
-        "postgresql",
-        "RUN useradd --uid 70 pg && install --directory --owner pg --mode 0700 /var/lib/postgresql/data
-ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data/in
-COPY start.sh /start.sh
-ENTRYPOINT [\"sh\", \"/start.sh\"]",
-    ),
-];
-
-/// What the official image of PostgreSQL does at its first start, as far as the compose file counts on it.
-const START_POSTGRES: &str = r#"set -e
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth=scram-sha-256 --encoding=UTF8 --locale=C
-    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-    echo "CREATE DATABASE $POSTGRES_USER" | postgres --single -D "$PGDATA" postgres
-fi
-exec postgres -c listen_addresses='*' -c unix_socket_directories=/run/postgresql
-"#;
-
 /// Checks that held.
 pub fn run() -> Result<u64> {
     ensure!(tools::has_root(), "images are built here without namespaces of users, as root alone may");
-    for (program, package) in [
-        ("podman", "podman"),
-        ("runc", "runc"),
-        ("debootstrap", "debootstrap"),
-        ("/usr/lib/podman/netavark", "netavark"),
-        ("/usr/lib/podman/aardvark-dns", "aardvark-dns"),
-        ("iptables", "iptables"),
-    ] {
-        if !tools::has(program) {
+    for package in ["podman", "runc", "debootstrap"] {
+        if !tools::has(package) {
             tools::install(package)?;
         }
     }
@@ -103,10 +70,7 @@ pub fn run() -> Result<u64> {
     let recipe = root().join("deploy").join("Containerfile");
     let text = fs::read_to_string(&recipe)?;
     for base in &BASES {
-        podman.base(
-            base,
-            tag_of(&text, "FROM ", base.name).with_context(|| format!("the recipe names no {}", base.name))?,
-        )?;
+        podman.base(base, tag_of(&text, base.name).with_context(|| format!("the recipe names no {}", base.name))?)?;
     }
     // The format that has health checks.
     let build = ["build", "--format", "docker", "--isolation", "chroot", "--pull=never", "--tag", IMAGE, "--file"];
@@ -114,15 +78,13 @@ pub fn run() -> Result<u64> {
     podman.clear();
     let held = podman.looks()? + podman.talks()? + podman.serves()?;
     podman.clear();
-    let held = held + podman.composes()?;
     Ok(held)
 }
 
-/// The whole name of an image in a file, by the first line that begins so.
-fn tag_of<'a>(file: &'a str, before: &str, image: &str) -> Option<&'a str> {
-    let name = format!("docker.io/library/{image}:");
-    let mut named = file.lines().filter_map(|line| line.trim_start().strip_prefix(before)?.split(' ').next());
-    named.find(|tag| tag.starts_with(&name))
+/// The whole name of a base in the recipe.
+fn tag_of<'a>(recipe: &'a str, base: &str) -> Option<&'a str> {
+    let name = format!("docker.io/library/{base}:");
+    recipe.lines().filter_map(|line| line.strip_prefix("FROM ")?.split(' ').next()).find(|from| from.starts_with(&name))
 }
 
 /// podman with a store of its own.
@@ -140,7 +102,6 @@ impl Podman {
         // Limits that this machine's own allow.
         let engine = format!(
             "[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n\
-             [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{0}/networks\"\n\
              [engine]\nruntime = \"runc\"\nevents_logger = \"file\"\nvolume_path = \"{0}/volumes\"\n",
             dir.display()
         );
@@ -149,13 +110,8 @@ impl Podman {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.set(Command::new("podman"));
+        let mut command = Command::new("podman");
         command.args(arguments).current_dir(root());
-        command
-    }
-
-    /// Podman itself, or a program that calls it.
-    fn set(&self, mut command: Command) -> Command {
         command.env("CONTAINERS_STORAGE_CONF", self.dir.join("storage.conf"));
         command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
         // Health is asked for by hand: there need not be a systemd whose timer would.
@@ -289,52 +245,6 @@ impl Podman {
         Ok(8)
     }
 
-    /// Two replicas behind the proxy, as the compose file has them: the first account is made at one of them, one is killed,
-    /// and whoever signs in is let in by the other.
-    fn composes(&self) -> Result<u64> {
-        let (deploy, dir) = (root().join("deploy"), self.dir.join("compose"));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir)?;
-        let file = fs::read_to_string(deploy.join("compose.yaml"))?;
-        fs::write(dir.join("compose.yaml"), &file)?;
-        fs::copy(deploy.join("haproxy.cfg"), dir.join("haproxy.cfg"))?;
-        output(Command::new("sh").arg(deploy.join("secrets.sh")).arg(dir.join("secrets")))?;
-        self.fetched(&file, &dir)?;
-        self.ask(&["tag", IMAGE, "localhost/psyche:0.1.0"])?;
-        let program = tools::python("compose")?.join("podman-compose");
-        let compose = |arguments: &[&str]| {
-            let mut command = self.set(Command::new(&program));
-            output(command.args(["--file", "compose.yaml"]).args(arguments).current_dir(&dir))
-        };
-        let _ = compose(&["down", "--volumes"]);
-        let tried = compose(&["up", "--detach", "--no-build"]).and_then(|_| outlives(&compose, &dir.join("secrets")));
-        if tried.is_err() {
-            println!("{}", compose(&["logs"]).unwrap_or_default());
-        }
-        compose(&["down", "--volumes"])?;
-        tried
-    }
-
-    /// Makes what the compose file would fetch.
-    fn fetched(&self, compose: &str, dir: &Path) -> Result<()> {
-        let recipe = fs::read_to_string(root().join("deploy").join("Containerfile"))?;
-        let debian = tag_of(&recipe, "FROM ", "debian").context("the recipe names no debian")?;
-        fs::write(dir.join("start.sh"), START_POSTGRES)?;
-        for (name, package, rest) in FETCHED {
-            let tag = tag_of(compose, "image: ", name).with_context(|| format!("the compose file names no {name}"))?;
-            if self.ask(&["image", "exists", tag]).is_ok() {
-                continue;
-            }
-            println!("making {tag} of Debian's packages");
-            let install = "RUN apt-get update && apt-get install --yes --no-install-recommends";
-            let recipe = dir.join(name);
-            fs::write(&recipe, format!("FROM {debian}\n{install} {package}\n{rest}\n"))?;
-            let (recipe, context) = (recipe.display().to_string(), dir.display().to_string());
-            self.ask(&["build", "--isolation", "chroot", "--pull=never", "--file", &recipe, "--tag", tag, &context])?;
-        }
-        Ok(())
-    }
-
     fn becomes_healthy(&self) -> Result<()> {
         let asked = until_answered("healthy", || self.ask(&["healthcheck", "run", NAME])).map(drop);
         asked.with_context(|| self.ask(&["logs", NAME]).unwrap_or_default())
@@ -352,29 +262,4 @@ fn until_answered(what: &str, mut ask: impl FnMut() -> Result<String>) -> Result
         last = ask();
     }
     last.with_context(|| format!("{what}: not after {PATIENCE:?}"))
-}
-
-/// Two replicas that are up: both are ready, an account is made, and it is good at the other one when one is dead.
-fn outlives(compose: &impl Fn(&[&str]) -> Result<String>, secrets: &Path) -> Result<u64> {
-    for replica in ["psyche-1", "psyche-2"] {
-        until_answered(replica, || compose(&["exec", "-T", replica, "psyche", "health", "--ready"]))?;
-        compose(&["exec", "-T", replica, "psyche", "doctor"])?;
-    }
-    let code = fs::read_to_string(secrets.join("setup_code"))?;
-    let mut person = json!({"username": "leonora", "email": "leonora@example.org", "password": PASSWORD});
-    let post = |path: &str, body: &Value| {
-        let mut curl = Command::new("curl");
-        // Its certificate is one for a trial.
-        curl.args(["--silent", "--show-error", "--fail-with-body", "--insecure", "--max-time", "5"]);
-        curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
-        output(curl.arg(format!("https://127.0.0.1:8443/api/v1/{path}")))
-    };
-    person["setup_code"] = json!(code.trim());
-    until_answered("the first account", || post("setup", &person))?;
-    compose(&["kill", "--signal", "KILL", "psyche-1"])?;
-    let sign_in = json!({"username": "leonora", "password": PASSWORD});
-    until_answered("signing in", || post("auth/login", &sign_in))?;
-    compose(&["exec", "-T", "psyche-2", "psyche", "health", "--ready"])?;
-    println!("ok  compose: two replicas, PostgreSQL, Redis, TLS in front; one is killed, and the other lets people in");
-    Ok(7)
 }
