@@ -119,8 +119,8 @@ impl Importer {
                 added += 1;
             }
         }
-        // It is of today in lists, so that nothing takes it for forgotten. What was asked elsewhere is decided once somebody
-        // asks here.
+        // It is of today in lists, so that nothing takes it for forgotten; and what was asked elsewhere is no reason to take
+        // it up (docs/adr/0007).
         let summary = SessionSummary { owner: self.owner, last_activity: now, waiting: 0, ..session.summary() };
         Ok(Import { records: self.records, summary, added, origin: self.origin })
     }
